@@ -1,0 +1,1 @@
+"""Engines: where workloads run. ``base`` is the interface, ``spec`` its vocabulary."""

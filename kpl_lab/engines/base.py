@@ -1,0 +1,97 @@
+"""The one engine interface. Every method may be called again after a crash."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from kpl_lab.engines.spec import (
+    Capacity,
+    Handle,
+    LogChunk,
+    MountResult,
+    Observation,
+    Recipe,
+    Usage,
+    Workload,
+)
+
+
+class Engine(ABC):
+    """Runs workloads somewhere.
+
+    An engine knows nothing of users, quotas, HTTP or SQL. It keeps workloads running while the
+    platform is away, and finds them again by name and labels. Failures are ``EngineError`` with a
+    sentence for the user.
+    """
+
+    name: str
+
+    @abstractmethod
+    def run(self, workload: Workload) -> AsyncIterator[Handle]:
+        """Start ``workload``, or bring what runs under its name to its ``replicas``.
+
+        Yields a handle after every durable step, so that a crash in between leaves enough to
+        clean up; the last one is complete. Running the same name again adopts it.
+        """
+
+    @abstractmethod
+    async def stop(self, handle: Handle, *, grace_seconds: float | None = None) -> None:
+        """Ask it to end (SIGTERM), and after the grace make it (SIGKILL); returns at once.
+
+        The end arrives through :meth:`watch`. No-op when it is gone already.
+        """
+
+    @abstractmethod
+    async def delete(self, handle: Handle) -> None:
+        """Remove every trace, running or not: processes, mounts, folders, log. Repeatable."""
+
+    @abstractmethod
+    def watch(self) -> AsyncIterator[Observation]:
+        """Push observations: first everything that exists now, then each change, for ever.
+
+        The first round ends with an observation whose ``name`` is empty ("synced"), so that the
+        reader knows which workloads it remembers are gone.
+        """
+
+    @abstractmethod
+    def logs(
+        self, handle: Handle, *, replica: int = 0, offset: int = 0, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """Yield the log from ``offset`` on; with ``follow`` until the replica has ended."""
+
+    @abstractmethod
+    async def usage(self, handle: Handle, *, replica: int = 0) -> Usage | None:
+        """Return present use; None when nothing runs."""
+
+    @abstractmethod
+    async def capacity(self) -> Capacity:
+        """Return what there is in all, before anything is promised."""
+
+    @abstractmethod
+    async def collect(self, handle: Handle, output: str, target: Path) -> int:
+        """Put the files of an output key into the new folder ``target``; return their bytes.
+
+        Plain files and folders only: links and devices are left out. Repeatable: an unfinished
+        ``target`` of an earlier try is replaced.
+        """
+
+    @abstractmethod
+    async def mount(self, handle: Handle, source: Path, name: str) -> MountResult:
+        """Show the folder ``source`` read-only as ``datasets/<name>`` in a running server."""
+
+    @abstractmethod
+    async def unmount(self, handle: Handle, name: str) -> None:
+        """Take a live mount away; no-op when it is not there."""
+
+    @abstractmethod
+    def build(self, name: str, recipe: Recipe) -> AsyncIterator[Handle]:
+        """Make an environment; runs, is watched, logged and stopped as a workload ``name``."""
+
+    @abstractmethod
+    async def find_image(self, digest: str) -> str | None:
+        """Return the reference of a finished environment, or None."""
+
+    async def close(self) -> None:
+        """Let go of connections; workloads go on."""

@@ -1,0 +1,229 @@
+"""The vocabulary between platform and engines: frozen, JSON-serialisable, free of users and SQL.
+
+A value of ``Workload.environment`` or ``Workload.command`` may hold placeholders that only the
+engine can fill, because only it knows where things are inside:
+
+===============  ==============================================================
+``{{inputs}}``   folder under which each input lies as ``<key>`` (and ``<index>``)
+``{{outputs}}``  folder with one writable folder per output key (and ``<index>``)
+``{{work}}``     the working directory (a private copy of the code)
+``{{home}}``     the home folder of the workload
+``{{secrets}}``  folder with one file per entry of ``Workload.secrets``
+``{{relay}}``    base URL of the relay beside the workload (tasks)
+``{{port}}``     the port to listen on (services, servers)
+``{{replica}}``  number of the replica, from 0
+===============  ==============================================================
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What a workload is for; decides restarts, identity and warm start."""
+
+    TASK = "task"
+    SERVICE = "service"
+    SERVER = "server"
+    BUILD = "build"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Ceilings of one replica."""
+
+    cpu: float
+    memory_mb: int
+    gpu: int = 0
+    shm_mb: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A folder of the store shown read-only as ``{{inputs}}/<key>``."""
+
+    key: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayTarget:
+    """Where the relay beside a task forwards what clients send.
+
+    ``url`` is the platform's base for the runtime contract (``…/kpl/runtime``); ``token`` is the
+    task's JWT, which the relay adds to what the oldest clients send without one.
+    """
+
+    url: str
+    token: str
+    metric_token: str
+    task_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """One thing to run, as an engine sees it.
+
+    Attributes
+    ----------
+    name
+        Unique, from ``naming.slug``; running the same name again adopts what is there.
+    labels
+        At least ``instance``, ``owner``, ``resource`` and ``id``, so that orphans can be found.
+    image
+        The engine's reference: on the local engine the prefix of a Python environment.
+    command
+        Argument vector; a shell line of a user comes as ``("/bin/sh", "-c", line)``.
+    identity
+        Key of the account it runs under (``user:alice``, ``task:42``): same key, same uid.
+    code
+        Folder of the store whose private copy is the working directory; None: the home.
+    home
+        Name of a persistent home folder; None: a private, temporary one.
+    health
+        Path for the HTTP check of a service; None: a TCP connect to the port.
+    """
+
+    name: str
+    kind: Kind
+    labels: Mapping[str, str]
+    image: str
+    command: tuple[str, ...]
+    identity: str
+    limits: Limits
+    code: str | None = None
+    home: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[str, ...] = ()
+    replicas: int = 1
+    port: int | None = None
+    health: str | None = None
+    relay: RelayTarget | None = None
+    time_limit_seconds: int | None = None
+    grace_seconds: float = 10.0
+    start_timeout_seconds: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make an environment: a base and lines to run on it, as ``environment.yml`` says.
+
+    ``digest`` names the result: same base, same lines, same workspace, same digest.
+    """
+
+    digest: str
+    workspace: str
+    base: str
+    runs: tuple[str, ...]
+    limits: Limits
+    time_limit_seconds: int = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handle:
+    """All that storage keeps of a workload; enough to find it again after any crash."""
+
+    engine: str
+    name: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ReplicaState(StrEnum):
+    """What an engine sees of one replica."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    EXITED = "exited"
+
+
+class Cause(StrEnum):
+    """Why a replica ended, where it was not its own decision."""
+
+    EXIT = "exit"
+    SIGNAL = "signal"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIME_LIMIT = "time_limit"
+    STOPPED = "stopped"
+    KILLED = "killed"
+    START_FAILED = "start_failed"
+    WRONG_PORT = "wrong_port"
+    NEVER_LISTENED = "never_listened"
+    LOST = "lost"
+    DISK_FULL = "disk_full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replica:
+    """The observed facts of one replica.
+
+    ``exit_code`` is the command's own (negative: killed by that signal); ``address`` is
+    ``host:port`` as the front door reaches it; memory is in MiB; ``detail`` holds numbers for the
+    sentence (``used_mb``, ``limit_mb``, ``port``, ``listening`` …).
+    """
+
+    index: int
+    state: ReplicaState
+    address: str | None = None
+    started_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    exit_code: int | None = None
+    cause: Cause | None = None
+    restarts: int = 0
+    memory_peak_mb: int | None = None
+    cpu_seconds: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """Everything an engine sees of one workload at one moment; ``gone`` when it has vanished."""
+
+    name: str
+    labels: Mapping[str, str]
+    replicas: tuple[Replica, ...]
+    gone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogChunk:
+    """A run of log bytes; ``offset`` is the position of its first byte in the whole log."""
+
+    data: bytes
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Use at one moment: cores, MiB, bytes."""
+
+    cpu: float
+    cpu_seconds: float
+    memory_mb: int
+    memory_peak_mb: int
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What the engine can give in all: cores, MiB, whole GPUs."""
+
+    cpu: float
+    memory_mb: int
+    gpu: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountResult:
+    """A live mount; ``enforced`` is false where read-only holds by file mode alone."""
+
+    path: str
+    enforced: bool

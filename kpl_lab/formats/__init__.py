@@ -1,0 +1,1 @@
+"""File formats that users write: ``environment.yml``, ``parameter.yml``, the image catalog."""

@@ -1,0 +1,110 @@
+"""Notebook servers, images, capacity: what a user's working place is made of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal
+
+from pydantic import Field
+
+from kpl_lab.schemas.common import Resources, Schema
+from kpl_lab.schemas.datasets import MountView
+
+
+class ImageView(Schema):
+    """An entry of the catalog."""
+
+    id: int
+    name: str
+    state: Literal["ready", "missing", "offline"]
+    created_at: dt.datetime
+    title: str
+    description: str
+    framework: str
+    versions: dict[str, str] = Field(description="e.g. python: 3.11.7, scikit-learn: 1.5.2")
+    accelerator: Literal["cpu", "gpu"]
+    aliases: list[str] = []
+    icon: str | None = None
+    default: bool = False
+    default_resources: Resources
+    max_resources: Resources | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class ServerCreate(Schema):
+    """The hub's spawner asks for what a new server needs (hub token only)."""
+
+    user: str
+    name: str = ""
+    image: str
+    resources: Resources
+    mounts: list[str] = Field([], description="datasets to mount at the start: NAME[:VERSION]")
+
+
+class ServerGrant(Schema):
+    """The platform's answer: identity and tokens of the new server."""
+
+    id: int
+    token: str = Field(description="JWT for the original clients' calls; ends with the server")
+    api_url: str
+
+
+class ServerReport(Schema):
+    """The spawner tells what became of a server (hub token only)."""
+
+    state: Literal["starting", "running", "stopped", "failed"]
+    workload: str | None = Field(None, description="name of the engine's workload")
+    reason: str | None = None
+    message: str | None = None
+
+
+class ServerView(Schema):
+    """A notebook server."""
+
+    id: int
+    name: str = Field(description="the server's name; empty for a user's default server")
+    user: str
+    image: str
+    state: str
+    created_at: dt.datetime
+    resources: Resources
+    mounts: list[MountView]
+    url: str
+    reason: str | None = None
+    message: str | None = None
+
+
+class Amount(Schema):
+    """Capacity of one kind; ``limit`` is what may be promised, ``used`` what is."""
+
+    limit: float
+    used: float
+
+
+class CapacityView(Schema):
+    """The one ledger: servers, tasks, services and builds share it."""
+
+    cpu: Amount = Field(description="cores, admitted up to a multiple of the real ones")
+    memory: Amount = Field(description="MiB, reserved")
+    gpu: Amount = Field(description="whole GPUs, reserved")
+    queued_tasks: int
+    running_tasks: int
+    storage_free_bytes: int
+
+
+class Me(Schema):
+    """Who the caller is and what they may do."""
+
+    name: str
+    admin: bool
+    scopes: list[str]
+    kind: Literal["user", "service", "task", "notebook"]
+
+
+class VersionView(Schema):
+    """What answers."""
+
+    version: str
+    api_version: str
+    engine: str

@@ -1,0 +1,87 @@
+"""Services: a model and an algorithm's deploy function behind a stable address."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kpl_lab.schemas.common import Remedy, Resources, ResourceView, Schema
+from kpl_lab.schemas.tasks import ResourceOverride
+
+
+class ServiceState(StrEnum):
+    """The states a user sees."""
+
+    DEPLOYING = "deploying"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class ServiceCreate(Schema):
+    """Deploy; exactly one of upload and algorithm names the code."""
+
+    name: str
+    model: str | None = Field(None, description="NAME[:VERSION] or id")
+    algorithm: str | None = Field(None, description="NAME[:VERSION] or id")
+    upload: int | None = None
+    code_name: str | None = None
+    replicas: int = Field(1, ge=0, le=64)
+    parameters: dict[str, Any] = {}
+    resources: ResourceOverride = ResourceOverride.model_construct()
+    environment: dict[str, str] = {}
+    inputs: dict[str, str] = Field({}, description="input key to model:NAME[:V] or dataset:NAME[:V]")
+    access: Literal["private", "workspace", "public"] = "private"
+    description: str = ""
+    workspace: str = "default"
+
+
+class ServiceUpdate(Schema):
+    """Scale, stop (``replicas`` kept, address kept), start, or change who may call."""
+
+    replicas: int | None = Field(None, ge=1, le=64)
+    running: bool | None = None
+    access: Literal["private", "workspace", "public"] | None = None
+    description: str | None = None
+
+
+class ReplicaView(Schema):
+    """One process behind a service."""
+
+    index: int
+    state: str = Field(description="starting, ready, unhealthy, failed or stopped")
+    started_at: dt.datetime | None = None
+    restarts: int = 0
+    message: str | None = None
+
+
+class ServiceView(ResourceView):
+    """A service as lists show it."""
+
+    state: ServiceState
+    description: str
+    url: str = Field(description="path behind the front door, e.g. /svc/default/digits/")
+    access: str
+    replicas: int
+    ready: int
+    model: str | None = Field(None, description="NAME:VERSION")
+    algorithm: str | None = Field(None, description="NAME:VERSION, or null for a code folder")
+    code_name: str
+    resources: Resources
+
+
+class ServiceDetail(ServiceView):
+    """Everything about one service."""
+
+    instances: list[ReplicaView]
+    interface: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    environment: dict[str, str]
+    model_id: int | None = None
+    task_id: int | None = None
+    remedy: Remedy | None = None
