@@ -35,7 +35,9 @@ class ServiceCreate(Schema):
     parameters: dict[str, Any] = {}
     resources: ResourceOverride = ResourceOverride.model_construct()
     environment: dict[str, str] = {}
-    inputs: dict[str, str] = Field({}, description="input key to model:NAME[:V] or dataset:NAME[:V]")
+    inputs: dict[str, str] = Field(
+        {}, description="input key to model:NAME[:V] or dataset:NAME[:V]"
+    )
     access: Literal["private", "workspace", "public"] = "private"
     description: str = ""
     workspace: str = "default"

@@ -1,0 +1,224 @@
+"""Where an installation lies and which ports it has: the one place that reads ``KPL_*`` variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kpl_lab.errors import Invalid
+
+ENGINES = ("local",)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of an installation; all but ``public`` are on the loopback."""
+
+    public: int
+    hub: int
+    platform: int
+    frontdoor_api: int
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files below ``KPL_HOME``."""
+
+    root: Path
+
+    @property
+    def credentials(self) -> Path:
+        """File for ``kpl``: url, username, password, token; mode 0600."""
+        return self.root / "credentials.json"
+
+    @property
+    def settings(self) -> Path:
+        """Ports and instance id, kept from the first start."""
+        return self.root / "settings.json"
+
+    @property
+    def secrets(self) -> Path:
+        """Folder of keys and tokens, one file each; mode 0700."""
+        return self.root / "secrets"
+
+    @property
+    def run(self) -> Path:
+        """Process records, sockets, locks."""
+        return self.root / "run"
+
+    @property
+    def runner_socket(self) -> Path:
+        """Unix socket of the local engine's runner."""
+        return self.run / "runner.sock"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per process of the platform."""
+        return self.root / "logs"
+
+    @property
+    def hub(self) -> Path:
+        """JupyterHub's working folder."""
+        return self.root / "hub"
+
+    @property
+    def platform(self) -> Path:
+        """The platform's own data: its SQLite database."""
+        return self.root / "platform"
+
+    @property
+    def storage(self) -> Path:
+        """Datasets, models, code, uploads, archived logs."""
+        return self.root / "storage"
+
+    @property
+    def frontdoor(self) -> Path:
+        """Traefik's configuration; ``dynamic/`` is watched."""
+        return self.root / "frontdoor"
+
+    @property
+    def local(self) -> Path:
+        """The local engine: workloads, homes, environments."""
+        return self.root / "local"
+
+    def read_secret(self, name: str) -> str:
+        """Return the secret ``name``; ``kpl-lab up`` has made it.
+
+        Raises
+        ------
+        Invalid
+            It is missing: the installation was not started by ``kpl-lab up``.
+        """
+        try:
+            return (self.secrets / name).read_text().strip()
+        except OSError as error:
+            raise Invalid(
+                f"The secret {name!r} cannot be read in {self.secrets}; run `kpl-lab up` once.",
+                code="no_secret",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation.
+
+    Attributes
+    ----------
+    instance
+        Random word that labels everything this installation starts.
+    engine
+        Name of the engine: ``local``.
+    database_url
+        SQLAlchemy URL; None: SQLite below the home.
+    users
+        Further users beside ``admin``.
+    """
+
+    home: Home
+    ports: Ports
+    instance: str
+    engine: str = "local"
+    database_url: str | None = None
+    users: tuple[str, ...] = ()
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database to use."""
+        return self.database_url or f"sqlite:///{self.home.platform / 'kpl.sqlite'}"
+
+    @property
+    def platform_url(self) -> str:
+        """The API as processes on this machine reach it."""
+        return f"http://127.0.0.1:{self.ports.platform}/kpl/api/v1"
+
+    @property
+    def runtime_url(self) -> str:
+        """The runtime contract's surface as relays reach it."""
+        return f"http://127.0.0.1:{self.ports.platform}/kpl/runtime"
+
+    @property
+    def hub_api_url(self) -> str:
+        """The hub's REST API on the loopback."""
+        return f"http://127.0.0.1:{self.ports.hub}/hub/api"
+
+    @property
+    def public_url(self) -> str:
+        """The front door as a browser on this machine reaches it."""
+        return f"http://127.0.0.1:{self.ports.public}"
+
+
+def _free_ports(count: int) -> list[int]:
+    """Pick ports that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def home_from(environment: Mapping[str, str]) -> Home:
+    """Return the home that the environment names; default ``./.kpl``."""
+    return Home(Path(environment.get("KPL_HOME") or ".kpl").expanduser().absolute())
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this installation, choosing and keeping ports at the first call.
+
+    Raises
+    ------
+    Invalid
+        A variable or the settings file holds something unusable.
+    """
+    env = os.environ if environment is None else environment
+    engine = env.get("KPL_ENGINE") or "local"
+    if engine not in ENGINES:
+        raise Invalid(
+            f"KPL_ENGINE={engine!r} is not an engine of this version; it has: {', '.join(ENGINES)}.",
+            code="unknown_engine",
+        )
+    home = home_from(env)
+    kept = _read(home.settings)
+    try:
+        public = int(env.get("KPL_PORT") or kept.get("public", 8000))
+        ports = Ports(public, *(int(kept[key]) for key in ("hub", "platform", "frontdoor_api")))
+        instance = str(kept["instance"])
+    except KeyError:
+        ports = Ports(public, *_free_ports(3))
+        instance = secrets.token_hex(4)
+    except ValueError as error:
+        raise Invalid(
+            f"KPL_PORT or {home.settings} holds something that is not a port: {error}.",
+            code="invalid_port",
+        ) from error
+    _keep(home.settings, {**asdict(ports), "instance": instance}, kept)
+    users = tuple(u.strip() for u in (env.get("KPL_USERS") or "").split(",") if u.strip())
+    return Settings(home, ports, instance, engine, env.get("KPL_DATABASE_URL") or None, users)
+
+
+def _read(path: Path) -> dict[str, str | int]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Invalid(
+            f"{path} cannot be read ({error}); mend or remove it.", code="bad_settings"
+        ) from error
+    return dict(found)
+
+
+def _keep(path: Path, values: dict[str, str | int], kept: dict[str, str | int]) -> None:
+    if values == kept or not os.access(path.parent if path.parent.exists() else "/", os.W_OK):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(values, indent=1) + "\n")
+    fresh.replace(path)
