@@ -85,6 +85,8 @@ class Workload:
         Folder of the store whose private copy is the working directory; None: the home.
     home
         Name of a persistent home folder; None: a private, temporary one.
+    skeleton
+        Folder whose content a new persistent home begins with; None: an empty one.
     health
         Path for the HTTP check of a service; None: a TCP connect to the port.
     """
@@ -98,6 +100,7 @@ class Workload:
     limits: Limits
     code: str | None = None
     home: str | None = None
+    skeleton: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
