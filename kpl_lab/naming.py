@@ -69,7 +69,7 @@ def slug(text: str, *, max_length: int = 40) -> str:
     practice whenever the text is not already its own slug.
     """
     folded = _SAFE_PART.sub("-", text.lower()).strip("-")
-    if folded == text and len(folded) <= max_length:
+    if folded and folded == text and len(folded) <= max_length:
         return folded
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     head = folded[: max_length - 9].strip("-")

@@ -1,0 +1,52 @@
+"""Settings: ports are chosen once and kept; variables are checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kpl_lab import settings
+from kpl_lab.errors import Invalid
+
+
+def test_ports_are_picked_at_the_first_start_and_kept(tmp_path: Path) -> None:
+    environment = {"KPL_HOME": str(tmp_path / "home")}
+    first = settings.load(environment)
+    again = settings.load(environment)
+    assert first == again
+    ports = first.ports
+    assert ports.public == 8000
+    assert len({ports.hub, ports.platform, ports.frontdoor_api}) == 3
+
+
+def test_the_public_port_is_the_callers(tmp_path: Path) -> None:
+    found = settings.load({"KPL_HOME": str(tmp_path), "KPL_PORT": "9123"})
+    assert found.public_url == "http://127.0.0.1:9123"
+
+
+def test_users_are_split_at_commas(tmp_path: Path) -> None:
+    found = settings.load({"KPL_HOME": str(tmp_path), "KPL_USERS": "ada, 王 ,"})
+    assert found.users == ("ada", "王")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [({"KPL_PORT": "http"}, "not a port"), ({"KPL_ENGINE": "podman"}, "not an engine")],
+)
+def test_a_wrong_variable_is_refused_by_name(
+    tmp_path: Path, more: dict[str, str], says: str
+) -> None:
+    with pytest.raises(Invalid, match=says):
+        settings.load({"KPL_HOME": str(tmp_path)} | more)
+
+
+def test_a_broken_settings_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(Invalid, match=r"settings\.json"):
+        settings.load({"KPL_HOME": str(tmp_path)})
+
+
+def test_a_missing_secret_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="kpl-lab up"):
+        settings.load({"KPL_HOME": str(tmp_path)}).home.read_secret("jwt")
