@@ -1,0 +1,86 @@
+"""``client.datasets``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kpl_lab.client.uploads import Progress, source_of
+from kpl_lab.client.versioned import Versioned
+from kpl_lab.schemas.common import Page
+from kpl_lab.schemas.datasets import (
+    DatasetCreate,
+    DatasetDetail,
+    DatasetFormat,
+    DatasetVersionView,
+    DatasetView,
+    RecordPage,
+)
+
+
+class Datasets(Versioned[DatasetView, DatasetDetail]):
+    """Datasets: create, list, get, records, download, update, delete."""
+
+    noun = "datasets"
+    page = Page[DatasetView]
+    detail = DatasetDetail
+
+    def versions(self, detail: DatasetDetail) -> Sequence[DatasetVersionView]:
+        """Return the versions of a detail."""
+        return detail.versions
+
+    def create(
+        self,
+        name: str,
+        path: Path | str,
+        *,
+        format: DatasetFormat = "auto",
+        wait: bool = True,
+        on_progress: Progress | None = None,
+        on_look: Callable[[DatasetDetail], None] | None = None,
+    ) -> DatasetDetail:
+        """Send a folder or file and make it a dataset, or the next version of one.
+
+        Parameters
+        ----------
+        path
+            A folder, an archive (tar, tar.gz, zip) or a single file.
+        format
+            ``auto`` looks at the files.
+        wait
+            Return when its records can be read.
+
+        Raises
+        ------
+        EndedBadly
+            The platform could not make a dataset of it; the message says of what file and why.
+        """
+        source = source_of(Path(path))
+        upload = self._uploads.send(source, on_progress)
+        body = DatasetCreate(name=name, upload=upload.id, format=format)
+        return self.create_from(body, wait=wait, on_look=on_look)
+
+    def create_from(
+        self,
+        body: DatasetCreate,
+        *,
+        wait: bool = True,
+        on_look: Callable[[DatasetDetail], None] | None = None,
+    ) -> DatasetDetail:
+        """Make a dataset of a finished upload."""
+        return self._make(body, wait=wait, on_look=on_look)
+
+    def records(
+        self,
+        ref: str | int,
+        version: int,
+        *,
+        offset: int = 0,
+        limit: int = 50,
+        class_name: str | None = None,
+    ) -> RecordPage:
+        """Return records in storage order."""
+        path = self.path(ref, "versions", version, "records")
+        return self._transport.get(
+            path, RecordPage, offset=offset, limit=limit, class_name=class_name
+        )

@@ -1,0 +1,168 @@
+"""``client.servers``: notebook servers and what is mounted into them.
+
+The platform knows servers and mounts; starting and stopping them is the hub's, asked with the
+same token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from kpl_lab.client.events import Events, parse
+from kpl_lab.client.transport import Request, Transport
+from kpl_lab.client.waiting import Watch, wait_until
+from kpl_lab.errors import Conflict, EngineError, NotFound
+from kpl_lab.schemas.common import Page
+from kpl_lab.schemas.datasets import MountCreate, MountView
+from kpl_lab.schemas.servers import ServerView
+
+START_SECONDS = 600.0
+_ENDED = ("stopped", "failed")
+
+
+class Servers:
+    """Notebook servers: list, start, stop, mount, unmount.
+
+    Parameters
+    ----------
+    transport, hub
+        The platform's API and the hub's.
+    """
+
+    def __init__(self, transport: Transport, hub: Transport, events: Events) -> None:
+        self._transport = transport
+        self._hub = hub
+        self._events = events
+
+    def list(self) -> Sequence[ServerView]:
+        """Return the servers that the caller sees, newest first."""
+        return self._transport.get("/servers", Page[ServerView]).items
+
+    def find(self, user: str, name: str = "") -> ServerView:
+        """Return one server of a user that has not ended.
+
+        Raises
+        ------
+        NotFound
+            None of that name runs.
+        """
+        for server in self.list():
+            if (server.user, server.name, server.state in _ENDED) == (user, name, False):
+                return server
+        raise NotFound(
+            f"{user} has no running notebook server{f' named {name!r}' if name else ''}; start it "
+            "with `kpl server start`.",
+            code="no_server",
+        )
+
+    def start(
+        self,
+        user: str,
+        name: str = "",
+        *,
+        options: Mapping[str, Any],
+        wait: bool = True,
+        on_message: Callable[[int, str], None] | None = None,
+    ) -> ServerView:
+        """Ask the hub for a server and return it, with ``wait`` when it answers.
+
+        Parameters
+        ----------
+        options
+            The start form's fields: ``image``, ``cpu``, ``memory``, ``gpu``, ``shm``, ``mounts``.
+        on_message
+            Told the progress in percent and in words.
+
+        Raises
+        ------
+        EngineError
+            It could not be started; the message says why.
+        """
+        path = self._hub_path(user, name)
+        self._hub.send(Request("POST", path, json={**options}))
+        if wait:
+            self._follow_start(path, on_message)
+        return self.find(user, name)
+
+    def _follow_start(self, path: str, on_message: Callable[[int, str], None] | None) -> None:
+        with self._hub.stream(f"{path}/progress", read_seconds=START_SECONDS) as answer:
+            for message in parse(answer.iter_lines()):
+                if not message.data:
+                    continue
+                event = json.loads(message.data)
+                if on_message:
+                    on_message(int(event.get("progress", 0)), str(event.get("message", "")))
+                if event.get("failed"):
+                    raise EngineError(
+                        f"The notebook server did not start: {event.get('message', '')}",
+                        code="server_failed",
+                    )
+                if event.get("ready"):
+                    return
+
+    def stop(self, user: str, name: str = "", *, wait: bool = True) -> ServerView:
+        """Stop a server, keeping its files, and return it, with ``wait`` when it has ended."""
+        server = self.find(user, name)
+        self._hub.send(Request("DELETE", self._hub_path(user, name)))
+        if not wait:
+            return server
+
+        def look() -> ServerView | None:
+            return next((s for s in self.list() if s.id == server.id), None)
+
+        def is_ended(found: ServerView | None) -> bool:
+            return found is None or found.state in _ENDED
+
+        ended = wait_until(self._events, Watch(("servers",), server.id), look, is_ended)
+        return ended or server.model_copy(update={"state": "stopped"})
+
+    def mounts(self, server: int) -> Sequence[MountView]:
+        """Return what is mounted into a server."""
+        return self._transport.get(f"/servers/{server}/mounts", Page[MountView]).items
+
+    def mount(
+        self, server: int, dataset: str, version: int | None = None, *, wait: bool = True
+    ) -> MountView:
+        """Show a dataset in a running server and return the mount, with ``wait`` when it is there.
+
+        Raises
+        ------
+        EngineError
+            It could not be mounted.
+        """
+        body = MountCreate(dataset=dataset, version=version)
+        mount = self._transport.create(f"/servers/{server}/mounts", body, MountView)
+        if not wait:
+            return mount
+        found = self._wait_mount(server, mount.id, lambda m: m is None or m.state != "mounting")
+        if found is None or found.state != "mounted":
+            why = (found and (found.message or found.reason)) or "it went away."
+            raise EngineError(f"{dataset!r} was not mounted: {why}", code="mount_failed")
+        return found
+
+    def unmount(self, server: int, mount: int, *, wait: bool = True) -> None:
+        """Take a mount away; with ``wait`` return when it is gone."""
+        self._transport.send(Request("DELETE", f"/servers/{server}/mounts/{mount}"))
+        if wait:
+            left = self._wait_mount(server, mount, lambda m: m is None or m.state == "failed")
+            if left is not None:
+                raise Conflict(
+                    f"{left.dataset!r} was not unmounted: {left.message or left.reason}",
+                    code="unmount_failed",
+                )
+
+    def _wait_mount(
+        self, server: int, mount: int, is_done: Callable[[MountView | None], bool]
+    ) -> MountView | None:
+        def look() -> MountView | None:
+            return next((m for m in self.mounts(server) if m.id == mount), None)
+
+        # Events of the mount and of its server both count: either may carry the change.
+        return wait_until(self._events, Watch(("servers", "mounts")), look, is_done)
+
+    @staticmethod
+    def _hub_path(user: str, name: str) -> str:
+        return f"/users/{quote(user, safe='')}/servers/{quote(name, safe='')}"

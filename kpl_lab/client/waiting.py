@@ -1,0 +1,100 @@
+"""Waiting for a state: the event stream says when to look, a look every few seconds is the net."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kpl_lab.client.events import Events, Subscription
+from kpl_lab.errors import KplError, NotFound
+from kpl_lab.schemas.common import Event
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 3.0
+"""Look at least so often even when the stream is silent."""
+
+
+class NotDoneInTime(KplError):
+    """What was waited for has not come to its end; it still may."""
+
+    default_code = "not_done_in_time"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to listen to while waiting.
+
+    Attributes
+    ----------
+    resources
+        Plural nouns whose events may mean that the state changed.
+    resource_id
+        Only events of this one; None: of all.
+    timeout_seconds
+        Give up after so long; None: never.
+    """
+
+    resources: tuple[str, ...]
+    resource_id: int | None = None
+    timeout_seconds: float | None = None
+
+
+def wait_until(
+    events: Events,
+    watch: Watch,
+    look: Callable[[], T],
+    is_done: Callable[[T], bool],
+    on_look: Callable[[T], None] | None = None,
+) -> T:
+    """Look, whenever something happened, until the state is the wanted one, and return it.
+
+    Parameters
+    ----------
+    look
+        Fetches the state.
+    is_done
+        Tells whether it is what is waited for.
+    on_look
+        Told each state, for progress.
+
+    Raises
+    ------
+    NotDoneInTime
+        ``watch.timeout_seconds`` are over.
+    Unavailable
+        The platform was away for longer than a restart takes.
+    """
+    started = time.monotonic()
+    subscription = Subscription(resources=watch.resources)
+    for item in events.stream(subscription, idle_seconds=LOOK_SECONDS):
+        if isinstance(item, Event) and watch.resource_id not in (None, item.resource_id):
+            continue
+        state = look()
+        if on_look:
+            on_look(state)
+        if is_done(state):
+            return state
+        if watch.timeout_seconds is not None and (
+            time.monotonic() - started > watch.timeout_seconds
+        ):
+            raise NotDoneInTime(
+                f"It is not done after {watch.timeout_seconds:g} seconds, and goes on; look again "
+                "later, or give it more with --timeout."
+            )
+    raise AssertionError("the stream of events never ends")
+
+
+def wait_until_gone(events: Events, watch: Watch, look: Callable[[], object]) -> None:
+    """Return when ``look`` finds nothing any more."""
+
+    def is_gone() -> bool:
+        try:
+            look()
+        except NotFound:
+            return True
+        return False
+
+    wait_until(events, watch, is_gone, bool)
