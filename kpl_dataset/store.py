@@ -1,0 +1,189 @@
+"""The records of one dataset on disk, by number."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from operator import le
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kpl_dataset.decode import map_reader
+from kpl_dataset.errors import DatasetCorruptError, DatasetNotFoundError, RecordError, SchemaError
+from kpl_dataset.files import part, read_part
+from kpl_dataset.lenient import read_record
+from kpl_dataset.schema import decode_meta
+from kpl_dataset.wire import WireError, read_index
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable
+
+    from kpl_dataset.decode import Reader, Record
+    from kpl_dataset.schema import RecordType
+    from kpl_dataset.wire import Buffer
+
+
+def load_record_type(folder: Path, data_name: str) -> RecordType:
+    """Read the record type from ``*.meta``.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        The file is missing.
+    DatasetCorruptError
+        It is broken.
+    """
+    content = read_part(folder, data_name, "meta")
+    path = part(folder, data_name, "meta")
+    try:
+        return decode_meta(content.decode())[1]
+    except (SchemaError, UnicodeDecodeError) as error:
+        reason = error.message if isinstance(error, SchemaError) else f"It is not text: {error}."
+        raise DatasetCorruptError(f"'{path}' cannot be read. {reason}", file=str(path)) from error
+
+
+def load_index(folder: Path, data_name: str) -> array[int]:
+    """Read where the records begin: one offset a record and one more for the end of the last.
+
+    Raises
+    ------
+    DatasetIncompleteError
+        The file is missing: nothing was flushed yet.
+    DatasetCorruptError
+        It is broken.
+    """
+    content = read_part(folder, data_name, "index")
+    path = part(folder, data_name, "index")
+    if not content:
+        raise DatasetCorruptError(
+            f"'{path}' is empty: the dataset's writer was not closed. Write the dataset again.",
+            file=str(path),
+        )
+    try:
+        index = read_index(content)
+    except WireError as error:
+        raise DatasetCorruptError(f"'{path}' is damaged: {error}.", file=str(path)) from error
+    if not index or index[0] < 0 or not all(map(le, index, index[1:])):
+        raise DatasetCorruptError(f"'{path}' is damaged: its offsets do not rise.", file=str(path))
+    return index
+
+
+class RecordStore:
+    """Records of one dataset by number, read through a memory map that opens on first use.
+
+    Parameters
+    ----------
+    folder, data_name
+        Where the dataset is.
+    columns
+        The fields to read; all by default.
+
+    Raises
+    ------
+    DatasetError
+        One of the files is missing or broken.
+    KeyError
+        A column is not in the record type.
+    """
+
+    def __init__(self, folder: Path, data_name: str, columns: Iterable[str] | None = None) -> None:
+        self.folder = folder
+        self.data_name = data_name
+        self.record_type = load_record_type(folder, data_name)
+        self.index = load_index(folder, data_name)
+        self.columns = None if columns is None else check_columns(self.record_type, columns)
+        self._buffer: Buffer | None = None
+        self._read: Reader = map_reader(self.record_type, self.columns)
+        if not self.data_path.is_file():
+            raise self._missing()
+
+    @property
+    def data_path(self) -> Path:
+        """Path of the file with the records."""
+        return part(self.folder, self.data_name, "data")
+
+    def __len__(self) -> int:
+        return len(self.index) - 1
+
+    def record(self, number: int) -> Record:
+        """Read the record of a number from 0 to ``len() - 1``.
+
+        Raises
+        ------
+        RecordError
+            Its bytes are broken.
+        """
+        buffer = self._buffer
+        if buffer is None:
+            buffer = self.open()
+        start, end = self.index[number], self.index[number + 1]
+        try:
+            record: Record = self._read(buffer, start, end)
+        except (ValueError, IndexError):
+            # Not what a writer produces: see what protobuf's full rules make of it.
+            return self._read_slowly(number, buffer[start:end])
+        return record
+
+    def _read_slowly(self, number: int, data: bytes) -> Record:
+        try:
+            return read_record(data, self.record_type, self.columns)
+        except RecordError as error:
+            raise error.located(number) from error
+
+    def open(self) -> Buffer:
+        """Map the file with the records.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            The file is missing.
+        DatasetCorruptError
+            It is shorter than the index says.
+        """
+        try:
+            with self.data_path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < self.index[-1]:
+                    raise DatasetCorruptError(
+                        f"'{self.data_path}' has {size} bytes, its index needs {self.index[-1]}: "
+                        "it was cut off. Copy or write the dataset again.",
+                        file=str(self.data_path),
+                    )
+                # An empty file cannot be mapped.
+                buffer: Buffer = (
+                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+                )
+        except FileNotFoundError:
+            raise self._missing() from None
+        self._buffer = buffer
+        return buffer
+
+    def close(self) -> None:
+        """Let go of the file; reading opens it again."""
+        buffer, self._buffer = self._buffer, None
+        if isinstance(buffer, mmap.mmap):
+            buffer.close()
+
+    def _missing(self) -> DatasetNotFoundError:
+        return DatasetNotFoundError(
+            f"'{self.data_path}' is missing; copy the dataset's folder again, with all its files.",
+            file=str(self.data_path),
+        )
+
+
+def check_columns(record_type: RecordType, columns: Iterable[str]) -> frozenset[str]:
+    """Return the columns as a set.
+
+    Raises
+    ------
+    KeyError
+        One of them is not in the record type.
+    """
+    chosen = frozenset((columns,) if isinstance(columns, str) else columns)
+    unknown = sorted(chosen - record_type.keys())
+    if unknown:
+        raise KeyError(
+            f"There is no column {', '.join(unknown)}; there are {', '.join(record_type)}."
+        )
+    return chosen
