@@ -1,0 +1,100 @@
+"""What routes ask for: the context, a transaction, the caller with the scope they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from kpl_lab.errors import Forbidden, Unauthenticated
+from kpl_lab.platform import auth, scopes
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.storage.store import Store
+
+SCOPE_ATTRIBUTE = "kpl_scope"
+
+
+def get_context(request: Request) -> Context:
+    """Return the platform's parts."""
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(get_context)]
+
+
+def get_store(context: ContextDep) -> Iterator[Store]:
+    """Open one transaction for the request; committed before the answer is sent."""
+    with context.database.store() as store:
+        yield store
+
+
+def get_reading_store(context: ContextDep) -> Iterator[Store]:
+    """Open a transaction that does not write, and so never waits for a writer."""
+    with context.database.store(reads_only=True) as store:
+        yield store
+
+
+# scope="function": the transaction ends before the answer leaves, so that who has the answer
+# finds the change, and a failed commit is told.
+StoreDep = Annotated[Store, Depends(get_store, scope="function")]
+ReadingStoreDep = Annotated[Store, Depends(get_reading_store, scope="function")]
+
+
+def token_of(authorization: str | None) -> str:
+    """Return the token of an Authorization header; cookies are never looked at.
+
+    Raises
+    ------
+    Unauthenticated
+        There is none.
+    """
+    kind, _, token = (authorization or "").partition(" ")
+    if kind.lower() not in ("token", "bearer") or not token.strip():
+        raise Unauthenticated(
+            "This needs a token: send the header `Authorization: token …` "
+            "(`kpl login` makes one for you)."
+        )
+    return token.strip()
+
+
+def get_caller(
+    context: ContextDep, authorization: Annotated[str | None, Header()] = None
+) -> Caller:
+    """Return who is calling."""
+    token = token_of(authorization)
+    if token.count(".") == 2:
+        with context.database.store(reads_only=True) as store:
+            return auth.workload_caller(store, context.jwt_key, token)
+    return context.hub_tokens.caller(token)
+
+
+def needs(scope: str) -> Callable[..., Caller]:
+    """Return a dependency that lets through callers with ``scope`` and gives who they are.
+
+    The scope is kept on it, so that the permission test can read it off the route table.
+    """
+    if scope not in scopes.SCOPES:
+        raise ValueError(f"unknown scope {scope}")
+
+    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+        if caller.kind in ("task", "notebook") and scope != scopes.INTERNAL:
+            raise Forbidden(
+                "The token of a task or notebook serves the calls of the runtime contract alone; "
+                "use a personal token here."
+            )
+        caller.require(scope)
+        return caller
+
+    setattr(check, SCOPE_ATTRIBUTE, scope)
+    return check
+
+
+def any_caller(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    """Let through everybody who is known."""
+    return caller
+
+
+setattr(any_caller, SCOPE_ATTRIBUTE, "any")

@@ -1,0 +1,63 @@
+"""What a running platform consists of: handed to the API and to the controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kpl_lab.clock import SYSTEM_CLOCK, Clock
+from kpl_lab.engines.base import Engine
+from kpl_lab.platform.auth import HubTokens
+from kpl_lab.platform.events import Nudge
+from kpl_lab.platform.settings import PlatformOptions, load_options
+from kpl_lab.platform.storage.database import Database
+from kpl_lab.platform.storage.files import FileStore
+from kpl_lab.settings import Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts that everything else is built on.
+
+    Attributes
+    ----------
+    jwt_key
+        Signs the tokens of tasks, services and notebooks.
+    """
+
+    settings: Settings
+    options: PlatformOptions
+    database: Database
+    files: FileStore
+    engine: Engine
+    hub_tokens: HubTokens
+    jwt_key: str
+    clock: Clock
+
+    def close(self) -> None:
+        """Close database and connections."""
+        self.hub_tokens.close()
+        self.database.close()
+
+
+def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLOCK) -> Context:
+    """Open everything of the installation that ``settings`` names."""
+    options = load_options(settings.home)
+    database = Database(settings.sqlalchemy_url, clock)
+    database.on_events(Nudge(settings.home))
+    hub_tokens = HubTokens(
+        settings.hub_api_url,
+        settings.home.read_secret("hub-to-platform"),
+        clock,
+        fresh_seconds=options.token_cache_seconds,
+        stale_seconds=options.token_stale_seconds,
+    )
+    return Context(
+        settings=settings,
+        options=options,
+        database=database,
+        files=FileStore(settings.home.storage),
+        engine=engine,
+        hub_tokens=hub_tokens,
+        jwt_key=settings.home.read_secret("jwt"),
+        clock=clock,
+    )

@@ -1,0 +1,49 @@
+"""Settings of the platform: traits, read from ``$KPL_HOME/platform.py`` when it exists."""
+
+from __future__ import annotations
+
+from traitlets import Bool, Float, Int
+from traitlets.config import Configurable
+from traitlets.config.loader import PyFileConfigLoader
+
+from kpl_lab.settings import Home
+
+FILE_NAME = "platform.py"
+GIB = 1 << 30
+
+
+class PlatformOptions(Configurable):
+    """What an administrator may change about the platform."""
+
+    cpu_overcommit = Float(
+        4.0, help="CPU is admitted up to this multiple of the real cores; memory and GPUs never."
+    ).tag(config=True)
+    max_upload_bytes = Int(100 * GIB, help="Bytes that one upload may hold.").tag(config=True)
+    max_unpacked_bytes = Int(200 * GIB, help="Bytes that an archive may hold once unpacked.").tag(
+        config=True
+    )
+    max_archive_entries = Int(1_000_000, help="Files and folders in one archive.").tag(config=True)
+    max_archive_ratio = Int(
+        200, help="How many times larger than itself an archive may unpack; guards against bombs."
+    ).tag(config=True)
+    code_limit_mb = Int(50, help="MB that a code folder may hold, packed.").tag(config=True)
+    allow_image_fallback = Bool(
+        True,
+        help="An unknown from_image becomes the default image, and the task says so. "
+        "On by default on the local engine alone.",
+    ).tag(config=True)
+    token_cache_seconds = Float(
+        30.0, help="Seconds for which the hub's answer about a token is believed."
+    ).tag(config=True)
+    token_stale_seconds = Float(
+        300.0, help="Seconds for which it is believed while the hub does not answer."
+    ).tag(config=True)
+    import_memory_mb = Int(4096, help="MiB that the import of a dataset may use.").tag(config=True)
+    event_days = Int(30, help="Days for which events are kept.").tag(config=True)
+
+
+def load_options(home: Home) -> PlatformOptions:
+    """Return the options of this installation."""
+    if (home.root / FILE_NAME).exists():
+        return PlatformOptions(config=PyFileConfigLoader(FILE_NAME, str(home.root)).load_config())
+    return PlatformOptions()

@@ -1,0 +1,106 @@
+"""One database, SQLite or PostgreSQL, and the transactions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from kpl_lab.clock import SYSTEM_CLOCK, Clock
+from kpl_lab.errors import StorageFull, Unavailable
+from kpl_lab.platform.storage.store import Store
+
+BUSY_MILLISECONDS = 15_000
+
+
+def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DBAPI object)
+    # SQLAlchemy begins transactions itself (below), so the driver must not.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"busy_timeout={BUSY_MILLISECONDS}",
+        "foreign_keys=ON",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: upgrading a read lock later can only fail.
+    reads_only = connection.get_execution_options().get("kpl_reads_only", False)
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+def open_engine(url: str) -> Engine:
+    """Return a connection pool for ``url``, set up for its kind of database."""
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), pool_size=20)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _connect_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+class Database:
+    """Opens units of work.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL.
+    clock
+        Given to each store.
+    """
+
+    def __init__(self, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.engine = open_engine(url)
+        self._clock = clock
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_events(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each commit that wrote events; it must return at once."""
+        self._listeners.append(listener)
+
+    @contextmanager
+    def store(self, *, reads_only: bool = False) -> Iterator[Store]:
+        """Open one transaction: committed at the end, rolled back by any exception.
+
+        Raises
+        ------
+        StorageFull, Unavailable
+            The disk has no room, or the database does not answer.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            store = Store(session, self._clock)
+            try:
+                session.connection(execution_options={"kpl_reads_only": reads_only})
+                yield store
+                session.commit()
+            except OperationalError as error:
+                session.rollback()
+                raise _translate(error) from error
+        if store.events.added:
+            for listener in self._listeners:
+                listener()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _translate(error: OperationalError) -> Exception:
+    text = str(error.orig)
+    if "full" in text or "No space" in text:
+        return StorageFull(
+            "The disk that holds the database has no room left; free some space and try again."
+        )
+    return Unavailable(
+        "The database does not answer at the moment; try again in a few seconds.",
+        detail={"cause": text[:200]},
+    )

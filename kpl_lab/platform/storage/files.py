@@ -1,0 +1,127 @@
+"""Files of datasets, models, code and logs in one folder; published whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kpl_lab.errors import Invalid, StorageFull
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explain_full_disk() -> Iterator[None]:
+    """Turn a full disk into a sentence.
+
+    Raises
+    ------
+    StorageFull
+        The disk has no room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise StorageFull(
+            "The disk that holds the platform's files has no room left. "
+            "Delete datasets, models or tasks that are no longer needed, then try again."
+        ) from error
+
+
+class FileStore:
+    """A folder with one folder per kind; see docs/explanation/architecture.md.
+
+    Parameters
+    ----------
+    root
+        ``$KPL_HOME/storage``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, *parts: str | int) -> Path:
+        """Return a path below the root.
+
+        Raises
+        ------
+        Invalid
+            The parts lead out of the root.
+        """
+        target = self.root.joinpath(*(str(p) for p in parts))
+        if not target.resolve().is_relative_to(self.root.resolve()):
+            raise Invalid("The path leads out of the store.", code="bad_path")
+        return target
+
+    def dataset(self, id: int, number: int) -> Path:
+        """Return the folder of a dataset version."""
+        return self.path("datasets", id, number)
+
+    def model(self, id: int, number: int) -> Path:
+        """Return the folder of a model version."""
+        return self.path("models", id, number)
+
+    def code(self, digest: str) -> Path:
+        """Return the folder of a code snapshot."""
+        return self.path("code", digest)
+
+    def upload(self, id: int) -> Path:
+        """Return the file that an upload's bytes go to."""
+        return self.path("uploads", id)
+
+    def task_log(self, id: int) -> Path:
+        """Return the file in which a task's log is kept after its end."""
+        return self.path("logs", "tasks", f"{id}.log")
+
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """Give a fresh folder to fill; what is not published from it vanishes afterwards."""
+        with explain_full_disk():
+            folder = self.path("incoming", secrets.token_hex(8))
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+            finally:
+                remove_tree(folder)
+
+    def publish(self, filled: Path, target: Path) -> None:
+        """Move a filled folder to its place in one step; an earlier try's is replaced."""
+        with explain_full_disk():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                remove_tree(target)
+            filled.rename(target)
+
+    def free_bytes(self) -> int:
+        """Return the room that is left."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free
+
+
+def make_read_only(folder: Path) -> None:
+    """Take the right to write from all files and folders below and with ``folder``."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            Path(parent, name).chmod(0o444)
+        Path(parent).chmod(0o555)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, also a read-only one; no-op when it is not there."""
+    for parent, _, _ in os.walk(folder):
+        Path(parent).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all plain files below ``folder``."""
+    return sum(
+        Path(parent, name).lstat().st_size for parent, _, names in os.walk(folder) for name in names
+    )

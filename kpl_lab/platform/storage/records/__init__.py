@@ -1,0 +1,1 @@
+"""What repositories return: frozen dataclasses, one file per resource."""

@@ -1,0 +1,110 @@
+"""Brings a database to the revision that this version needs; refuses one it does not know."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from kpl_lab.clock import SYSTEM_CLOCK, Clock
+from kpl_lab.errors import Conflict
+from kpl_lab.platform.storage.database import open_engine
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def alembic_config(engine: Engine) -> Config:
+    """Return Alembic's configuration for our migrations on ``engine``; no file is needed."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = engine
+    return config
+
+
+def head() -> str:
+    """Return the revision that this version's models have."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision that the database has; None for an empty one."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _known_revisions() -> set[str]:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+
+
+def check(engine: Engine) -> None:
+    """Refuse a database that this version cannot work on.
+
+    Raises
+    ------
+    Conflict
+        Made by a newer version, or not upgraded yet; says which command helps.
+    """
+    found = current(engine)
+    if found == head():
+        return
+    if found is not None and found not in _known_revisions():
+        raise Conflict(
+            f"The database has revision {found}, which this version does not know: a newer version "
+            "has written it. Install that version, or restore the backup made before its upgrade.",
+            code="unknown_revision",
+        )
+    raise Conflict(
+        f"The database has revision {found or 'none'}, this version needs {head()}: "
+        "run `kpl-lab db upgrade`.",
+        code="old_revision",
+    )
+
+
+def upgrade(url: str, clock: Clock = SYSTEM_CLOCK) -> str | None:
+    """Bring the database at ``url`` to the newest revision.
+
+    Returns
+    -------
+    str or None
+        Path of the backup that was made of an SQLite database, None where none was needed.
+
+    Raises
+    ------
+    Conflict
+        A newer version has written it.
+    """
+    engine = open_engine(url)
+    try:
+        found = current(engine)
+        if found == head():
+            return None
+        if found is not None and found not in _known_revisions():
+            check(engine)
+        backup = _back_up(url, found, clock) if found else None
+        command.upgrade(alembic_config(engine), "head")
+        return backup
+    finally:
+        engine.dispose()
+
+
+def _back_up(url: str, revision: str, clock: Clock) -> str | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    source = Path(parsed.database)
+    target = source.with_name(f"{source.name}.{revision}.{clock.now():%Y%m%d%H%M%S}.backup")
+    for suffix in ("", "-wal"):
+        beside = source.with_name(source.name + suffix)
+        if beside.exists():
+            shutil.copy2(beside, target.with_name(target.name + suffix))
+    return str(target)
