@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kpl_lab.client.packing import scan_code
@@ -37,7 +37,6 @@ class Algorithms(Versioned[AlgorithmView, AlgorithmDetail]):
         *,
         wait: bool = True,
         on_progress: Progress | None = None,
-        on_look: Callable[[AlgorithmDetail], None] | None = None,
     ) -> AlgorithmDetail:
         """Send a code folder and make it the next version of an algorithm.
 
@@ -58,17 +57,16 @@ class Algorithms(Versioned[AlgorithmView, AlgorithmDetail]):
         root = Path(folder)
         upload = self._uploads.send(source_of_folder(scan_code(root)), on_progress)
         body = AlgorithmCreate(name=name or root.resolve().name, upload=upload.id)
-        return self.create_from(body, wait=wait, on_look=on_look)
+        return self.create_from(body, wait=wait)
 
     def create_from(
         self,
         body: AlgorithmCreate,
         *,
         wait: bool = True,
-        on_look: Callable[[AlgorithmDetail], None] | None = None,
     ) -> AlgorithmDetail:
         """Publish a finished upload of a code folder."""
-        return self._make(body, wait=wait, on_look=on_look)
+        return self._make(body, wait=wait)
 
     def log(self, ref: str | int, version: int, *, offset: int = 0) -> LogPage:
         """Return a part of the log of checking and building a version."""

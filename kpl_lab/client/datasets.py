@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kpl_lab.client.uploads import Progress, source_of
@@ -37,7 +37,6 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
         format: DatasetFormat = "auto",
         wait: bool = True,
         on_progress: Progress | None = None,
-        on_look: Callable[[DatasetDetail], None] | None = None,
     ) -> DatasetDetail:
         """Send a folder or file and make it a dataset, or the next version of one.
 
@@ -58,17 +57,16 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
         source = source_of(Path(path))
         upload = self._uploads.send(source, on_progress)
         body = DatasetCreate(name=name, upload=upload.id, format=format)
-        return self.create_from(body, wait=wait, on_look=on_look)
+        return self.create_from(body, wait=wait)
 
     def create_from(
         self,
         body: DatasetCreate,
         *,
         wait: bool = True,
-        on_look: Callable[[DatasetDetail], None] | None = None,
     ) -> DatasetDetail:
         """Make a dataset of a finished upload."""
-        return self._make(body, wait=wait, on_look=on_look)
+        return self._make(body, wait=wait)
 
     def records(
         self,

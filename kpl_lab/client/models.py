@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kpl_lab.client.uploads import Progress, source_of
@@ -48,7 +48,6 @@ class Models(Versioned[ModelView, ModelDetail]):
         body: ModelCreate,
         *,
         wait: bool = True,
-        on_look: Callable[[ModelDetail], None] | None = None,
     ) -> ModelDetail:
         """Make a model of a finished upload."""
-        return self._make(body, wait=wait, on_look=on_look)
+        return self._make(body, wait=wait)

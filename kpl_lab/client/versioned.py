@@ -38,29 +38,34 @@ class Versioned(Resource[V, D]):
         """Return the versions of a detail."""
         raise NotImplementedError
 
-    def _make(
-        self, body: BaseModel, *, wait: bool, on_look: Callable[[D], None] | None = None
-    ) -> D:
-        """Create the next version, and with ``wait`` return when it is ready.
+    def _make(self, body: BaseModel, *, wait: bool) -> D:
+        """Create the next version, and with ``wait`` return when it is ready."""
+        view = self._transport.create(f"/{self.noun}", body, _AnyView)
+        detail = self.get(view.id)
+        return self.wait_ready(detail) if wait else detail
+
+    def wait_ready(self, made: D, *, on_look: Callable[[D], None] | None = None) -> D:
+        """Return ``made``, as a create answered it, when its newest version is ready.
+
+        Parameters
+        ----------
+        on_look
+            Told each state, for progress.
 
         Raises
         ------
         EndedBadly
             The version was made but cannot be used; earlier ones are as they were.
         """
-        view = self._transport.create(f"/{self.noun}", body, _AnyView)
-        detail = self.get(view.id)
-        number = max((version.number for version in self.versions(detail)), default=1)
-        return self._prepared(detail.id, number, on_look) if wait else detail
+        number = max((version.number for version in self.versions(made)), default=1)
 
-    def _prepared(self, ref: int, number: int, on_look: Callable[[D], None] | None) -> D:
         def version(detail: D) -> Version:
             return self._version(detail, number)
 
         detail = wait_until(
             self._events,
-            Watch((self.noun,), ref),
-            lambda: self.get(ref),
+            Watch((self.noun,), made.id),
+            lambda: self.get(made.id),
             lambda found: version(found).state is not AssetState.PREPARING,
             on_look,
         )

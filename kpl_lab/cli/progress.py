@@ -1,0 +1,51 @@
+"""Progress on stderr: a bar on a terminal, nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kpl_lab.cli.session import Session
+
+
+def is_watched(session: Session) -> bool:
+    """Tell whether a person looks at stderr."""
+    return sys.stderr.isatty() and not session.json
+
+
+@contextmanager
+def transfer(session: Session, words: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Show bytes on their way; yields what is to be called with the bytes done and in all."""
+    if not is_watched(session):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(True))
+    progress = Progress(
+        *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
+    )
+    with progress:
+        bar = progress.add_task(words, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+@contextmanager
+def waiting(session: Session, words: str) -> Iterator[Callable[[str], None]]:
+    """Show what is waited for; yields what is to be called with further words."""
+    if not is_watched(session):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(words)) as status:
+        yield lambda more: status.update(Text(f"{words}: {more}" if more else words))

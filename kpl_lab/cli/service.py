@@ -1,0 +1,249 @@
+"""``kpl service``: deploy, list, show, logs, scale, stop, start, delete; ``call`` is in its own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import click
+
+from kpl_lab.cli.options import (
+    FOLDER,
+    delete_options,
+    delete_thing,
+    given,
+    list_options,
+    no_wait_option,
+    resource_override,
+    setting_options,
+    timeout_option,
+)
+from kpl_lab.cli.output import Column, age_text, state_text
+from kpl_lab.cli.progress import transfer, waiting
+from kpl_lab.cli.service_call import call
+from kpl_lab.cli.session import Session, common_options, pass_session
+from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, merged
+from kpl_lab.schemas.services import ServiceCreate, ServiceDetail, ServiceUpdate, ServiceView
+from kpl_lab.schemas.tasks import TaskInput
+
+DEFAULT_TIMEOUT_SECONDS = 900.0
+
+
+def _ready_text(service: ServiceView) -> str:
+    return f"{service.ready}/{service.replicas}"
+
+
+def _instances_text(service: ServiceDetail) -> str:
+    words = [
+        f"{one.index} {one.state}" + (f" ({one.message})" if one.message else "")
+        for one in service.instances
+    ]
+    return ", ".join(words) or "-"
+
+
+LIST = (
+    Column("NAME", "name"),
+    Column("STATE", text=state_text),
+    Column("READY", text=_ready_text),
+    Column("MODEL", "model"),
+    Column("CODE", text=lambda service: service.algorithm or service.code_name),
+    Column("URL", "url"),
+    Column("CREATED", "created_at", age_text),
+)
+SHOW = (
+    *LIST[:1],
+    Column("ID", "id"),
+    *LIST[1:],
+    Column("ACCESS", "access"),
+    Column("REPLICAS", text=_instances_text),
+    Column("OWNER", "owner"),
+    Column("ABOUT", "description"),
+    Column("WHY", "message"),
+    Column("DO", "remedy", lambda remedy: remedy.action if remedy else "-"),
+)
+
+
+class DeployOptions(TypedDict):
+    """The options of ``kpl service deploy``, as click hands them over."""
+
+    model: str | None
+    algorithm: str | None
+    code: Path | None
+    replicas: int
+    inputs: tuple[TaskInput, ...]
+    parameters: tuple[tuple[str, Any], ...]
+    environment: tuple[tuple[str, str], ...]
+    cpu: float | None
+    memory: int | None
+    gpu: int | None
+    access: str | None
+    description: str
+
+
+@click.group("service")
+def service() -> None:
+    """Models that answer behind a stable address."""
+
+
+service.add_command(call)
+
+
+@service.command("deploy")
+@click.argument("name", type=NEW_NAME)
+@click.option("--model", type=REFERENCE, metavar="NAME[:VERSION]", help="Fills the model input.")
+@click.option("--algorithm", type=REFERENCE, metavar="NAME[:VERSION]", help="Published algorithm.")
+@click.option("--code", type=FOLDER, help="Code folder to pack and run.")
+@click.option(
+    "--replicas", type=click.IntRange(1, 64), default=1, show_default=True, help="How many."
+)
+@click.option("--input", "inputs", multiple=True, type=INPUT, help="What fills a further input.")
+@setting_options
+@click.option(
+    "--access", type=click.Choice(["private", "workspace", "public"]), help="Who may call it."
+)
+@click.option("--description", default="", help="What it does.")
+@no_wait_option
+@timeout_option
+@common_options
+@pass_session
+def deploy(
+    session: Session,
+    name: str,
+    no_wait: bool,
+    timeout: float | None,
+    **options: Unpack[DeployOptions],
+) -> None:
+    """Deploy a model with the deploy function of an algorithm or a code folder."""
+    code, algorithm = options["code"], options["algorithm"]
+    if (code is None) == (algorithm is None):
+        raise click.UsageError("Name the code: either --algorithm NAME[:VERSION] or --code DIR.")
+    body = _service_create(name, options)
+    with transfer(session, "Sending the code") as on_progress:
+        deployed = session.client.services.deploy(body, code, on_progress=on_progress)
+    _settle(session, deployed, wait=not no_wait, timeout=timeout)
+
+
+def _service_create(name: str, options: DeployOptions) -> ServiceCreate:
+    inputs = [
+        (one.key, f"{one.kind}:{one.name}" + (f":{one.version}" if one.version else ""))
+        for one in options["inputs"]
+    ]
+    fields = given(
+        model=options["model"],
+        algorithm=options["algorithm"],
+        inputs=merged(inputs, "--input"),
+        parameters=merged(options["parameters"], "--param"),
+        environment=merged(options["environment"], "--env"),
+        resources=resource_override(options["cpu"], options["memory"], options["gpu"]),
+        access=options["access"],
+        description=options["description"],
+    )
+    return ServiceCreate.model_validate({"name": name, "replicas": options["replicas"], **fields})
+
+
+def _settle(session: Session, service: ServiceDetail, *, wait: bool, timeout: float | None) -> None:
+    """Wait until as many replicas are ready as are wanted, then show the service."""
+    if wait:
+        with waiting(session, f"Starting {service.name}") as say:
+            service = session.client.services.wait_ready(
+                service.id,
+                timeout_seconds=timeout or DEFAULT_TIMEOUT_SECONDS,
+                on_look=lambda found: say(f"{found.state.value}, {_ready_text(found)} ready"),
+            )
+    session.show(service, SHOW)
+
+
+@service.command("list")
+@list_options
+@common_options
+@pass_session
+def list_(session: Session, limit: int, search: str | None) -> None:
+    """List services, newest first."""
+    items = session.client.services.list(limit=limit, search=search)
+    session.show_list(items, LIST, "No services yet; start one with `kpl service deploy`.")
+
+
+@service.command("show")
+@click.argument("ref", metavar="NAME")
+@common_options
+@pass_session
+def show(session: Session, ref: str) -> None:
+    """Show one service: address, replicas, and why it failed if it did."""
+    session.show(session.client.services.get(ref), SHOW)
+
+
+@service.command("logs")
+@click.argument("ref", metavar="NAME")
+@click.option("--replica", type=click.IntRange(min=0), default=0, show_default=True, help="Which.")
+@common_options
+@pass_session
+def logs(session: Session, ref: str, replica: int) -> None:
+    """Print what one replica printed."""
+    services = session.client.services
+    found = services.get(ref)
+    page = services.log(found.id, replica=replica)
+    text = [page.text]
+    while page.next_offset > page.offset and not page.complete:
+        page = services.log(found.id, replica=replica, offset=page.next_offset)
+        text.append(page.text)
+    if session.json:
+        session.show({**page.model_dump(), "text": "".join(text), "offset": 0})
+    else:
+        click.echo("".join(text), nl=False)
+
+
+@service.command("scale")
+@click.argument("ref", metavar="NAME")
+@click.argument("count", metavar="[REPLICAS]", type=click.IntRange(1, 64), required=False)
+@click.option("--replicas", type=click.IntRange(1, 64), help="How many; the same as REPLICAS.")
+@no_wait_option
+@timeout_option
+@common_options
+@pass_session
+def scale(
+    session: Session, /, ref: str, no_wait: bool, timeout: float | None, **numbers: int
+) -> None:
+    """Run more or fewer replicas."""
+    named = {number for number in numbers.values() if number is not None}
+    if len(named) != 1:
+        raise click.UsageError("Say once how many replicas: `kpl service scale NAME 3`.")
+    update = ServiceUpdate(replicas=named.pop())
+    scaled = session.client.services.update(ref, update)
+    _settle(session, scaled, wait=not no_wait, timeout=timeout)
+
+
+@service.command("stop")
+@click.argument("ref", metavar="NAME")
+@no_wait_option
+@timeout_option
+@common_options
+@pass_session
+def stop(session: Session, ref: str, no_wait: bool, timeout: float | None) -> None:
+    """Stop all replicas; the address is kept."""
+    stopped = session.client.services.update(ref, ServiceUpdate(running=False))
+    if not no_wait:
+        with waiting(session, f"Stopping {stopped.name}"):
+            stopped = session.client.services.wait_stopped(stopped.id, timeout_seconds=timeout)
+    session.show(stopped, SHOW)
+
+
+@service.command("start")
+@click.argument("ref", metavar="NAME")
+@no_wait_option
+@timeout_option
+@common_options
+@pass_session
+def start(session: Session, ref: str, no_wait: bool, timeout: float | None) -> None:
+    """Start a stopped service at its old address."""
+    started = session.client.services.update(ref, ServiceUpdate(running=True))
+    _settle(session, started, wait=not no_wait, timeout=timeout)
+
+
+@service.command("delete")
+@click.argument("ref", metavar="NAME")
+@delete_options
+@common_options
+@pass_session
+def delete(session: Session, ref: str, no_wait: bool, yes: bool) -> None:
+    """Delete a service with its address."""
+    delete_thing(session, session.client.services, ref, wait=not no_wait, sure=yes)

@@ -1,0 +1,140 @@
+"""What every command of ``kpl`` needs: the client, and where words and results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from kpl_lab.cli.output import Column, fields_text, json_text, table_text
+from kpl_lab.client import Client, connect
+from kpl_lab.client.resources import EndedBadly
+from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated, Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED = 1, 2, 3, 4, 5
+EXIT_INTERRUPTED = 130
+
+
+@dataclass
+class Session:
+    """One call of ``kpl``.
+
+    Attributes
+    ----------
+    url, token
+        What ``--url`` and ``--token`` name.
+    json
+        Whether the result is one JSON object on stdout and nothing else.
+    environment
+        The variables that the client looks at.
+    """
+
+    url: str | None = None
+    token: str | None = None
+    json: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @cached_property
+    def client(self) -> Client:
+        """The client for the address and token that are found."""
+        return connect(self.url, self.token, environment=self.environment)
+
+    @property
+    def username(self) -> str:
+        """The caller."""
+        return self.client.credentials.username or self.client.me().name
+
+    def say(self, text: str) -> None:
+        """Tell a person something on stderr; machines that asked for JSON hear nothing."""
+        if not self.json:
+            click.echo(text, err=True)
+
+    def show(self, item: BaseModel | Mapping[str, Any], columns: Sequence[Column] = ()) -> None:
+        """Print one thing: as JSON, or its ``columns`` (default: all that is set) line by line."""
+        click.echo(json_text(item) if self.json else fields_text(item, columns))
+
+    def show_list(self, items: Sequence[BaseModel], columns: Sequence[Column], none: str) -> None:
+        """Print several things as JSON or as a table; ``none`` says what an empty list means."""
+        if self.json:
+            click.echo(json_text({"items": items}))
+        elif items:
+            click.echo(table_text(items, columns))
+        else:
+            self.say(none)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ANN401 - click hands over what the option's type made
+        if value:
+            setattr(context.ensure_object(Session), name, value)
+
+    return callback
+
+
+def common_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command ``--json``, ``--url`` and ``--token``, and the session as first argument."""
+    for option in (
+        click.option(
+            "--token",
+            callback=_keep("token"),
+            expose_value=False,
+            metavar="TOKEN",
+            help="Token to use in place of the one that is found.",
+        ),
+        click.option(
+            "--url",
+            callback=_keep("url"),
+            expose_value=False,
+            metavar="URL",
+            help="Address of KPL Lab, e.g. http://127.0.0.1:8000.",
+        ),
+        click.option(
+            "--json",
+            is_flag=True,
+            callback=_keep("json"),
+            expose_value=False,
+            help="Print one JSON object and nothing else.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def exit_code_of(error: KplError) -> int:
+    """Return the documented exit code for a failure."""
+    if isinstance(error, Unavailable):
+        return EXIT_UNREACHABLE
+    if isinstance(error, NotFound):
+        return EXIT_NOT_FOUND
+    if isinstance(error, Unauthenticated | Forbidden):
+        return EXIT_NOT_ALLOWED
+    return EXIT_FAILED
+
+
+def report(session: Session, error: KplError) -> int:
+    """Say what went wrong on stderr, and return the exit code."""
+    if isinstance(error, EndedBadly) and session.json:
+        click.echo(json_text(error.resource))
+    click.echo(f"kpl: {error.message}", err=True)
+    for problem in error.detail.get("problems", ())[:20]:
+        click.echo(f"  {problem}" if isinstance(problem, str) else f"  {_place(problem)}", err=True)
+    if error.detail.get("request_id") and error.code == "internal":
+        click.echo(f"  (request {error.detail['request_id']} in the platform's log)", err=True)
+    return exit_code_of(error)
+
+
+def _place(problem: Mapping[str, Any]) -> str:
+    """Return one problem of a file in the manner of compilers: file:line: key: words."""
+    place = [str(problem[key]) for key in ("file", "line", "key") if problem.get(key) is not None]
+    return ":".join([*place, f" {problem.get('message', '')}"])
