@@ -72,7 +72,7 @@ def check(
             for field, value in _files_of(reader[number], reader.record_type, ""):
                 _check_file(reader, value, number, field)
         properties = reader.get_meta_db()
-        for key in properties.keys():  # noqa: SIM118 - a MetaDB is no dict
+        for key in properties:
             properties.get(key)
         data_size = part(reader.data_dir, reader.data_name, "data").stat().st_size
         return DatasetSummary(

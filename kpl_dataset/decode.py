@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kpl_dataset.paths import is_inside
 from kpl_dataset.schema import BasicType
-from kpl_dataset.wire import DOUBLE, read_varint, to_signed
+from kpl_dataset.wire import DOUBLE, LENGTH, read_size, to_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     # (buffer, start, end) -> value
     Reader = Callable[[Buffer, int, int], Any]
     Zero = Callable[[], Any]
+    # name, where the size of the Feature is, where the content is, heads, how to read it, by what
+    Step = tuple[str, int, int, list[bytes | None], int, Reader]
 
 # Keys of the fields of Feature, FeatureMap and FileContent: field number * 8 + wire type.
 ENTRY, KEY, VALUE = 0x0A, 0x0A, 0x12
@@ -66,16 +68,7 @@ def zero_of(kind: FieldType) -> Zero:
         return lambda: {name: zero() for name, zero in inner}
     if isinstance(kind, list):
         return list
-    return _BASIC[kind][1]
-
-
-def reader_of(kind: FieldType) -> Reader:
-    """Return the function that reads a ``Feature`` that holds this type."""
-    if isinstance(kind, dict):
-        return _nested(MAP, map_reader(kind))
-    if isinstance(kind, list):
-        return _nested(LIST, _items_reader(kind[0]))
-    return _BASIC[kind][0]
+    return _BASIC[kind][2]
 
 
 def map_reader(record_type: RecordType, columns: frozenset[str] | None = None) -> Reader:
@@ -88,55 +81,147 @@ def map_reader(record_type: RecordType, columns: frozenset[str] | None = None) -
     columns
         The fields to read; all by default.
     """
-    wanted = {k: v for k, v in record_type.items() if columns is None or k in columns}
-    zeros = {name: zero_of(kind) for name, kind in wanted.items()}
-    fields = {name.encode(): (name, reader_of(kind), zeros[name]) for name, kind in wanted.items()}
-    # Zero values that can be changed must not be shared between records: None marks their absence.
-    fresh = tuple(
-        name for name, kind in wanted.items() if not isinstance(kind, str) or kind == "File"
-    )
-    template = {name: None if name in fresh else zeros[name]() for name in wanted}
-    find = fields.get
+    return _MapReader(record_type, columns).read
 
-    def read(buffer: Buffer, pos: int, end: int) -> Record:
-        out: Record = template.copy()
-        while pos < end:
-            size = buffer[pos + 1]
-            key = pos + 2
-            if size > 127:
-                size, key = read_varint(buffer, pos + 1)
-            stop = key + size
-            value = key + 2 + buffer[key + 1]
-            if buffer[pos] != 10 or buffer[key] != 10 or buffer[value] != 18 or stop > end:
-                raise Irregular
-            field = find(buffer[key + 2 : value])
-            size = buffer[value + 1]
-            value += 2
-            if size > 127:
-                size, value = read_varint(buffer, value - 1)
-            if value + size != stop:
-                raise Irregular
-            if field is not None:
-                name, reader, zero = field
-                out[name] = reader(buffer, value, stop) if size else zero()
+
+class _MapReader:
+    """Reads ``FeatureMap`` messages of one record type.
+
+    Entries are expected in the order of the first messages that were read, which makes it quick,
+    and taken in any order.
+    """
+
+    def __init__(self, record_type: RecordType, columns: frozenset[str] | None) -> None:
+        wanted = {k: v for k, v in record_type.items() if columns is None or k in columns}
+        self._zeros = {name: zero_of(kind) for name, kind in wanted.items()}
+        # Zero values that can be changed must not be shared between records: None stands for them.
+        self._fresh = [name for name, zero in self._zeros.items() if zero not in _IMMUTABLE]
+        self._template = {
+            name: None if name in self._fresh else zero() for name, zero in self._zeros.items()
+        }
+        readers = {name: reader_of(kind) for name, kind in wanted.items()}
+        self._fields = {n.encode(): (n, readers[n], self._zeros[n]) for n in wanted}
+        self._steps = {n.encode(): _step(n, kind, n in wanted) for n, kind in record_type.items()}
+        self._plan = list(self._steps.values())
+        self._lessons = 4
+
+    def read(self, buffer: Buffer, pos: int, end: int) -> Record:
+        """Read the message between two positions."""
+        first = pos
+        out: Record = self._template.copy()
+        for name, at, skip, heads, how, inner in self._plan:
+            size = buffer[pos + at]
+            start = pos + skip
+            stop = pos + at + 1 + size
+            if stop > end or buffer[pos:start] != heads[size]:
+                pos = self._read_entry(buffer, pos, end, out)
+                continue
+            if how == _TEXT:
+                out[name] = buffer[start:stop].decode()
+            elif how == _COPY:
+                out[name] = buffer[start:stop]
+            elif how == _CALL:
+                out[name] = inner(buffer, start, stop)
             pos = stop
-        for name in fresh:
-            if out[name] is None:
-                out[name] = zeros[name]()
+        while pos < end:
+            pos = self._read_entry(buffer, pos, end, out)
+        if self._fresh:
+            self._fill(out)
+        if self._lessons:
+            self._learn(buffer, first, end)
         return out
+
+    def _read_entry(self, buffer: Buffer, pos: int, end: int, out: Record) -> int:
+        """Read one map entry, whatever its name and size; return the position behind it."""
+        if pos == end:
+            return pos
+        size, key = read_size(buffer, pos + 1)
+        stop = key + size
+        value = key + 2 + buffer[key + 1]
+        if buffer[pos] != ENTRY or buffer[key] != KEY or buffer[value] != VALUE or stop > end:
+            raise Irregular
+        name = buffer[key + 2 : value]
+        size, value = read_size(buffer, value + 1)
+        if value + size != stop:
+            raise Irregular
+        field = self._fields.get(name)
+        if field is not None:
+            out[field[0]] = field[1](buffer, value, stop) if size else field[2]()
+        return stop
+
+    def _fill(self, out: Record) -> None:
+        for name in self._fresh:
+            if out[name] is None:
+                out[name] = self._zeros[name]()
+
+    def _learn(self, buffer: Buffer, pos: int, end: int) -> None:
+        """Expect the order of a message that has just been read."""
+        self._lessons -= 1
+        order = []
+        while pos < end:
+            size, key = read_size(buffer, pos + 1)
+            step = self._steps.get(buffer[key + 2 : key + 2 + buffer[key + 1]])
+            if step is not None and step not in order:
+                order.append(step)
+            pos = key + size
+        self._plan = order
+
+
+def _step(name: str, kind: FieldType, wanted: bool) -> Step:
+    """Return how to read one field where it comes in its place and takes less than 128 bytes.
+
+    The heads say how such an entry begins, by the size of its ``Feature``. One comparison with a
+    head checks all about the entry but its content: the keys, the name, and that the three
+    lengths fit each other.
+    """
+    tag, inner = _content_reader(kind)
+    counted = tag & 7 == LENGTH
+    key = name.encode()
+    lead = bytes((KEY, len(key) & 127)) + key + bytes((VALUE,))
+    heads: list[bytes | None] = [None] * 256
+    for size in range(2, 127 - len(lead)):
+        head = bytes((ENTRY, len(lead) + 1 + size)) + lead + bytes((size, tag))
+        heads[size] = head + bytes((size - 2,)) if counted else head
+    at = 2 + len(lead)
+    how = _CALL if wanted else _PASS
+    if wanted and isinstance(kind, str):
+        how = {BasicType.String: _TEXT, BasicType.ByteArray: _COPY}.get(kind, _CALL)
+    return name, at, at + (3 if counted else 2), heads, how, inner
+
+
+def _content_reader(kind: FieldType) -> tuple[int, Reader]:
+    """Return the key byte of a type in ``Feature``, and what reads the bytes behind key and size."""
+    if isinstance(kind, dict):
+        return MAP, map_reader(kind)
+    if isinstance(kind, list):
+        return LIST, _items_reader(kind[0])
+    tag, inner, _ = _BASIC[kind]
+    return tag, inner
+
+
+def reader_of(kind: FieldType) -> Reader:
+    """Return the function that reads a ``Feature`` that holds this type."""
+    tag, inner = _content_reader(kind)
+    if kind == BasicType.String:
+        return _read_text
+    return _sized(tag, inner) if tag & 7 == LENGTH else _unsized(tag, inner)
+
+
+def _sized(tag: int, inner: Reader) -> Reader:
+    def read(buffer: Buffer, pos: int, stop: int) -> object:
+        size, start = read_size(buffer, pos + 1)
+        if buffer[pos] != tag or start + size != stop:
+            raise Irregular
+        return inner(buffer, start, stop)
 
     return read
 
 
-def _nested(tag: int, inner: Reader) -> Reader:
+def _unsized(tag: int, inner: Reader) -> Reader:
     def read(buffer: Buffer, pos: int, stop: int) -> object:
-        size = buffer[pos + 1]
-        start = pos + 2
-        if size > 127:
-            size, start = read_varint(buffer, pos + 1)
-        if buffer[pos] != tag or start + size != stop:
+        if buffer[pos] != tag:
             raise Irregular
-        return inner(buffer, start, stop)
+        return inner(buffer, pos + 1, stop)
 
     return read
 
@@ -147,12 +232,9 @@ def _items_reader(kind: FieldType) -> Reader:
     def read(buffer: Buffer, pos: int, end: int) -> list[object]:
         items: list[object] = []
         while pos < end:
-            size = buffer[pos + 1]
-            start = pos + 2
-            if size > 127:
-                size, start = read_varint(buffer, pos + 1)
+            size, start = read_size(buffer, pos + 1)
             stop = start + size
-            if buffer[pos] != 10 or stop > end:
+            if buffer[pos] != ENTRY or stop > end:
                 raise Irregular
             items.append(reader(buffer, start, stop) if size else zero())
             pos = stop
@@ -161,53 +243,41 @@ def _items_reader(kind: FieldType) -> Reader:
     return read
 
 
-def _read_bytes(buffer: Buffer, pos: int, stop: int) -> bytes:
-    size = buffer[pos + 1]
-    start = pos + 2
-    if size > 127:
-        size, start = read_varint(buffer, pos + 1)
-    if buffer[pos] != BYTES or start + size != stop:
-        raise Irregular
-    return buffer[start:stop]
-
-
 def _read_text(buffer: Buffer, pos: int, stop: int) -> str:
-    size = buffer[pos + 1]
-    start = pos + 2
-    if size > 127:
-        size, start = read_varint(buffer, pos + 1)
+    size, start = read_size(buffer, pos + 1)
     tag = buffer[pos]
     if (tag != BYTES and tag != STRING) or start + size != stop:
         raise Irregular
-    try:
-        return buffer[start:stop].decode()
-    except UnicodeDecodeError:
-        raise Irregular from None
+    return buffer[start:stop].decode()
 
 
-def _read_int(buffer: Buffer, pos: int, stop: int) -> int:
-    value = buffer[pos + 1]
-    after = pos + 2
-    if value > 127:
-        value, after = read_varint(buffer, pos + 1)
-        value = to_signed(value)
-    if buffer[pos] != INT or after != stop:
+def _text(buffer: Buffer, start: int, stop: int) -> str:
+    return buffer[start:stop].decode()
+
+
+def _bytes(buffer: Buffer, start: int, stop: int) -> bytes:
+    return buffer[start:stop]
+
+
+def _int(buffer: Buffer, start: int, stop: int) -> int:
+    value, after = read_size(buffer, start)
+    if after != stop:
         raise Irregular
+    return to_signed(value) if value >> 63 else value
+
+
+def _float(buffer: Buffer, start: int, stop: int) -> float:
+    if start + 8 != stop:
+        raise Irregular
+    value: float = _unpack_double(buffer, start)[0]
     return value
 
 
-def _read_float(buffer: Buffer, pos: int, stop: int) -> float:
-    if buffer[pos] != FLOAT or pos + 9 != stop:
-        raise Irregular
-    value: float = _unpack_double(buffer, pos + 1)[0]
-    return value
-
-
-def _read_file(buffer: Buffer, pos: int, stop: int) -> Record:
+def _file(buffer: Buffer, pos: int, stop: int) -> Record:
     out = empty_file()
     while pos < stop:
         tag = buffer[pos]
-        value, pos = read_varint(buffer, pos + 1)
+        value, pos = read_size(buffer, pos + 1)
         if tag == FILE_TYPE:
             out["type"] = value
         elif tag == FILE_SIZE:
@@ -226,10 +296,14 @@ def _read_file(buffer: Buffer, pos: int, stop: int) -> Record:
     return out
 
 
-_BASIC: dict[str, tuple[Reader, Zero]] = {
-    BasicType.String: (_read_text, str),
-    BasicType.ByteArray: (_read_bytes, bytes),
-    BasicType.Int: (_read_int, int),
-    BasicType.Float: (_read_float, float),
-    BasicType.File: (_nested(FILE, _read_file), empty_file),
+# What reads a field in its place: str.decode, a copy of the bytes, a function, nothing.
+_TEXT, _COPY, _CALL, _PASS = range(4)
+_IMMUTABLE: tuple[object, ...] = (str, bytes, int, float)
+# Key byte in Feature, what reads the bytes behind key and size, what makes the zero value.
+_BASIC: dict[str, tuple[int, Reader, Zero]] = {
+    BasicType.String: (BYTES, _text, str),
+    BasicType.ByteArray: (BYTES, _bytes, bytes),
+    BasicType.Int: (INT, _int, int),
+    BasicType.Float: (FLOAT, _float, float),
+    BasicType.File: (FILE, _file, empty_file),
 }

@@ -26,7 +26,7 @@ from kpl_dataset.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kpl_dataset.wire import WireValue
 
@@ -100,6 +100,12 @@ class MetaDB:
         """Tell whether there is a property of this name."""
         return key in self._load()
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._load()
+
     def merge_from(self, other: MetaDB) -> None:
         """Take over all properties of another dataset; of two with one name, the other's stays."""
         if not isinstance(other, MetaDB):
@@ -110,7 +116,7 @@ class MetaDB:
                 self._save({**self._load(), **theirs})
 
     def __str__(self) -> str:
-        return "".join(f">>> {key} = {self.get(key)!s}\n" for key in self.keys())
+        return "".join(f">>> {key} = {self.get(key)!s}\n" for key in self)
 
     def _set(self, key: str, value: Property, *, present: bool) -> None:
         if not isinstance(key, str):

@@ -8,18 +8,20 @@ from operator import le
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kpl_dataset import native
 from kpl_dataset.decode import map_reader
 from kpl_dataset.errors import DatasetCorruptError, DatasetNotFoundError, RecordError, SchemaError
 from kpl_dataset.files import part, read_part
 from kpl_dataset.lenient import read_record
 from kpl_dataset.schema import decode_meta
-from kpl_dataset.wire import WireError, read_index
+from kpl_dataset.wire import WireError, read_index, unpack_varints
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from kpl_dataset.decode import Reader, Record
+    from kpl_dataset import _decoder
+    from kpl_dataset.decode import Record
     from kpl_dataset.schema import RecordType
     from kpl_dataset.wire import Buffer
 
@@ -61,7 +63,7 @@ def load_index(folder: Path, data_name: str) -> array[int]:
             file=str(path),
         )
     try:
-        index = read_index(content)
+        index = read_index(content, native.unpack_varints if native.available else unpack_varints)
     except WireError as error:
         raise DatasetCorruptError(f"'{path}' is damaged: {error}.", file=str(path)) from error
     if not index or index[0] < 0 or not all(map(le, index, index[1:])):
@@ -93,8 +95,9 @@ class RecordStore:
         self.record_type = load_record_type(folder, data_name)
         self.index = load_index(folder, data_name)
         self.columns = None if columns is None else check_columns(self.record_type, columns)
-        self._buffer: Buffer | None = None
-        self._read: Reader = map_reader(self.record_type, self.columns)
+        self._buffer: Buffer = b""
+        self._quick: Callable[[int], Record | None] | None = None
+        self._source: _decoder.Source | None = None
         if not self.data_path.is_file():
             raise self._missing()
 
@@ -114,33 +117,21 @@ class RecordStore:
         RecordError
             Its bytes are broken.
         """
-        buffer = self._buffer
-        if buffer is None:
-            buffer = self.open()
-        start, end = self.index[number], self.index[number + 1]
-        try:
-            record: Record = self._read(buffer, start, end)
-        except (ValueError, IndexError):
-            # Not what a writer produces: see what protobuf's full rules make of it.
-            return self._read_slowly(number, buffer[start:end])
-        return record
+        if self._quick is None:
+            self._quick = self._open()
+        record = self._quick(number)
+        # Not what a writer produces: see what protobuf's full rules make of it.
+        return self._read_slowly(number) if record is None else record
 
-    def _read_slowly(self, number: int, data: bytes) -> Record:
+    def _read_slowly(self, number: int) -> Record:
+        data = self._buffer[self.index[number] : self.index[number + 1]]
         try:
             return read_record(data, self.record_type, self.columns)
         except RecordError as error:
             raise error.located(number) from error
 
-    def open(self) -> Buffer:
-        """Map the file with the records.
-
-        Raises
-        ------
-        DatasetNotFoundError
-            The file is missing.
-        DatasetCorruptError
-            It is shorter than the index says.
-        """
+    def _open(self) -> Callable[[int], Record | None]:
+        """Map the file with the records; return what reads those that are as writers make them."""
         try:
             with self.data_path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -151,17 +142,35 @@ class RecordStore:
                         file=str(self.data_path),
                     )
                 # An empty file cannot be mapped.
-                buffer: Buffer = (
-                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-                )
+                self._buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
         except FileNotFoundError:
             raise self._missing() from None
-        self._buffer = buffer
-        return buffer
+        if native.available:
+            self._source = native.open_source(
+                self.record_type, self.columns, self._buffer, self.index
+            )
+            return self._source.read
+        return self._quick_reader(self._buffer)
+
+    def _quick_reader(self, buffer: Buffer) -> Callable[[int], Record | None]:
+        read, index = map_reader(self.record_type, self.columns), self.index
+
+        def quick(number: int) -> Record | None:
+            try:
+                record: Record = read(buffer, index[number], index[number + 1])
+            except (ValueError, IndexError):
+                return None
+            return record
+
+        return quick
 
     def close(self) -> None:
         """Let go of the file; reading opens it again."""
-        buffer, self._buffer = self._buffer, None
+        self._quick = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+        buffer, self._buffer = self._buffer, b""
         if isinstance(buffer, mmap.mmap):
             buffer.close()
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Buffer = bytes | mmap.mmap
     WireValue = int | bytes
+    Unpacker = Callable[[bytes], array[int]]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _WIDTH = {FIXED64: 8, FIXED32: 4}
@@ -80,6 +81,20 @@ def read_varint(buffer: Buffer, pos: int) -> tuple[int, int]:
             raise WireError("a number is longer than ten bytes")
 
 
+def read_size(buffer: Buffer, pos: int) -> tuple[int, int]:
+    """Do what `read_varint` does, quickly for the numbers below 2**21 that lengths mostly are."""
+    value = buffer[pos]
+    if value < 128:
+        return value, pos + 1
+    value += (buffer[pos + 1] << 7) - 128
+    if value < 16384:
+        return value, pos + 2
+    value += (buffer[pos + 2] << 14) - 16384
+    if value < 2097152:
+        return value, pos + 3
+    return read_varint(buffer, pos)
+
+
 def read_fields(message: bytes) -> Iterator[tuple[int, int, WireValue]]:
     """Yield (field number, wire type, value) for every field of a message.
 
@@ -140,14 +155,22 @@ def unpack_varints(body: bytes) -> array[int]:
     return out
 
 
-def read_index(message: bytes) -> array[int]:
-    """Decode an ``Index`` message: packed, in several packed pieces, or one by one."""
+def read_index(message: bytes, unpack: Unpacker = unpack_varints) -> array[int]:
+    """Decode an ``Index`` message: packed, in several packed pieces, or one by one.
+
+    Parameters
+    ----------
+    message
+        The message.
+    unpack
+        What decodes a packed piece.
+    """
     out = array("q")
     for number, kind, value in read_fields(message):
         if number != 1:
             continue
         if kind == LENGTH and isinstance(value, bytes):
-            out.extend(unpack_varints(value))
+            out.extend(unpack(value))
         elif isinstance(value, int):
             out.append(to_signed(value))
     return out

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from kpl_dataset import ReadOnlyDataset, WriteOnlyDataset, check, set_size_threshold, writer
 from kpl_dataset.record import size_threshold
 from kpl_dataset.wire import LENGTH, read_fields
@@ -71,7 +72,7 @@ def test_record_types_and_properties(golden: Golden) -> None:
     reader = ReadOnlyDataset(folder)
     assert reader.record_type == expected["record_type"]
     properties = reader.get_meta_db()
-    assert {key: properties.get(key) for key in properties.keys()} == expected["props"]
+    assert {key: properties.get(key) for key in properties} == expected["props"]
 
 
 def test_columns_come_in_the_order_of_the_keys(golden_root: Path) -> None:
@@ -114,8 +115,10 @@ def test_writing_the_same_gives_the_same_bytes(
                 record["file"] = str(source)
             out.write(record)
         properties = reader.get_meta_db()
-        for key in properties.keys():
-            out.get_meta_db().put(key, properties.get(key))
+        for key in properties:
+            value = properties.get(key)
+            assert value is not None
+            out.get_meta_db().put(key, value)
 
     for path in (p for p in folder.rglob("*") if p.is_file()):
         assert (tmp_path / "new" / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
