@@ -8,6 +8,8 @@ from functools import cached_property
 from sqlalchemy.orm import Session
 
 from kpl_lab.clock import Clock
+from kpl_lab.platform.storage.repositories import assets, work
+from kpl_lab.platform.storage.repositories.metrics import MetricRepository
 from kpl_lab.platform.storage.repositories.workspaces import (
     EventRepository,
     IdempotencyRepository,
@@ -55,3 +57,68 @@ class Store:
     def idempotency(self) -> IdempotencyRepository:
         """What creates with a key have made."""
         return IdempotencyRepository(self._session, self.clock)
+
+    @cached_property
+    def uploads(self) -> assets.UploadRepository:
+        """Bytes on their way in."""
+        return assets.UploadRepository(self._session)
+
+    @cached_property
+    def datasets(self) -> assets.DatasetRepository:
+        """Datasets."""
+        return assets.DatasetRepository(self._session)
+
+    @cached_property
+    def dataset_versions(self) -> assets.DatasetVersionRepository:
+        """Versions of datasets."""
+        return assets.DatasetVersionRepository(self._session)
+
+    @cached_property
+    def models(self) -> assets.ModelRepository:
+        """Models."""
+        return assets.ModelRepository(self._session)
+
+    @cached_property
+    def model_versions(self) -> assets.ModelVersionRepository:
+        """Versions of models."""
+        return assets.ModelVersionRepository(self._session)
+
+    @cached_property
+    def algorithms(self) -> assets.AlgorithmRepository:
+        """Algorithms."""
+        return assets.AlgorithmRepository(self._session)
+
+    @cached_property
+    def algorithm_versions(self) -> assets.AlgorithmVersionRepository:
+        """Versions of algorithms."""
+        return assets.AlgorithmVersionRepository(self._session)
+
+    @cached_property
+    def builds(self) -> assets.BuildRepository:
+        """Makings of environments."""
+        return assets.BuildRepository(self._session)
+
+    @cached_property
+    def tasks(self) -> work.TaskRepository:
+        """Tasks."""
+        return work.TaskRepository(self._session)
+
+    @cached_property
+    def services(self) -> work.ServiceRepository:
+        """Services."""
+        return work.ServiceRepository(self._session)
+
+    @cached_property
+    def servers(self) -> work.ServerRepository:
+        """Notebook servers."""
+        return work.ServerRepository(self._session)
+
+    @cached_property
+    def mounts(self) -> work.MountRepository:
+        """Datasets in servers' file trees."""
+        return work.MountRepository(self._session)
+
+    @cached_property
+    def metrics(self) -> MetricRepository:
+        """The curves of tasks."""
+        return MetricRepository(self._session)

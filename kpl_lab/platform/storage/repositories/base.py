@@ -118,7 +118,7 @@ class ResourceRepository(Repository[Row, Record]):
         )
         return condition
 
-    def list(self, query: ListQuery) -> list[Record]:
+    def page(self, query: ListQuery) -> list[Record]:
         """Return one page, one item more than ``limit`` when there is a further page."""
         statement = select(self.row).order_by(self.row.id.desc()).limit(query.limit + 1)
         visible = self.visible(query.reader)

@@ -1,0 +1,226 @@
+"""YAML with places: values together with the file and line they stand in, and their comments."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from kpl_lab.errors import Invalid
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 40
+
+
+def invalid(file: str, node: Node | None, key: str, message: str) -> Invalid:
+    """Return the error for one place of a file."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    return Invalid(
+        f"{file}, line {line}: {message}",
+        code="invalid_file",
+        detail={"file": file, "line": line, "key": key},
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node of a YAML file, with its file and the dotted key that leads to it."""
+
+    file: str
+    node: Node
+    key: str = ""
+
+    def error(self, message: str) -> Invalid:
+        """Return an error that names this place."""
+        return invalid(self.file, self.node, self.key, message)
+
+    @property
+    def value(self) -> object:
+        """The plain value: dict, list, str, int, float, bool or None."""
+        return _SafeValues().build(self.node)
+
+    def _child(self, key: str, node: Node) -> Place:
+        return Place(self.file, node, f"{self.key}.{key}" if self.key else key)
+
+    def mapping(self) -> dict[str, Place]:
+        """Return the children by key.
+
+        Raises
+        ------
+        Invalid
+            It is not a mapping, or a key stands twice.
+        """
+        if not isinstance(self.node, MappingNode):
+            raise self.error(f"{self.key or 'the file'} must be a mapping of keys to values.")
+        found: dict[str, Place] = {}
+        for key_node, value_node in self.node.value:
+            if not isinstance(key_node, ScalarNode):
+                raise invalid(self.file, key_node, self.key, "a key must be a single word.")
+            if key_node.value in found:
+                raise invalid(
+                    self.file, key_node, self.key, f"the key {key_node.value!r} stands twice."
+                )
+            found[key_node.value] = self._child(key_node.value, value_node)
+        return found
+
+    def sequence(self) -> list[Place]:
+        """Return the entries of a list.
+
+        Raises
+        ------
+        Invalid
+            It is not a list.
+        """
+        if not isinstance(self.node, SequenceNode):
+            raise self.error(f"{self.key} must be a list (lines that start with `- `).")
+        return [self._child(str(i), node) for i, node in enumerate(self.node.value)]
+
+    def text(self) -> str:
+        """Return a text; numbers are taken as they are written."""
+        value = self.value
+        if isinstance(self.node, ScalarNode) and value is not None and not isinstance(value, bool):
+            return str(self.node.value)
+        raise self.error(f"{self.key} must be a text.")
+
+    def number(self, *, whole: bool = True, at_least: float = 0) -> float:
+        """Return a number of at least ``at_least``."""
+        value = self.value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or (whole and not isinstance(value, int)):
+            kind = "a whole number" if whole else "a number"
+            raise self.error(f"{self.key} must be {kind}, not {self._shown()}.")
+        assert isinstance(value, int | float)  # noqa: S101 (said just above)
+        if value < at_least:
+            raise self.error(f"{self.key} must be at least {at_least:g}, not {value}.")
+        return float(value)
+
+    def flag(self) -> bool:
+        """Return true or false."""
+        value = self.value
+        if not isinstance(value, bool):
+            raise self.error(f"{self.key} must be true or false, not {self._shown()}.")
+        return value
+
+    def choice(self, allowed: Iterable[str]) -> str:
+        """Return one of ``allowed``."""
+        words = list(allowed)
+        text = self.text()
+        if text not in words:
+            raise self.error(f"{self.key} must be one of {', '.join(words)}, not {text!r}.")
+        return text
+
+    def _shown(self) -> str:
+        return repr(self.node.value) if isinstance(self.node, ScalarNode) else "a list or mapping"
+
+
+class _SafeValues(yaml.SafeLoader):
+    """Turns nodes into plain values, the safe kinds alone."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def build(self, node: Node) -> object:
+        """Return the value of ``node``."""
+        return self.construct_document(node)
+
+
+def parse(text: str, file: str) -> Place | None:
+    """Return the root of a YAML text; None when it holds nothing.
+
+    Raises
+    ------
+    Invalid
+        Not YAML, too large, too deep, or with aliases that grow without bound.
+    """
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        raise invalid(file, None, "", f"the file is larger than {MAX_BYTES // 1024} KiB.")
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is None:
+            return None
+        _bound(root, file)
+        _SafeValues().build(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise Invalid(
+            f"{file}, line {line}: this is not YAML: {error.problem or error.context}.",
+            code="invalid_file",
+            detail={"file": file, "line": line, "key": ""},
+        ) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise invalid(file, None, "", f"this is not YAML: {error}.") from error
+    return Place(file, root)
+
+
+def _bound(root: Node, file: str) -> None:
+    """Refuse depth and alias bombs before values are made of them."""
+    budget = 100_000
+    waiting: list[tuple[Node, int]] = [(root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        budget -= 1
+        if depth > MAX_DEPTH or budget < 0:
+            raise invalid(file, node, "", "the file is nested too deeply or repeats itself.")
+        children: Iterator[Node] = iter(())
+        if isinstance(node, MappingNode):
+            children = (part for pair in node.value for part in pair)
+        elif isinstance(node, SequenceNode):
+            children = iter(node.value)
+        waiting += [(child, depth + 1) for child in children]
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known key that ``word`` is nearly, if any."""
+    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.75)
+    return found[0] if found else None
+
+
+def check_keys(
+    found: dict[str, Place], known: Iterable[str], where: str, *, strict: bool
+) -> list[str]:
+    """Refuse keys that are nearly known ones; return warnings about the other unknown ones.
+
+    Raises
+    ------
+    Invalid
+        A near miss, or with ``strict`` any unknown key.
+    """
+    words = list(known)
+    warnings = []
+    for key, place in found.items():
+        if key in words:
+            continue
+        near = nearest(key, words)
+        if near is not None:
+            raise place.error(
+                f"{key!r} is not a key of {where}; did you mean {near!r}? "
+                f"Allowed are: {', '.join(words)}."
+            )
+        line = place.node.start_mark.line + 1
+        text = f"{place.file}, line {line}: {key!r} is not a key of {where} and is ignored"
+        if strict:
+            raise place.error(f"{key!r} is not a key of {where}; allowed are: {', '.join(words)}.")
+        warnings.append(f"{text} (known: {', '.join(words)}).")
+    return warnings
+
+
+def comment_of(lines: list[str], place: Place, key_line: int) -> str:
+    """Return the comment that belongs to a key: behind it, else the lines just above it."""
+    line = lines[key_line] if key_line < len(lines) else ""
+    end = place.node.end_mark
+    if isinstance(place.node, ScalarNode) and end.line == key_line:
+        tail = line[end.column :].strip()
+        if tail.startswith("#"):
+            return tail.lstrip("# ").strip()
+    elif not isinstance(place.node, ScalarNode) and "#" in line:
+        return line.partition("#")[2].strip()
+    above: list[str] = []
+    at = key_line - 1
+    while at >= 0 and lines[at].strip().startswith("#"):
+        above.insert(0, lines[at].strip().lstrip("# ").strip())
+        at -= 1
+    return " ".join(above)

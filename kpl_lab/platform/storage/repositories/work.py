@@ -1,0 +1,127 @@
+"""Tasks, services, notebook servers and mounts."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from kpl_lab.platform.storage.orm.work import (
+    DeliveryRow,
+    MountRow,
+    ServerRow,
+    ServiceRow,
+    TaskRow,
+)
+from kpl_lab.platform.storage.records.work import (
+    MountRecord,
+    ServerRecord,
+    ServiceRecord,
+    TaskRecord,
+)
+from kpl_lab.platform.storage.repositories.base import (
+    ListQuery,
+    Reader,
+    Repository,
+    ResourceRepository,
+)
+
+ACTIVE_TASKS = ("queued", "preparing", "running", "stopping")
+HOLDING_TASKS = ("preparing", "running", "stopping")
+
+
+class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
+    """Tasks."""
+
+    row = TaskRow
+    record = TaskRecord
+
+    def active(self) -> list[TaskRecord]:
+        """Return what has not ended and was sent off, and what shall be deleted."""
+        return self.find(TaskRow.state.in_(ACTIVE_TASKS) | (TaskRow.desired == "delete"))
+
+    def queued(self) -> list[TaskRecord]:
+        """Return what waits, in the order in which it will be taken."""
+        statement = (
+            select(TaskRow)
+            .where(TaskRow.state == "queued", TaskRow.desired == "run")
+            .order_by(TaskRow.priority.desc(), TaskRow.id)
+        )
+        return self._all(statement)
+
+    def waiting_for(self, build_id: int) -> list[TaskRecord]:
+        """Return the tasks that wait for a build."""
+        return self.find(TaskRow.build_id == build_id, TaskRow.state.in_(ACTIVE_TASKS))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many tasks are in each state."""
+        rows = self._session.execute(select(TaskRow.state, func.count()).group_by(TaskRow.state))
+        return {str(state): int(count) for state, count in rows}
+
+    def using(self, kind: str, id: int) -> list[TaskRecord]:
+        """Return the active tasks that have a dataset or model as an input."""
+        return [
+            task
+            for task in self.active()
+            if any(i["kind"] == kind and i["id"] == id for i in task.inputs)
+        ]
+
+    def note_delivery(self, task_id: int, key: str) -> bool:
+        """Remember a delivery; False when it had arrived before."""
+        if self._session.get(DeliveryRow, (task_id, key)) is not None:
+            return False
+        self._session.add(DeliveryRow(task_id=task_id, key=key))
+        return True
+
+
+class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
+    """Services; a deleted one is hidden until its last trace is gone."""
+
+    row = ServiceRow
+    record = ServiceRecord
+
+    def page(self, query: ListQuery) -> list[ServiceRecord]:
+        """Return one page without what is being deleted."""
+        return [s for s in super().page(query) if not s.is_deleted]
+
+    def resolve(self, reference: str, reader: Reader) -> ServiceRecord | None:
+        """Return what an id or a name means to ``reader``."""
+        found = super().resolve(reference, reader)
+        return None if found is None or found.is_deleted else found
+
+    def all(self) -> list[ServiceRecord]:
+        """Return every service, also those being deleted."""
+        return self.find()
+
+
+class ServerRepository(Repository[ServerRow, ServerRecord]):
+    """Notebook servers."""
+
+    row = ServerRow
+    record = ServerRecord
+
+    def active(self) -> list[ServerRecord]:
+        """Return the servers that run or are about to."""
+        return self.find(ServerRow.state.in_(("pending", "starting", "running", "stopping")))
+
+    def of(self, reader: Reader, limit: int = 200) -> list[ServerRecord]:
+        """Return the servers that ``reader`` may see, newest first."""
+        conditions = [] if reader.sees_all else [ServerRow.user == reader.name]
+        return self.find(*conditions, limit=limit)
+
+
+class MountRepository(Repository[MountRow, MountRecord]):
+    """Datasets in servers' file trees."""
+
+    row = MountRow
+    record = MountRecord
+
+    def of(self, server_id: int) -> list[MountRecord]:
+        """Return a server's mounts."""
+        return self.find(MountRow.server_id == server_id)
+
+    def of_dataset(self, dataset_id: int) -> list[MountRecord]:
+        """Return the mounts of a dataset, wherever they are."""
+        return self.find(MountRow.dataset_id == dataset_id)
+
+    def pending(self) -> list[MountRecord]:
+        """Return what shall be mounted or unmounted."""
+        return self.find(MountRow.state.in_(("mounting", "unmounting")))
