@@ -127,14 +127,8 @@ def report(session: Session, error: KplError) -> int:
     if isinstance(error, EndedBadly) and session.json:
         click.echo(json_text(error.resource))
     click.echo(f"kpl: {error.message}", err=True)
-    for problem in error.detail.get("problems", ())[:20]:
-        click.echo(f"  {problem}" if isinstance(problem, str) else f"  {_place(problem)}", err=True)
+    for field_ in error.detail.get("fields", ())[1:]:
+        click.echo(f"  {field_.get('field')}: {field_.get('message')}", err=True)
     if error.detail.get("request_id") and error.code == "internal":
         click.echo(f"  (request {error.detail['request_id']} in the platform's log)", err=True)
     return exit_code_of(error)
-
-
-def _place(problem: Mapping[str, Any]) -> str:
-    """Return one problem of a file in the manner of compilers: file:line: key: words."""
-    place = [str(problem[key]) for key in ("file", "line", "key") if problem.get(key) is not None]
-    return ":".join([*place, f" {problem.get('message', '')}"])

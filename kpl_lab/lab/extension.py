@@ -1,0 +1,87 @@
+"""The server extension's application: configuration, and which handler answers where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.utils import url_path_join
+from traitlets import Unicode
+
+from kpl_lab import __version__
+from kpl_lab.client.credentials import Credentials, find_credentials
+from kpl_lab.errors import KplError
+from kpl_lab.lab.client import Door
+from kpl_lab.lab.jobs import Jobs
+from kpl_lab.lab.making import RESOURCES
+from kpl_lab.lab.routes.forward import ForwardHandler, ServiceCallHandler
+from kpl_lab.lab.routes.local import FolderHandler, JobHandler, MakeHandler, UsageHandler
+from kpl_lab.lab.usage import of_this_server
+
+ROOT = "kpl-lab"
+NOBODY = "http://127.0.0.1:8000"
+
+
+class KplLabExtension(ExtensionApp):
+    """KPL Lab's door in a Jupyter server."""
+
+    name = "kpl_lab"
+    app_name = "KPL Lab"
+    description = "Passes the panels' requests on to the platform, with the server's own token."
+    load_other_extensions = True
+    file_url_prefix = "/kpl-lab"
+
+    platform_url = Unicode(
+        "",
+        help="""Address of KPL Lab. Default: KPL_API_URL, else that of credentials.json.
+
+        c.KplLabExtension.platform_url = "http://127.0.0.1:8000"
+        """,
+    ).tag(config=True)
+
+    def initialize_settings(self) -> None:
+        """Find the platform and keep the way to it; a missing token is told when it is needed."""
+        root = Path(str(self.serverapp.root_dir)) if self.serverapp else Path.cwd()
+        self.settings.update(
+            kpl_lab_door=Door(self._credentials(os.environ)),
+            kpl_lab_jobs=Jobs(),
+            kpl_lab_root=root,
+            kpl_lab_usage=of_this_server(str(root)),
+        )
+
+    def _credentials(self, environment: Mapping[str, str]) -> Credentials:
+        try:
+            found = find_credentials(environment, url=self.platform_url or None)
+        except KplError as error:
+            # A plain Jupyter server must start; the panels will show what the platform answers.
+            self.log.warning("KPL Lab: %s", error.message)
+            return Credentials(self.platform_url or NOBODY, "")
+        self.log.info("KPL Lab %s at %s, found in %s", __version__, found.url, found.source)
+        return found
+
+    def initialize_handlers(self) -> None:
+        """Say which handler answers where; the base address is put before by the server."""
+
+        def at(pattern: str) -> str:
+            return url_path_join("/", ROOT, pattern)
+
+        handlers: list[tuple[str, Any]] = [
+            (at(r"local/folder"), FolderHandler),
+            (at(r"local/usage"), UsageHandler),
+            (at(r"local/jobs/([0-9]+)"), JobHandler),
+            (at(r"local/services/([^/]+)/call"), ServiceCallHandler),
+            (at(rf"local/({'|'.join(RESOURCES)})"), MakeHandler),
+            (at(r"api/(.*)"), ForwardHandler),
+        ]
+        self.handlers.extend(handlers)
+
+    async def stop_extension(self) -> None:
+        """Close the connections and give up what is being sent."""
+        self.settings["kpl_lab_jobs"].close()
+        await self.settings["kpl_lab_door"].close()
+
+
+main = launch_new_instance = KplLabExtension.launch_instance
