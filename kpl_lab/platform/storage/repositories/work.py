@@ -87,7 +87,7 @@ class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
         found = super().resolve(reference, reader)
         return None if found is None or found.is_deleted else found
 
-    def all(self) -> list[ServiceRecord]:
+    def every(self) -> list[ServiceRecord]:
         """Return every service, also those being deleted."""
         return self.find()
 

@@ -1,0 +1,148 @@
+"""Uploads: bytes that arrive in parts, can be resumed, and are then turned into something."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO
+
+from kpl_lab.errors import Conflict, Invalid, NotFound, TooLarge
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.storage.files import FileStore, explain_full_disk
+from kpl_lab.platform.storage.records.assets import UploadRecord
+from kpl_lab.platform.storage.store import Store
+
+MAX_FILENAME = 255
+
+
+def create(
+    store: Store, caller: Caller, filename: str, size: int | None, limit: int
+) -> UploadRecord:
+    """Announce an upload.
+
+    Raises
+    ------
+    TooLarge
+        It is announced larger than the limit.
+    """
+    if size is not None and size > limit:
+        raise TooLarge(
+            f"The upload has {size} bytes; at most {limit} are allowed here.",
+            detail={"size": size, "limit": limit},
+        )
+    clean = Path(filename.replace("\\", "/")).name[:MAX_FILENAME] or "upload"
+    return store.uploads.add(
+        owner=caller.name,
+        filename=clean,
+        size=size,
+        received=0,
+        complete=False,
+        created_at=store.now(),
+    )
+
+
+def get(store: Store, caller: Caller, id: int) -> UploadRecord:
+    """Return an upload of the caller's.
+
+    Raises
+    ------
+    NotFound
+        There is none of theirs.
+    """
+    found = store.uploads.get(id)
+    if found is None or found.owner != caller.name:
+        raise NotFound(f"There is no upload {id} of yours.")
+    return found
+
+
+def check_offset(upload: UploadRecord, offset: int) -> None:
+    """Refuse bytes that would leave a hole or come twice.
+
+    Raises
+    ------
+    Conflict
+        The detail says where to go on.
+    """
+    if upload.complete:
+        raise Conflict(f"The upload {upload.id} is complete already.", code="upload_complete")
+    if offset != upload.received:
+        raise Conflict(
+            f"The upload has {upload.received} bytes so far; go on from there, not from {offset}.",
+            code="wrong_offset",
+            detail={"received": upload.received},
+        )
+
+
+def open_at(files: FileStore, upload: UploadRecord) -> IO[bytes]:
+    """Open the upload's file at the place where the next bytes go."""
+    with explain_full_disk():
+        path = files.upload(upload.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        file = os.fdopen(descriptor, "wb")
+        # Bytes behind the last acknowledged one belong to a request that was cut off.
+        file.truncate(upload.received)
+        file.seek(upload.received)
+        return file
+
+
+def note_received(store: Store, upload: UploadRecord, received: int, limit: int) -> UploadRecord:
+    """Record how far the upload is.
+
+    Raises
+    ------
+    TooLarge
+        More than announced or allowed.
+    Conflict
+        Another request wrote at the same time.
+    """
+    allowed = limit if upload.size is None else min(limit, upload.size)
+    if received > allowed:
+        raise TooLarge(f"The upload is larger than the {allowed} bytes that were announced.")
+    if not store.uploads.update(upload.id, where={"received": upload.received}, received=received):
+        raise Conflict("Two requests write this upload at once; use one.", code="wrong_offset")
+    changed = store.uploads.get(upload.id)
+    assert changed is not None  # noqa: S101 (changed just above)
+    return changed
+
+
+def complete(store: Store, caller: Caller, id: int) -> UploadRecord:
+    """Declare an upload whole; repeatable.
+
+    Raises
+    ------
+    Invalid
+        Bytes are missing.
+    """
+    upload = get(store, caller, id)
+    if upload.size is not None and upload.received != upload.size:
+        raise Invalid(
+            f"The upload has {upload.received} of {upload.size} bytes; send the rest first.",
+            code="upload_incomplete",
+            detail={"received": upload.received, "size": upload.size},
+        )
+    store.uploads.update(id, complete=True, size=upload.received)
+    return get(store, caller, id)
+
+
+def require_complete(store: Store, caller: Caller, id: int) -> UploadRecord:
+    """Return a finished upload of the caller's.
+
+    Raises
+    ------
+    NotFound, Invalid
+        There is none, or it is not finished.
+    """
+    upload = get(store, caller, id)
+    if not upload.complete:
+        raise Invalid(
+            f"The upload {id} is not complete; send the rest and complete it first.",
+            code="upload_incomplete",
+        )
+    return upload
+
+
+def discard(store: Store, files: FileStore, id: int) -> None:
+    """Forget an upload and its bytes; no-op when it is gone."""
+    store.uploads.delete(id)
+    files.upload(id).unlink(missing_ok=True)
