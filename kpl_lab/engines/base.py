@@ -93,5 +93,5 @@ class Engine(ABC):
     async def find_image(self, digest: str) -> str | None:
         """Return the reference of a finished environment, or None."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 (most engines hold nothing)
         """Let go of connections; workloads go on."""

@@ -74,12 +74,14 @@ class Accounts:
             uid = ledger["uids"][identity]
         return Account(uid, uid)
 
-    def free(self, identity: str) -> None:
-        """Let go of the number of ``identity``; no-op where it has none."""
+    def free_all(self, identity: str) -> None:
+        """Let go of the numbers of ``identity`` and of its replicas (``identity/0`` …)."""
         if os.geteuid() != 0:
             return
         with self._open() as ledger:
-            ledger["uids"].pop(identity, None)
+            for name in list(ledger["uids"]):
+                if name == identity or name.startswith(identity + "/"):
+                    del ledger["uids"][name]
 
     def _pick(self, ledger: _Ledger) -> int:
         taken = set(ledger["uids"].values())

@@ -1,0 +1,355 @@
+"""The calls of the runner: one small function each, over ledger, keeper and planner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from kpl_lab.engines.local import builds, cgroups, environments, machine, mounts, processes
+from kpl_lab.engines.local.accounts import Account
+from kpl_lab.engines.local.cgroups import Group
+from kpl_lab.engines.local.collect import collect
+from kpl_lab.engines.local.keeper import Keeper
+from kpl_lab.engines.local.ledger import Entry, Ledger
+from kpl_lab.engines.local.planner import USER_PREFIX, Planner, check_digest, check_segment
+from kpl_lab.engines.local.prepare import remove_tree
+from kpl_lab.engines.local.protocol import Json, decode, encode
+from kpl_lab.engines.spec import Handle, MountResult, Observation, Recipe, Usage, Workload
+from kpl_lab.errors import EngineError
+from kpl_lab.settings import Settings
+
+Message = dict[str, Any]
+_CPU_SAMPLE_SECONDS = 0.2
+
+
+class Calls:
+    """Everything that a caller may ask for."""
+
+    def __init__(self, settings: Settings, planner: Planner) -> None:
+        self._settings = settings
+        self._planner = planner
+        self._local = settings.home.local
+        self._ledger = Ledger(self._local / "workloads")
+        self._keeper = Keeper(self._ledger, planner, self._publish)
+        self._watchers: set[_Watcher] = set()
+
+    def begin(self) -> None:
+        """Read the folders and adopt what runs."""
+        for name in ("", "workloads", "homes", "environments"):
+            (self._local / name).mkdir(parents=True, exist_ok=True)
+            (self._local / name).chmod(0o711)
+        self._ledger.load()
+        self._keeper.begin()
+
+    def close(self) -> None:
+        """Let go; what runs goes on."""
+        self._keeper.close()
+        cgroups.forget(self._planner.machine.hierarchy)
+
+    async def dispatch(self, call: str, args: Message) -> AsyncGenerator[Message, None]:
+        """Yield the messages of a call.
+
+        Raises
+        ------
+        KplError
+            What the caller is to be told.
+        """
+        streams: dict[str, Callable[..., AsyncIterator[Json]]] = {
+            "run": self._run,
+            "build": self._build,
+            "watch": self._watch,
+        }
+        answers: dict[str, Callable[..., Awaitable[Json]]] = {
+            "stop": self._stop,
+            "delete": self._delete,
+            "usage": self._usage,
+            "capacity": self._capacity,
+            "collect": self._collect,
+            "mount": self._mount,
+            "unmount": self._unmount,
+            "find_image": self._find_image,
+            "facts": self._facts,
+        }
+        if call in streams:
+            async for item in streams[call](**args):
+                yield {"item": item}
+            yield {"done": None}
+        elif call in answers:
+            yield {"done": await answers[call](**args)}
+        else:
+            raise EngineError(f"The runner knows no call {call!r}.", code="unknown_call")
+
+    def _publish(self, entry: Entry) -> None:
+        if not entry.is_deleting:
+            for watcher in self._watchers:
+                watcher.put(entry.observe())
+
+    async def _watch(self) -> AsyncIterator[Json]:
+        watcher = _Watcher()
+        for entry in self._ledger.entries.values():
+            watcher.put(entry.observe())
+        watcher.put(Observation(name="", labels={}, replicas=()))
+        self._watchers.add(watcher)
+        try:
+            while True:
+                for observation in await watcher.get():
+                    yield encode(observation)
+        finally:
+            self._watchers.discard(watcher)
+
+    async def _run(self, workload: Message) -> AsyncIterator[Json]:
+        async for item in self._run_workload(decode(Workload, workload), None):
+            yield item
+
+    async def _run_workload(self, workload: Workload, build: Path | None) -> AsyncIterator[Json]:
+        self._planner.check(workload)
+        entry = self._ledger.entries.get(workload.name)
+        if entry is None:
+            entry = self._ledger.create(workload, build)
+        yield self._handle(workload.name)
+        async with entry.lock:
+            if entry.is_deleting:
+                raise EngineError(f"{workload.name} is being deleted.", code="deleting")
+            if entry.workload.replicas != workload.replicas:
+                entry.with_replicas(workload.replicas)
+                entry.save()
+            self._scale(entry)
+        yield self._handle(workload.name, started=True)
+
+    def _scale(self, entry: Entry) -> None:
+        if self._planner.machine.is_namespaced and entry.workload.home is not None:
+            mounts.make_root(entry.mounts)
+        for index in range(entry.workload.replicas):
+            status = entry.statuses.get(index)
+            if entry.may_return(index):
+                gpus = self._keeper.gpus_of(entry)
+                restarts = 0 if status is None else status.restarts
+                self._keeper.start(entry, index, gpus=gpus, restarts=restarts)
+        for index in list(entry.statuses):
+            if index >= entry.workload.replicas:
+                self._keeper.retire(entry, index)
+
+    def _handle(self, name: str, **data: bool) -> Message:
+        return dict(encode(Handle(engine="local", name=name, data=data)))
+
+    async def _stop(self, name: str, grace_seconds: float | None = None) -> None:
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        async with entry.lock:
+            for index in list(entry.statuses):
+                self._keeper.ask_to_stop(entry, index, grace_seconds)
+
+    async def _delete(self, name: str) -> None:
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        entry.is_deleting = True
+        async with entry.lock:
+            for index in list(entry.statuses):
+                await self._keeper.destroy(entry, index)
+            await asyncio.to_thread(mounts.remove_root, entry.mounts)
+            await asyncio.to_thread(self._remove_links, entry)
+            if entry.build is not None:
+                await asyncio.to_thread(environments.discard, entry.build)
+            await asyncio.to_thread(self._ledger.remove, entry)
+        self._free_accounts(entry)
+        for watcher in self._watchers:
+            watcher.put(
+                Observation(name=name, labels=entry.workload.labels, replicas=(), gone=True)
+            )
+
+    def _free_accounts(self, entry: Entry) -> None:
+        if entry.workload.identity.startswith(USER_PREFIX):
+            return
+        others = self._ledger.entries.values()
+        if any(other.workload.identity == entry.workload.identity for other in others):
+            return
+        self._planner.accounts.free_all(entry.workload.identity)
+
+    async def _usage(self, name: str, replica: int = 0) -> Json:
+        entry = self._ledger.entries.get(name)
+        status = entry.statuses.get(replica) if entry else None
+        if entry is None or status is None or status.is_final or status.shim is None:
+            return None
+        if status.started_at is None or not status.shim.is_alive():
+            return None
+        first = await asyncio.to_thread(self._measure, entry, replica)
+        begin = time.monotonic()
+        await asyncio.sleep(_CPU_SAMPLE_SECONDS)
+        second = await asyncio.to_thread(self._measure, entry, replica)
+        cores = max(0.0, second.cpu_seconds - first.cpu_seconds) / (time.monotonic() - begin)
+        return encode(
+            Usage(
+                cpu=round(cores, 2),
+                cpu_seconds=second.cpu_seconds,
+                memory_mb=second.memory_mb,
+                memory_peak_mb=max(second.memory_mb, status.memory_peak_mb or 0),
+                processes=second.processes,
+            )
+        )
+
+    def _measure(self, entry: Entry, replica: int) -> Usage:
+        status = entry.statuses[replica]
+        if status.cgroups:
+            group = Group(self._planner.machine.hierarchy.mode, status.cgroups)
+            pids, memory, cpu = group.pids(), group.memory_mb(), group.cpu_seconds() or 0.0
+        else:
+            mark = f"{processes.MARK}={self._planner.mark_of(entry.name, replica)}"
+            pids = processes.pids_with_variable(mark)
+            memory, cpu = processes.memory_mb(pids), processes.cpu_seconds(pids)
+        return Usage(
+            cpu=0.0,
+            cpu_seconds=cpu,
+            memory_mb=memory,
+            memory_peak_mb=memory,
+            processes=len(pids),
+        )
+
+    async def _capacity(self) -> Json:
+        return encode(await asyncio.to_thread(machine.capacity))
+
+    async def _facts(self) -> Message:
+        """Return what limits and views rest on here; ``kpl-lab doctor`` tells it."""
+        found = self._planner.machine
+        return {
+            "cgroups": found.hierarchy.mode,
+            "controllers": sorted(found.hierarchy.parents),
+            "namespaces": found.is_namespaced,
+            "root": os.geteuid() == 0,
+            "gpus": found.gpu_count,
+        }
+
+    async def _collect(self, name: str, output: str, target: str) -> int:
+        check_segment(output, "output key")
+        entry = self._entry(name)
+        status = entry.statuses.get(0)
+        if status is None or not status.is_final:
+            raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
+        storage = self._settings.home.storage.resolve()
+        place = Path(target)
+        if storage not in place.parent.resolve().parents and place.parent.resolve() != storage:
+            raise EngineError(f"{target} does not lie in the store.", code="outside_store")
+        root = entry.place(0)
+        source = root.outputs / output
+        if source.is_symlink() or not source.is_dir():
+            raise EngineError(
+                f"{name} has no output {output!r} any more: the program has removed its folder.",
+                code="no_output",
+            )
+        uid = self._planner.accounts.get(self._planner.identity_of(entry.workload, 0)).uid
+        async with entry.lock:
+            return await asyncio.to_thread(
+                collect,
+                source,
+                root.root / "collected" / output,
+                place,
+                giver=Account(uid, uid),
+                taker=self._planner.platform,
+            )
+
+    async def _mount(self, name: str, source: str, mount: str) -> Json:
+        check_segment(mount, "name of a mount")
+        folder = self._planner.check_source(Path(source))
+        entry = self._entry(name)
+        home = self._home_of(entry)
+        shown = home / "datasets" / mount
+        async with entry.lock:
+            if self._planner.machine.is_namespaced:
+                await asyncio.to_thread(mounts.add, entry.mounts, folder, mount)
+                return encode(MountResult(path=str(shown), enforced=True))
+            await asyncio.to_thread(mounts.link, shown.parent, folder, mount)
+            entry.note_link(mount)
+        return encode(MountResult(path=str(shown), enforced=False))
+
+    async def _unmount(self, name: str, mount: str) -> None:
+        check_segment(mount, "name of a mount")
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        async with entry.lock:
+            if self._planner.machine.is_namespaced:
+                await asyncio.to_thread(mounts.remove, entry.mounts, mount)
+            else:
+                mounts.unlink(self._home_of(entry) / "datasets", mount)
+
+    def _home_of(self, entry: Entry) -> Path:
+        home = entry.workload.home
+        if home is None:
+            raise EngineError(
+                f"{entry.name} has no home to mount into; only servers have.", code="no_home"
+            )
+        return self._local / "homes" / home
+
+    def _remove_links(self, entry: Entry) -> None:
+        for name in entry.links():
+            mounts.unlink(self._home_of(entry) / "datasets", name)
+
+    async def _build(self, name: str, recipe: Message) -> AsyncIterator[Json]:
+        wanted = decode(Recipe, recipe)
+        folder = self._environment(wanted.digest)
+        instance = self._settings.instance
+        if name in self._ledger.entries:
+            workload, build = self._ledger.entries[name].workload, self._ledger.entries[name].build
+        elif environments.is_usable(folder):
+            workload, build = builds.nothing_to_build(name, wanted, instance), None
+        else:
+            self._check_not_building(folder)
+            workload, build = builds.build_workload(name, wanted, folder, instance), folder
+            await asyncio.to_thread(self._make_environment, workload, folder)
+        async for item in self._run_workload(workload, build):
+            yield item
+
+    def _make_environment(self, workload: Workload, folder: Path) -> None:
+        remove_tree(folder)
+        folder.mkdir()
+        account = self._planner.accounts.get(self._planner.identity_of(workload, 0))
+        os.chown(folder, account.uid, account.gid)
+
+    def _check_not_building(self, folder: Path) -> None:
+        for entry in self._ledger.entries.values():
+            if entry.build == folder and not all(s.is_final for s in entry.statuses.values()):
+                raise EngineError(
+                    f"{entry.name} builds this environment already; wait for it.",
+                    code="build_running",
+                    detail={"name": entry.name},
+                )
+
+    def _environment(self, digest: str) -> Path:
+        return self._local / "environments" / check_digest(digest)
+
+    async def _find_image(self, digest: str) -> str | None:
+        folder = self._environment(digest)
+        return str(folder) if environments.is_usable(folder) else None
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._ledger.entries.get(name)
+        if entry is None or entry.is_deleting:
+            raise EngineError(f"{name} is not there any more.", code="gone")
+        return entry
+
+
+class _Watcher:
+    """One caller of ``watch``: the newest observation of each workload, in order of change."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Observation] = {}
+        self._event = asyncio.Event()
+
+    def put(self, observation: Observation) -> None:
+        """Remember what is to be told; an older one of the same workload is forgotten."""
+        self._waiting.pop(observation.name, None)
+        self._waiting[observation.name] = observation
+        self._event.set()
+
+    async def get(self) -> list[Observation]:
+        """Wait until there is something, and return all of it."""
+        await self._event.wait()
+        self._event.clear()
+        found = list(self._waiting.values())
+        self._waiting.clear()
+        return found

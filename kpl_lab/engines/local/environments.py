@@ -1,0 +1,75 @@
+"""Built environments: ``local/environments/<digest>/``, usable when its marker is there.
+
+A virtual environment cannot be renamed (its scripts name their interpreter), so it is made in its
+final place by an account of its own, and becomes usable by the atomic appearance of a marker that
+only the supervisor can write, after everything was handed to root and made read-only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+from kpl_lab.engines.local.prepare import remove_tree
+
+MARKER = ".kpl-environment.json"
+LOCK = "lock.txt"
+
+
+def is_usable(folder: Path) -> bool:
+    """Say whether a finished environment lies in ``folder``."""
+    return (folder / MARKER).is_file()
+
+
+def base_of(folder: Path) -> Path | None:
+    """Return the environment that a built one stands on; None for one that is not ours."""
+    try:
+        return Path(json.loads((folder / MARKER).read_text())["base"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def chain_of(prefix: Path) -> list[Path]:
+    """Return ``prefix`` and the environments below it, down to one that we did not build."""
+    found = [prefix]
+    while (base := base_of(found[-1])) is not None and base not in found:
+        found.append(base)
+    return found
+
+
+def seal(folder: Path, base: str) -> None:
+    """Make an environment nobody's but root's, read-only, and usable on top of ``base``.
+
+    Raises
+    ------
+    OSError
+        No room for the marker.
+    """
+    is_root = os.geteuid() == 0
+    for where, names, files in os.walk(folder):
+        for name in (*names, *files):
+            _seal_one(Path(where, name), is_root)
+    fresh = folder / (MARKER + ".new")
+    fresh.write_text(json.dumps({"version": 1, "base": base}) + "\n")
+    fresh.chmod(0o444)
+    fresh.replace(folder / MARKER)
+    _seal_one(folder, is_root)
+
+
+def _seal_one(path: Path, is_root: bool) -> None:
+    found = path.lstat()
+    if is_root:
+        os.chown(path, 0, 0, follow_symlinks=False)
+    if stat.S_ISLNK(found.st_mode):
+        return
+    # Also no setuid, and readable by every account: workloads run under many.
+    executable = 0o111 if found.st_mode & 0o100 or stat.S_ISDIR(found.st_mode) else 0
+    path.chmod(0o444 | executable)
+
+
+def discard(folder: Path) -> None:
+    """Remove an environment that was not finished; a finished one stays."""
+    if not is_usable(folder):
+        remove_tree(folder)

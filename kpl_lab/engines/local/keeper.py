@@ -1,0 +1,295 @@
+"""Supervisors as the runner sees them: started, followed, and buried when they were killed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kpl_lab.engines.local import environments, processes
+from kpl_lab.engines.local import status as statuses
+from kpl_lab.engines.local.cgroups import Group
+from kpl_lab.engines.local.launch import PASSED_ON
+from kpl_lab.engines.local.ledger import Entry, Ledger
+from kpl_lab.engines.local.plan import Plan
+from kpl_lab.engines.local.planner import Planner
+from kpl_lab.engines.local.prepare import remove_tree
+from kpl_lab.engines.local.processes import boot_id
+from kpl_lab.engines.local.status import Status
+from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
+from kpl_lab.engines.spec import Cause, Kind, ReplicaState
+
+log = logging.getLogger(__name__)
+
+_RESYNC_SECONDS = 5.0
+_KILL_TRIES = 200
+
+
+@dataclass
+class _Followed:
+    """A supervisor that is being followed."""
+
+    entry: Entry
+    index: int
+    pidfd: int
+    watch: int
+
+
+class Keeper:
+    """Starts supervisors and follows them by pidfd and inotify.
+
+    Parameters
+    ----------
+    publish
+        Told of every workload of which something has changed.
+    """
+
+    def __init__(self, ledger: Ledger, planner: Planner, publish: Callable[[Entry], None]) -> None:
+        self._ledger = ledger
+        self._planner = planner
+        self._publish = publish
+        self._inotify = Inotify()
+        self._followed: dict[tuple[str, int], _Followed] = {}
+        self._by_watch: dict[int, _Followed] = {}
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Adopt everything that the ledger knows."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._inotify.fd, self._on_files)
+        for entry in list(self._ledger.entries.values()):
+            for index in sorted({*entry.statuses, *range(entry.workload.replicas)}):
+                self._adopt(entry, index)
+        self._spawn(self._resync())
+
+    def close(self) -> None:
+        """Let go of everything; supervisors go on."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._inotify.fd)
+        for task in self._tasks:
+            task.cancel()
+        for followed in list(self._followed.values()):
+            self._unfollow(followed)
+        self._inotify.close()
+
+    def start(self, entry: Entry, index: int, *, gpus: list[int], restarts: int = 0) -> None:
+        """Start the supervisor of a replica.
+
+        Raises
+        ------
+        EngineError
+            The plan cannot be made.
+        OSError
+            No room, or no process can be made.
+        """
+        place = entry.place(index)
+        place.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        place.stop.unlink(missing_ok=True)
+        self._planner.plan(entry.workload, index, gpus, entry.build).write(place.root)
+        status = Status(index=index, restarts=restarts)
+        status.write(place.root)
+        entry.statuses[index] = status
+        watch = self._inotify.add(place.root, IN_MOVED_TO)
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+        # -S: a supervisor needs the standard library alone, and starts faster so.
+        command = [sys.executable, "-S", "-m", "kpl_lab.engines.local.shim", str(place.root)]
+        with (place.root / "shim.log").open("ab") as errors:
+            child = subprocess.Popen(
+                command,
+                cwd="/",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
+        self._children[child.pid] = child
+        self._follow(entry, index, os.pidfd_open(child.pid), watch)
+        self._publish(entry)
+
+    def gpus_of(self, entry: Entry) -> list[int]:
+        """Return indices of free GPUs for one more replica."""
+        count = entry.workload.limits.gpu
+        return self._planner.pick_gpus(count, self._gpus_in_use()) if count else []
+
+    def _gpus_in_use(self) -> set[int]:
+        found: set[int] = set()
+        for entry in self._ledger.entries.values():
+            for index, status in entry.statuses.items():
+                if entry.workload.limits.gpu and not status.is_final:
+                    found.update(Plan.read(entry.place(index).root).ceilings.gpus)
+        return found
+
+    def ask_to_stop(self, entry: Entry, index: int, grace_seconds: float | None) -> None:
+        """Ask a supervisor to end its command; again, with less grace, is fine."""
+        status = entry.statuses.get(index)
+        if status is None or status.is_final:
+            return
+        grace = entry.workload.grace_seconds if grace_seconds is None else grace_seconds
+        stop = entry.place(index).stop
+        fresh = stop.with_suffix(".new")
+        fresh.write_text(str(grace))
+        fresh.replace(stop)
+        followed = self._followed.get((entry.name, index))
+        if followed is not None:
+            signal.pidfd_send_signal(followed.pidfd, signal.SIGTERM)
+
+    def retire(self, entry: Entry, index: int) -> None:
+        """End a replica that is one too many, and forget it afterwards."""
+        status = entry.statuses[index]
+        if status.is_final:
+            self._spawn(self._retire(entry, index))
+        else:
+            self.ask_to_stop(entry, index, None)
+
+    async def destroy(self, entry: Entry, index: int) -> None:
+        """Kill a supervisor and all that belongs to it, and remove the replica's folder."""
+        followed = self._followed.get((entry.name, index))
+        if followed is not None:
+            self._unfollow(followed)
+        status = entry.statuses.get(index)
+        if status is not None and status.shim is not None:
+            status.shim.kill(signal.SIGKILL)
+        await asyncio.to_thread(self._clean, entry, index, signal.SIGKILL)
+        await asyncio.to_thread(remove_tree, entry.place(index).root)
+        entry.statuses.pop(index, None)
+
+    def _adopt(self, entry: Entry, index: int) -> None:
+        place = entry.place(index)
+        if place.root.is_dir():
+            entry.reload(index)
+        status = entry.statuses.get(index)
+        if status is not None and status.is_final:
+            # Its supervisor may still wait for the relay; that needs nobody.
+            return
+        if status is not None and status.shim is not None and status.shim.is_alive():
+            try:
+                pidfd = os.pidfd_open(status.shim.pid)
+            except OSError:
+                pass
+            else:
+                self._follow(entry, index, pidfd, self._inotify.add(place.root, IN_MOVED_TO))
+                entry.reload(index)
+                if place.stop.exists():
+                    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+                return
+        self._spawn(self._bury(entry, index))
+
+    def _follow(self, entry: Entry, index: int, pidfd: int, watch: int) -> None:
+        followed = _Followed(entry, index, pidfd, watch)
+        self._followed[entry.name, index] = followed
+        self._by_watch[watch] = followed
+        loop = asyncio.get_running_loop()
+        loop.add_reader(pidfd, partial(self._on_end, followed))
+
+    def _unfollow(self, followed: _Followed) -> None:
+        asyncio.get_running_loop().remove_reader(followed.pidfd)
+        os.close(followed.pidfd)
+        self._inotify.remove(followed.watch)
+        self._by_watch.pop(followed.watch, None)
+        self._followed.pop((followed.entry.name, followed.index), None)
+
+    def _on_files(self) -> None:
+        changed = {}
+        for event in self._inotify.read():
+            followed = self._by_watch.get(event.watch)
+            if followed is not None and event.name == statuses.FILE_NAME:
+                changed[event.watch] = followed
+        for followed in changed.values():
+            self._refresh(followed.entry, followed.index)
+
+    def _refresh(self, entry: Entry, index: int) -> None:
+        if entry.is_deleting or not entry.reload(index):
+            return
+        self._publish(entry)
+
+    def _on_end(self, followed: _Followed) -> None:
+        entry, index = followed.entry, followed.index
+        self._unfollow(followed)
+        for pid, child in list(self._children.items()):
+            if child.poll() is not None:
+                del self._children[pid]
+        self._refresh(entry, index)
+        status = entry.statuses.get(index)
+        if status is not None and not status.is_final and not entry.is_deleting:
+            self._spawn(self._bury(entry, index))
+        elif index >= entry.workload.replicas and not entry.is_deleting:
+            self._spawn(self._retire(entry, index))
+
+    async def _retire(self, entry: Entry, index: int) -> None:
+        async with entry.lock:
+            if not entry.is_deleting and index >= entry.workload.replicas:
+                await self.destroy(entry, index)
+                self._publish(entry)
+
+    async def _bury(self, entry: Entry, index: int) -> None:
+        """Deal with a replica whose supervisor is gone without a last word."""
+        async with entry.lock:
+            entry.reload(index)
+            status = entry.statuses.get(index) or Status(index=index)
+            if entry.is_deleting or status.is_final:
+                return
+            log.warning("the supervisor of %s/%s is gone", entry.name, index)
+            await asyncio.to_thread(self._clean, entry, index, signal.SIGTERM)
+            if entry.workload.kind is Kind.SERVICE and entry.wants(index):
+                gpus = self.gpus_of(entry)
+                self.start(entry, index, gpus=gpus, restarts=status.restarts + 1)
+                return
+            self._write_end(entry, index, status)
+        self._publish(entry)
+
+    def _write_end(self, entry: Entry, index: int, status: Status) -> None:
+        place = entry.place(index)
+        is_same_boot = status.shim is not None and status.shim.boot == boot_id()
+        status.cause = Cause.KILLED if is_same_boot else Cause.LOST
+        if place.stop.exists():
+            status.cause = Cause.STOPPED
+        if entry.build is not None:
+            environments.discard(entry.build)
+        status.state, status.is_final = ReplicaState.EXITED, True
+        status.ended_at = statuses.now()
+        place.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        status.write(place.root)
+        entry.statuses[index] = status
+
+    def _clean(self, entry: Entry, index: int, to_relay: signal.Signals) -> None:
+        """Kill what a supervisor has left behind; its relay may deliver what it still has."""
+        status = entry.statuses.get(index)
+        mark = self._planner.mark_of(entry.name, index)
+        if status is not None and status.cgroups:
+            group = Group(self._planner.machine.hierarchy.mode, status.cgroups)
+            group.kill()
+        for _ in range(_KILL_TRIES):
+            left = processes.pids_with_variable(f"{processes.MARK}={mark}")
+            if not left:
+                break
+            processes.send(left, signal.SIGKILL)
+        processes.send(processes.pids_with_variable(f"{processes.MARK}={mark}:relay"), to_relay)
+        if status is not None and status.cgroups:
+            Group(self._planner.machine.hierarchy.mode, status.cgroups).remove()
+
+    async def _resync(self) -> None:
+        """Look at everything now and then: the net below inotify, whose queue may overflow."""
+        while True:
+            await asyncio.sleep(_RESYNC_SECONDS)
+            for followed in list(self._followed.values()):
+                self._refresh(followed.entry, followed.index)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_end)
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a step of the runner failed", exc_info=error)

@@ -1,0 +1,199 @@
+"""``plan.json``: all that a replica's supervisor is told, decided by the runner.
+
+Plain values only: the supervisor starts fast because it imports the standard library alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+FILE_NAME = "plan.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of a replica's life; see ``LocalOptions`` and ``Workload`` for their meaning."""
+
+    time_limit: float | None
+    grace: float
+    start_timeout: float
+    health: float
+    health_timeout: float
+    health_failures: int
+    unhealthy_restart: float
+    wrong_port: float
+    restarts_max: int
+    restart_first: float
+    restart_last: float
+    relay_wait: float
+    watchdog: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceilings:
+    """What one replica may use; ``gpus`` are the indices given to it."""
+
+    cpu: float
+    memory_mb: int
+    shm_mb: int
+    processes: int
+    log_bytes: int
+    gpus: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelayPlan:
+    """How to start the relay beside a task.
+
+    The supervisor listens, so that the port is known before the relay is up, and writes
+    ``<replica>/relay/config.json`` with these fields, ``spool``, ``outputs`` and ``listen_fd``.
+    """
+
+    url: str
+    token: str
+    metric_token: str
+    task_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One replica to be.
+
+    Attributes
+    ----------
+    mark
+        Value of the variable by which its processes can be told from all others.
+    argv, environment
+        With placeholders still in them (see ``kpl_lab.engines.spec``).
+    prefix
+        The Python environment; its ``bin`` comes first on PATH.
+    inputs
+        Key and folder.
+    home
+        Persistent home; None: a private one.
+    shown
+        Folders that it needs to see beside its own: environments, packages.
+    mounts
+        Root of the live mounts, shown as ``datasets`` in the home; None: no live mounts here.
+    cgroups
+        Parent folder by controller; empty: no cgroups, a watchdog instead.
+    build
+        Folder of the environment that a build makes.
+    """
+
+    mark: str
+    name: str
+    index: int
+    kind: str
+    argv: list[str]
+    environment: dict[str, str]
+    secrets: dict[str, str]
+    prefix: str
+    inputs: list[tuple[str, str]]
+    outputs: list[str]
+    code: str | None
+    home: str | None
+    skeleton: str | None
+    user: str
+    uid: int
+    gid: int
+    owns_uid: bool
+    platform_uid: int
+    platform_gid: int
+    kpl_home: str
+    package_root: str
+    is_namespaced: bool
+    shown: list[str]
+    relay_shown: list[str]
+    mounts: str | None
+    cgroups: dict[str, str]
+    cgroup_mode: str
+    ceilings: Ceilings
+    timing: Timing
+    port: int | None
+    health: str | None
+    relay: RelayPlan | None
+    build: str | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Return the plan in a replica's folder."""
+        found = json.loads((folder / FILE_NAME).read_text())
+        found["ceilings"] = Ceilings(**found["ceilings"])
+        found["timing"] = Timing(**found["timing"])
+        found["relay"] = RelayPlan(**found["relay"]) if found["relay"] else None
+        found["inputs"] = [(key, source) for key, source in found["inputs"]]
+        return cls(**found)
+
+    def write(self, folder: Path) -> None:
+        """Store it for the supervisor; nobody else may read it, it holds secrets."""
+        fresh = folder / (FILE_NAME + ".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump(asdict(self), file)
+        fresh.replace(folder / FILE_NAME)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it listens on a port and is watched for that."""
+        return self.kind in ("service", "server")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of one replica; ``inside`` and below belong to its account."""
+
+    root: Path
+
+    @property
+    def inside(self) -> Path:
+        """All that the workload may write, but for a persistent home."""
+        return self.root / "inside"
+
+    @property
+    def work(self) -> Path:
+        """Its private copy of the code."""
+        return self.inside / "work"
+
+    @property
+    def home(self) -> Path:
+        """Its private home."""
+        return self.inside / "home"
+
+    @property
+    def inputs(self) -> Path:
+        """One folder per input key."""
+        return self.inside / "inputs"
+
+    @property
+    def outputs(self) -> Path:
+        """One folder per output key."""
+        return self.inside / "outputs"
+
+    @property
+    def secrets(self) -> Path:
+        """One file per secret."""
+        return self.inside / "secrets"
+
+    @property
+    def tmp(self) -> Path:
+        """What it sees as ``/tmp``."""
+        return self.inside / "tmp"
+
+    @property
+    def relay(self) -> Path:
+        """Configuration, log and spool of the relay; belongs to the platform's account."""
+        return self.root / "relay"
+
+    @property
+    def log(self) -> Path:
+        """What the command has printed."""
+        return self.root / "log"
+
+    @property
+    def stop(self) -> Path:
+        """Written by the runner before it asks for the end: seconds of grace."""
+        return self.root / "stop"

@@ -1,0 +1,224 @@
+"""From a workload to the plan of a replica: accounts, folders, GPUs, limits, what it sees."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kpl_lab.engines.local import environments, namespace
+from kpl_lab.engines.local.accounts import PLATFORM, Accounts
+from kpl_lab.engines.local.cgroups import Hierarchy
+from kpl_lab.engines.local.options import LocalOptions
+from kpl_lab.engines.local.plan import Ceilings, Plan, RelayPlan, Timing
+from kpl_lab.engines.spec import Kind, Workload
+from kpl_lab.errors import EngineError
+from kpl_lab.settings import Settings
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_DIGEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+USER_PREFIX = "user:"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the runner has found possible here."""
+
+    hierarchy: Hierarchy
+    is_namespaced: bool
+    gpu_count: int
+
+
+def check_name(name: str) -> str:
+    """Return a workload's name, or refuse what is no slug (it becomes a folder)."""
+    if not _NAME.fullmatch(name):
+        raise EngineError(f"{name!r} cannot be the name of a workload.", code="invalid_name")
+    return name
+
+
+def check_digest(digest: str) -> str:
+    """Return an environment's digest, or refuse what cannot be a folder."""
+    if not _DIGEST.fullmatch(digest):
+        raise EngineError(f"{digest!r} cannot name an environment.", code="invalid_name")
+    return digest
+
+
+def check_segment(text: str, what: str) -> str:
+    """Return ``text``, or refuse what is not one segment of a path."""
+    if not text or text in (".", "..") or "/" in text or "\0" in text:
+        raise EngineError(f"{text!r} cannot be a {what}: it is no plain name.", code="invalid_name")
+    return text
+
+
+class Planner:
+    """Makes plans.
+
+    Parameters
+    ----------
+    accounts
+        Gives each identity its uid.
+    """
+
+    def __init__(
+        self, settings: Settings, options: LocalOptions, accounts: Accounts, machine: Machine
+    ) -> None:
+        self._settings = settings
+        self._options = options
+        self.accounts = accounts
+        self.machine = machine
+        self.platform = accounts.get(PLATFORM)
+
+    def mark_of(self, name: str, index: int) -> str:
+        """Return the word that marks the processes of a replica."""
+        return f"{self._settings.instance}/{name}/{index}"
+
+    @staticmethod
+    def identity_of(workload: Workload, index: int) -> str:
+        """Return whose account a replica has: each replica of a service has its own."""
+        if workload.kind is Kind.SERVICE:
+            return f"{workload.identity}/{index}"
+        return workload.identity
+
+    def check(self, workload: Workload) -> None:
+        """Refuse what could reach outside its folders.
+
+        Raises
+        ------
+        EngineError
+            A name that is no plain name, or a source outside the store.
+        """
+        check_name(workload.name)
+        for key in (*(one.key for one in workload.inputs), *workload.outputs, *workload.secrets):
+            check_segment(key, "key")
+        if workload.home is not None:
+            check_segment(workload.home, "home")
+        for source in (*(one.source for one in workload.inputs), workload.code):
+            if source is not None:
+                self.check_source(Path(source))
+        if not (Path(workload.image) / "bin").is_dir():
+            raise EngineError(
+                f"The environment {workload.image!r} is not there any more; choose another image "
+                "or build it again.",
+                code="no_image",
+            )
+
+    def check_source(self, source: Path) -> Path:
+        """Return a folder of the store, resolved; refuse what lies elsewhere or is not there."""
+        storage = self._settings.home.storage.resolve()
+        resolved = source.resolve()
+        if storage not in resolved.parents:
+            raise EngineError(f"{source} does not lie in the store.", code="outside_store")
+        if not resolved.exists():
+            raise EngineError(f"{source} is not in the store any more.", code="source_gone")
+        return resolved
+
+    def plan(self, workload: Workload, index: int, gpus: list[int], build: Path | None) -> Plan:
+        """Return what the supervisor of replica ``index`` is told."""
+        home, machine = self._settings.home, self.machine
+        identity = self.identity_of(workload, index)
+        account = self.accounts.get(identity)
+        is_persons = identity.startswith(USER_PREFIX)
+        folder = home.local / "workloads" / workload.name
+        has_mounts = workload.kind is Kind.SERVER and machine.is_namespaced
+        relay = workload.relay
+        code = None if workload.code is None else str(self.check_source(Path(workload.code)))
+        return Plan(
+            mark=self.mark_of(workload.name, index),
+            name=workload.name,
+            index=index,
+            kind=workload.kind.value,
+            argv=list(workload.command),
+            environment=dict(workload.environment),
+            secrets=dict(workload.secrets),
+            prefix=workload.image,
+            inputs=[(i.key, str(self.check_source(Path(i.source)))) for i in workload.inputs],
+            outputs=list(workload.outputs),
+            code=code,
+            home=None if workload.home is None else str(home.local / "homes" / workload.home),
+            skeleton=workload.skeleton,
+            user=identity.removeprefix(USER_PREFIX) if is_persons else "kpl",
+            uid=account.uid,
+            gid=account.gid,
+            owns_uid=not is_persons and account != self.platform and account.uid != 0,
+            platform_uid=self.platform.uid,
+            platform_gid=self.platform.gid,
+            kpl_home=str(home.root.resolve()),
+            package_root=str(Path(__file__).resolve().parents[3]),
+            is_namespaced=machine.is_namespaced,
+            shown=[str(path) for path in self._shown(Path(workload.image))],
+            relay_shown=[str(path) for path in namespace.platform_paths()],
+            mounts=str(folder / "mounts") if has_mounts else None,
+            cgroups=dict(machine.hierarchy.parents),
+            cgroup_mode=machine.hierarchy.mode,
+            ceilings=self._ceilings(workload, gpus),
+            timing=self._timing(workload),
+            port=workload.port,
+            health=workload.health,
+            relay=None if relay is None else RelayPlan(**asdict(relay)),
+            build=None if build is None else str(build),
+        )
+
+    def _shown(self, image: Path) -> list[Path]:
+        """Return the folders that a Python environment needs, with the platform's own packages."""
+        found = set(namespace.platform_paths())
+        for prefix in environments.chain_of(image):
+            found.update(namespace.prefix_paths(prefix))
+        return sorted(found)
+
+    def _ceilings(self, workload: Workload, gpus: list[int]) -> Ceilings:
+        return Ceilings(
+            cpu=workload.limits.cpu,
+            memory_mb=workload.limits.memory_mb,
+            shm_mb=workload.limits.shm_mb,
+            processes=self._options.processes_max,
+            log_bytes=self._options.log_max_bytes,
+            gpus=gpus,
+        )
+
+    def _timing(self, workload: Workload) -> Timing:
+        options = self._options
+        return Timing(
+            time_limit=workload.time_limit_seconds,
+            grace=workload.grace_seconds,
+            start_timeout=workload.start_timeout_seconds,
+            health=options.health_seconds,
+            health_timeout=options.health_timeout_seconds,
+            health_failures=options.health_failures,
+            unhealthy_restart=options.unhealthy_restart_seconds,
+            wrong_port=options.wrong_port_seconds,
+            restarts_max=options.restarts_max,
+            restart_first=options.restart_first_seconds,
+            restart_last=options.restart_last_seconds,
+            relay_wait=options.relay_wait_seconds,
+            watchdog=options.watchdog_seconds,
+        )
+
+    def pick_gpus(self, count: int, in_use: set[int]) -> list[int]:
+        """Return the indices of GPUs that nobody has.
+
+        Raises
+        ------
+        EngineError
+            There are not that many.
+        """
+        free = [i for i in range(self.machine.gpu_count) if i not in in_use]
+        if len(free) < count:
+            raise EngineError(
+                f"{count} GPUs are asked for and {len(free)} of {self.machine.gpu_count} are free; "
+                "wait, or ask for fewer.",
+                code="no_gpu",
+                detail={"asked": count, "free": len(free), "total": self.machine.gpu_count},
+            )
+        return free[:count]
+
+
+def default_prefix(base: str) -> str:
+    """Return the environment that ``base`` names; empty: the platform's own."""
+    return base or sys.prefix
+
+
+def labels_of_build(name: str, instance: str) -> Mapping[str, str]:
+    """Return the labels of a build's workload."""
+    return {"instance": instance, "owner": "", "resource": "builds", "id": name}

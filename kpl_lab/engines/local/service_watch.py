@@ -1,0 +1,128 @@
+"""Does it listen, where it should, and is it well? For services and servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kpl_lab.engines.local.plan import Plan
+from kpl_lab.engines.local.probe import Probe
+from kpl_lab.engines.local.processes import listening_ports
+from kpl_lab.engines.spec import Cause, ReplicaState
+
+_START_INTERVAL_SECONDS = 0.1
+_PORTS_INTERVAL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Doom:
+    """Why a supervisor ends its command."""
+
+    cause: Cause
+    detail: dict[str, Any] = field(default_factory=dict)
+    is_polite: bool = True
+
+
+class ServiceWatch:
+    """Watches one run of a command that serves.
+
+    Parameters
+    ----------
+    port
+        Where it was told to listen.
+    pids
+        Gives its processes.
+    """
+
+    def __init__(self, plan: Plan, port: int, pids: Callable[[], list[int]]) -> None:
+        self._plan = plan
+        self._port = port
+        self._pids = pids
+        self._probe: Probe | None = None
+        self._begin = time.monotonic()
+        self._next_probe = 0.0
+        self._next_look = self._begin + _PORTS_INTERVAL_SECONDS
+        self._elsewhere_since: float | None = None
+        self._elsewhere: list[int] = []
+        self._failures = 0
+        self._unhealthy_since: float | None = None
+        self.state = ReplicaState.STARTING
+        self.was_ready = False
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long the loop may sleep without missing something."""
+        if self._probe is not None:
+            return 0.02
+        return min(1.0, max(0.02, self._next_probe - time.monotonic()))
+
+    def close(self) -> None:
+        """Give up the check under way."""
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
+
+    def step(self) -> Doom | None:
+        """Go on; ``state`` is then up to date. Returns why the command must end, if it must."""
+        moment = time.monotonic()
+        if self._probe is None and moment >= self._next_probe:
+            timing = self._plan.timing
+            self._probe = Probe(self._port, self._plan.health, timing.health_timeout)
+        if self._probe is not None:
+            outcome = self._probe.result()
+            if outcome is not None:
+                self._probe = None
+                self._judge(outcome, moment)
+        return self._check_start(moment) if not self.was_ready else self._check_health(moment)
+
+    def _judge(self, is_well: bool, moment: float) -> None:
+        timing = self._plan.timing
+        if is_well:
+            self._failures, self._unhealthy_since = 0, None
+            self.state, self.was_ready = ReplicaState.READY, True
+        elif self.was_ready:
+            self._failures += 1
+            if self._failures >= timing.health_failures:
+                self.state = ReplicaState.UNHEALTHY
+                self._unhealthy_since = self._unhealthy_since or moment
+        # An unhealthy one is asked as often as one that starts, to see it recover at once.
+        is_calm = self.state is ReplicaState.READY and self._failures == 0
+        self._next_probe = moment + (
+            timing.health if is_calm else min(timing.health, _START_INTERVAL_SECONDS * 5)
+        )
+        if not self.was_ready:
+            self._next_probe = moment + _START_INTERVAL_SECONDS
+
+    def _check_health(self, moment: float) -> Doom | None:
+        since = self._unhealthy_since
+        if self._plan.kind != "service" or since is None:
+            return None
+        if moment - since < self._plan.timing.unhealthy_restart:
+            return None
+        return Doom(Cause.SIGNAL, {"unhealthy_seconds": round(moment - since)})
+
+    def _check_start(self, moment: float) -> Doom | None:
+        timing = self._plan.timing
+        is_late = moment - self._begin > timing.start_timeout
+        if moment >= self._next_look or is_late:
+            self._next_look = moment + _PORTS_INTERVAL_SECONDS
+            self._look_elsewhere(moment)
+        detail: dict[str, Any] = {"port": self._port}
+        if self._elsewhere:
+            since = self._elsewhere_since or moment
+            if is_late or moment - since >= timing.wrong_port:
+                return Doom(Cause.WRONG_PORT, {**detail, "listening": self._elsewhere})
+        elif is_late:
+            return Doom(Cause.NEVER_LISTENED, {**detail, "seconds": round(timing.start_timeout)})
+        return None
+
+    def _look_elsewhere(self, moment: float) -> None:
+        ports = listening_ports(self._pids())
+        # Listening where it should but not yet well: it is loading, not lost.
+        self._elsewhere = [] if self._port in ports else sorted(ports)
+        if not self._elsewhere:
+            self._elsewhere_since = None
+        elif self._elsewhere_since is None:
+            self._elsewhere_since = moment

@@ -1,0 +1,370 @@
+"""The supervisor of one replica: ``python -m kpl_lab.engines.local.shim FOLDER``.
+
+Prepares the folder, starts the command, keeps its output, watches limits and health, ends it when
+it must end, and writes its end down before it ends itself. It outlives the runner and the platform:
+all it needs is in ``plan.json``, all it knows is in ``status.json``. One thread, no framework, the
+standard library alone: it starts in tens of milliseconds and costs little memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from kpl_lab.engines.local import environments, launch, syscalls
+from kpl_lab.engines.local import status as statuses
+from kpl_lab.engines.local.cage import Cage, GroupCage, make_cage
+from kpl_lab.engines.local.launch import LaunchError
+from kpl_lab.engines.local.logpump import LogPump
+from kpl_lab.engines.local.plan import Place, Plan
+from kpl_lab.engines.local.prepare import prepare
+from kpl_lab.engines.local.probe import free_port
+from kpl_lab.engines.local.processes import ProcessId, send
+from kpl_lab.engines.local.relay_process import RelayProcess
+from kpl_lab.engines.local.service_watch import Doom, ServiceWatch
+from kpl_lab.engines.local.status import Status
+from kpl_lab.engines.spec import Cause, ReplicaState
+
+_MEASURE_SECONDS = 1.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_LITTLE_ROOM_BYTES = 1024 * 1024
+
+
+class Shim:
+    """One supervisor, from its plan to the final status."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = Place(folder)
+        self._plan = Plan.read(folder)
+        before = Status.read(folder)
+        self._status = Status(
+            index=self._plan.index,
+            shim=ProcessId.of(os.getpid()),
+            restarts=before.restarts if before else 0,
+        )
+        self._helpers: set[int] = set()
+        self._cage: Cage = make_cage(self._plan, without=self._helpers)
+        if isinstance(self._cage, GroupCage):
+            self._status.cgroups = dict(self._cage.group.folders)
+        ceilings = self._plan.ceilings
+        gid = self._plan.platform_gid
+        self._log = LogPump(self._place.log, max_bytes=ceilings.log_bytes, gid=gid)
+        self._relay: RelayProcess | None = None
+        self._selector = selectors.DefaultSelector()
+        self._main: int | None = None
+        self._exit: int | None = None
+        self._doom: Doom | None = None
+        self._kill_at: float | None = None
+        self._begin = 0.0
+        self._next_measure = 0.0
+        self._peak_mb = 0
+        self._oom_before = 0
+        self._watch: ServiceWatch | None = None
+        self._is_asked_to_stop = False
+
+    def run(self) -> None:
+        """Live the replica's whole life."""
+        self._listen_to_signals()
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        statuses.reserve_room(self._place.root)
+        self._save()
+        try:
+            self._prepare()
+            self._run_until_done()
+        except (OSError, LaunchError) as error:
+            self._fail_to_start(error)
+        self._finish()
+
+    def _listen_to_signals(self) -> None:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        self._selector.register(reader, selectors.EVENT_READ, "signal")
+        self._selector.register(self._log.reader, selectors.EVENT_READ, "log")
+
+    def _on_terminate(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._is_asked_to_stop = True
+
+    def _save(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk: the next change, or the end, tells it
+            self._status.write(self._place.root)
+
+    def _prepare(self) -> None:
+        prepare(self._plan, self._place)
+        self._cage.open()
+        if self._plan.relay is not None:
+            self._relay = RelayProcess(self._plan, self._plan.relay, self._place, self._helpers)
+
+    def _must_stop(self) -> bool:
+        return self._is_asked_to_stop  # set by a signal at any moment
+
+    def _run_until_done(self) -> None:
+        while not self._must_stop():
+            self._run_once()
+            self._note_end()
+            if not self._shall_restart():
+                return
+            self._wait_before_restart()
+        self._status.cause = Cause.STOPPED
+
+    def _run_once(self) -> None:
+        plan, status = self._plan, self._status
+        port = None
+        if plan.serves:
+            port = plan.port or free_port(plan.index)
+            self._watch = ServiceWatch(plan, port, self._cage.pids)
+            status.address = f"127.0.0.1:{port}"
+        relay = self._relay.url if self._relay else None
+        values = launch.placeholders(plan, self._place, port=port, relay=relay)
+        self._exit, self._doom, self._kill_at = None, None, None
+        self._begin = time.monotonic()
+        self._oom_before = self._cage.oom_kills()
+        self._main = launch.start_command(
+            plan, self._place, values, output=self._log.writer, join=self._cage.join
+        ).pid
+        status.started_at, status.ended_at = statuses.now(), None
+        status.exit_code, status.cause = None, None
+        status.state = ReplicaState.STARTING if plan.serves else ReplicaState.RUNNING
+        if self._relay is not None:
+            self._relay.step()
+            status.relay = self._relay.identity
+        self._save()
+        while not self._has_exited():
+            self._wait(self._pause())
+            self._step()
+        if self._watch is not None:
+            self._watch.close()
+        self._end_the_rest()
+
+    def _has_exited(self) -> bool:
+        return self._exit is not None  # set while children are reaped
+
+    def _pause(self) -> float:
+        pause = self._plan.timing.watchdog if not self._plan.cgroups else _MEASURE_SECONDS
+        if self._watch is not None:
+            pause = min(pause, self._watch.wait_seconds)
+        return 0.05 if self._kill_at is not None else pause
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep until something happens; move output and reap children."""
+        for key, _ in self._selector.select(seconds):
+            if key.data == "log":
+                self._log.pump()
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(key.fd, 4096)
+        self._reap()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, code = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._main:
+                self._exit = os.waitstatus_to_exitcode(code)
+            elif self._relay is not None:
+                self._relay.has_ended(pid)
+
+    def _step(self) -> None:
+        moment = time.monotonic()
+        timing = self._plan.timing
+        if self._is_asked_to_stop:
+            self._end(Doom(Cause.STOPPED), grace=self._grace_asked())
+        if timing.time_limit is not None and moment - self._begin > timing.time_limit:
+            self._end(Doom(Cause.TIME_LIMIT, {"limit_seconds": timing.time_limit}))
+        if moment >= self._next_measure:
+            self._measure(moment)
+        if self._watch is not None and self._doom is None:
+            doom = self._watch.step()
+            if doom is not None:
+                self._end(doom)
+            elif self._watch.state is not self._status.state:
+                self._status.state = self._watch.state
+                self._save()
+        if self._relay is not None:
+            with contextlib.suppress(LaunchError):
+                self._relay.step()
+        if self._kill_at is not None and moment >= self._kill_at and self._exit is None:
+            self._cage.kill()
+
+    def _grace_asked(self) -> float:
+        try:
+            return float(json.loads(self._place.stop.read_text()))
+        except (OSError, ValueError, TypeError):
+            return self._plan.timing.grace
+
+    def _end(self, doom: Doom, *, grace: float | None = None) -> None:
+        """Begin to end the command; the first reason stays, a shorter grace wins."""
+        wait = (self._plan.timing.grace if grace is None else grace) if doom.is_polite else 0.0
+        kill_at = time.monotonic() + wait
+        if self._doom is None:
+            self._doom = doom
+            if wait > 0:
+                send(self._cage.pids(), signal.SIGTERM)
+            self._kill_at = kill_at
+        elif doom.cause is self._doom.cause and grace is not None and self._kill_at is not None:
+            # A second stop, with less patience.
+            self._kill_at = min(self._kill_at, kill_at)
+
+    def _measure(self, moment: float) -> None:
+        pause = self._plan.timing.watchdog if not self._plan.cgroups else _MEASURE_SECONDS
+        self._next_measure = moment + pause
+        used, limit = self._cage.memory_mb(), self._plan.ceilings.memory_mb
+        self._peak_mb = max(self._peak_mb, used)
+        if not self._plan.cgroups and used > limit:
+            self._end(
+                Doom(Cause.OUT_OF_MEMORY, {"used_mb": used, "limit_mb": limit}, is_polite=False)
+            )
+        kills = self._cage.oom_kills()
+        if kills != self._status.detail.get("oom_kills", 0):
+            # A part of it was killed (a notebook's kernel); it lives, and its owner must be told.
+            self._peak_mb = max(self._peak_mb, limit)
+            self._status.detail |= {"oom_kills": kills, "used_mb": self._peak_mb, "limit_mb": limit}
+            self._save()
+
+    def _end_the_rest(self) -> None:
+        """Kill what the command has left behind, and take its last words."""
+        self._main = None
+        self._status.cpu_seconds = self._cage.cpu_seconds()
+        self._cage.kill()
+        self._log.drain()
+        self._reap()
+
+    def _note_end(self) -> None:
+        status, code = self._status, self._exit
+        status.ended_at, status.exit_code = statuses.now(), code
+        kills = self._cage.oom_kills() - self._oom_before
+        if kills > 0:
+            self._peak_mb = max(self._peak_mb, self._plan.ceilings.memory_mb)
+        status.memory_peak_mb = self._peak_mb
+        if self._doom is not None:
+            status.cause = self._doom.cause
+            status.detail |= self._doom.detail
+        elif kills > 0 and code != 0:
+            status.cause = Cause.OUT_OF_MEMORY
+            limit = self._plan.ceilings.memory_mb
+            status.detail |= {"used_mb": self._peak_mb, "limit_mb": limit}
+        elif code != 0 and self._is_disk_full():
+            status.cause = Cause.DISK_FULL
+            status.detail |= {"folder": str(self._place.root)}
+        elif code is not None and code < 0:
+            is_kill = -code == signal.SIGKILL
+            status.cause = Cause.KILLED if is_kill else Cause.SIGNAL
+            status.detail |= {"signal": _signal_name(-code)}
+        else:
+            status.cause = Cause.EXIT
+
+    def _is_disk_full(self) -> bool:
+        room = os.statvfs(self._place.root)
+        return self._log.is_full_disk or room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
+
+    def _shall_restart(self) -> bool:
+        if self._plan.kind != "service" or self._is_asked_to_stop:
+            return False
+        if self._status.cause in (Cause.STOPPED, Cause.WRONG_PORT, Cause.NEVER_LISTENED):
+            return False
+        was_ready = self._watch is not None and self._watch.was_ready
+        if was_ready:
+            self._status.detail.pop("tries", None)
+            return True
+        tries = int(self._status.detail.get("tries", 0)) + 1
+        self._status.detail["tries"] = tries
+        return tries <= self._plan.timing.restarts_max
+
+    def _wait_before_restart(self) -> None:
+        timing, status = self._plan.timing, self._status
+        status.restarts += 1
+        tries = int(status.detail.get("tries", 1))
+        wait = min(timing.restart_first * 2 ** (tries - 1), timing.restart_last)
+        status.state = ReplicaState.STARTING
+        status.detail["restart_in_seconds"] = wait
+        self._save()
+        self._log.note(f"ended ({status.cause}, exit code {status.exit_code}); restart in {wait} s")
+        until = time.monotonic() + wait
+        while time.monotonic() < until and not self._is_asked_to_stop:
+            self._wait(min(1.0, until - time.monotonic()))
+        status.detail.pop("restart_in_seconds", None)
+
+    def _fail_to_start(self, error: OSError | LaunchError) -> None:
+        is_full = isinstance(error, OSError) and error.errno in _NO_ROOM
+        self._status.cause = Cause.DISK_FULL if is_full else Cause.START_FAILED
+        self._status.detail |= {"error": str(error)}
+        self._status.ended_at = statuses.now()
+        self._log.note(f"could not be started: {error}")
+        self._cage.kill()
+
+    def _finish(self) -> None:
+        """Make the end known, durably, and only then leave."""
+        status = self._status
+        if self._plan.build is not None:
+            self._finish_build(Path(self._plan.build))
+        if self._relay is not None:
+            self._relay.stop()
+            self._wait_for_relay(time.monotonic() + self._plan.timing.relay_wait)
+        status.state = ReplicaState.EXITED
+        status.ended_at = status.ended_at or statuses.now()
+        self._cage.close()
+        status.is_final = True
+        while True:
+            try:
+                status.write(self._place.root)
+                break
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                time.sleep(0.5)  # somebody else's file took the reserve; room will come
+        self._wait_for_relay(None)
+        self._log.close()
+
+    def _finish_build(self, folder: Path) -> None:
+        status = self._status
+        try:
+            if status.cause is Cause.EXIT and status.exit_code == 0:
+                environments.seal(folder, self._plan.prefix)
+                return
+        except OSError as error:
+            status.cause = Cause.DISK_FULL if error.errno in _NO_ROOM else Cause.START_FAILED
+            status.exit_code = 1
+            status.detail |= {"error": str(error)}
+            self._log.note(f"the environment could not be finished: {error}")
+        environments.discard(folder)
+
+    def _wait_for_relay(self, until: float | None) -> None:
+        while self._relay is not None and self._relay.pid is not None:
+            if until is not None and time.monotonic() > until:
+                return
+            self._wait(0.5)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def main() -> None:
+    """Supervise the replica whose folder is the one argument."""
+    os.umask(0o022)
+    Shim(Path(sys.argv[1])).run()
+
+
+if __name__ == "__main__":
+    main()
