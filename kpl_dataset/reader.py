@@ -116,6 +116,8 @@ class ReadOnlyDataset:
         RecordError
             The record is broken.
         """
+        if number.__class__ is int and 0 <= number < self._count:
+            return self._store.record(number)  # the usual case, without the questions below
         if isinstance(number, slice):
             return [self._store.record(n) for n in range(*number.indices(self._count))]
         position = int(number)

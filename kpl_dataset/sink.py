@@ -57,12 +57,14 @@ class Sink:
         earlier = _open_sinks.get(key)
         if earlier is not None:
             earlier.abandon()
-        descriptor = _create(self._data_path, self._index_path)
-        self._file = os.fdopen(descriptor, "wb", _BUFFER_BYTES)
+        self._descriptor = _create(self._data_path, self._index_path)
+        # A buffer of our own: a forked copy of a file object would write its part a second time.
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._owner = os.getpid()
         self._offset = 0
         self._offsets = bytearray(encode_varint(0))
-        self._count = self._flushed = 0
+        self._count = 0
         self._next_flush = time.monotonic() + FLUSH_SECONDS
         self.closed_because = ""
         replace_file(part(folder, data_name, "meta"), meta)
@@ -81,22 +83,38 @@ class Sink:
         """
         if self.closed_because:
             raise DatasetClosedError(self.closed_because)
-        self._file.write(record)
-        self._offset += len(record)
+        size = len(record)
+        self._pending.append(record)
+        self._pending_bytes += size
+        self._offset += size
         self._offsets += encode_varint(self._offset)
         self._count += 1
+        if self._pending_bytes > _BUFFER_BYTES:
+            self._drain()
         if time.monotonic() > self._next_flush:
             self.flush()
+
+    def _drain(self) -> None:
+        if os.getpid() != self._owner:
+            raise DatasetClosedError("A dataset is written by the process that opened its writer.")
+        data = b"".join(self._pending)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:] if written else data)
+        finally:
+            # Where the disk is full, the rest waits for another try.
+            self._pending = [data[written:]] if written < len(data) else []
+            self._pending_bytes = len(data) - written
 
     def flush(self) -> None:
         """Put all records so far on disk, readable."""
         if self.closed_because:
             return
         begun = time.monotonic()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._drain()
+        os.fsync(self._descriptor)
         replace_file(self._index_path, length_field(0x0A, bytes(self._offsets)))
-        self._flushed = self._count
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, FLUSH_SHARE * (now - begun))
 
@@ -120,8 +138,9 @@ class Sink:
 
     def _release(self, reason: str) -> None:
         self.closed_because = reason
-        unlock(self._file.fileno())
-        self._file.close()
+        self._pending.clear()
+        unlock(self._descriptor)
+        os.close(self._descriptor)
 
 
 def _create(data_path: Path, index_path: Path) -> int:

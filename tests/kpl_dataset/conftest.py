@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from kpl_dataset import native
+
 GOLDEN = Path(__file__).parents[1] / "data" / "kpl-dataset-v1"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((GOLDEN / "expected.json").read_text("utf-8"))
 
@@ -39,3 +41,13 @@ def _digest(value: object) -> object:
 def digest() -> Any:
     """A function that turns bytes into what ``expected.json`` holds for them."""
     return _digest
+
+
+@pytest.fixture(params=["compiled", "pure"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test by the compiled decoder (where it was built), and by the plain Python one."""
+    if request.param == "pure":
+        monkeypatch.setattr(native, "available", False)
+    elif not native.available:
+        pytest.skip("the compiled decoder was not built")
+    return str(request.param)

@@ -57,6 +57,7 @@ def inner_message(feature: Any) -> bytes:
     return b""
 
 
+@pytest.mark.usefixtures("decoder")
 def test_records_read_as_the_original_read_them(golden: Golden, digest: Callable[..., Any]) -> None:
     folder, expected = golden
     with ReadOnlyDataset(folder) as reader:
@@ -84,6 +85,7 @@ def test_columns_come_in_the_order_of_the_keys(golden_root: Path) -> None:
     assert list(nested) == ["width", "cn", "inner"]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_every_golden_dataset_is_whole(golden: Golden) -> None:
     folder, expected = golden
     summary = check(folder, every_record=True)
