@@ -184,6 +184,10 @@ def check_keys(
 ) -> list[str]:
     """Refuse keys that are nearly known ones; return warnings about the other unknown ones.
 
+    A key that is nearly a known one is let through where it cannot be meant: the known one is
+    there too, and this one holds a plain text (``output: /output`` beside ``outputs``, as the
+    original manual prints it).
+
     Raises
     ------
     Invalid
@@ -195,16 +199,16 @@ def check_keys(
         if key in words:
             continue
         near = nearest(key, words)
-        if near is not None:
-            raise place.error(
-                f"{key!r} is not a key of {where}; did you mean {near!r}? "
-                f"Allowed are: {', '.join(words)}."
-            )
+        hint = f"; did you mean {near!r}?" if near else "."
+        allowed = f"Allowed are: {', '.join(words)}."
+        leftover = near in found and isinstance(place.node, ScalarNode)
+        if strict or (near is not None and not leftover):
+            raise place.error(f"{key!r} is not a key of {where}{hint} {allowed}")
         line = place.node.start_mark.line + 1
-        text = f"{place.file}, line {line}: {key!r} is not a key of {where} and is ignored"
-        if strict:
-            raise place.error(f"{key!r} is not a key of {where}; allowed are: {', '.join(words)}.")
-        warnings.append(f"{text} (known: {', '.join(words)}).")
+        warnings.append(
+            f"{place.file}, line {line}: {key!r} is not a key of {where} and is ignored{hint} "
+            f"{allowed}"
+        )
     return warnings
 
 

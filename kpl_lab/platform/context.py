@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
 from kpl_lab.platform.auth import HubTokens
+from kpl_lab.platform.catalog import DEFAULT_CATALOG, Catalog
 from kpl_lab.platform.events import Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
 from kpl_lab.platform.storage.database import Database
@@ -31,6 +32,7 @@ class Context:
     engine: Engine
     hub_tokens: HubTokens
     jwt_key: str
+    catalog: Catalog
     clock: Clock
 
     def close(self) -> None:
@@ -51,6 +53,7 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         fresh_seconds=options.token_cache_seconds,
         stale_seconds=options.token_stale_seconds,
     )
+    own_catalog = settings.home.root / "images.yml"
     return Context(
         settings=settings,
         options=options,
@@ -59,5 +62,6 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         engine=engine,
         hub_tokens=hub_tokens,
         jwt_key=settings.home.read_secret("jwt"),
+        catalog=Catalog(own_catalog if own_catalog.exists() else DEFAULT_CATALOG),
         clock=clock,
     )

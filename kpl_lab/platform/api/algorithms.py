@@ -1,0 +1,248 @@
+"""Algorithms, builds, images and forms over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import Field
+
+from kpl_lab.errors import NotFound
+from kpl_lab.platform.api import logs, views
+from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.pagination import ListDep
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.catalog import is_there, versions_of
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, algorithms, code
+from kpl_lab.platform.scopes import scope
+from kpl_lab.platform.storage.records.assets import (
+    AlgorithmRecord,
+    AlgorithmVersionRecord,
+    BuildRecord,
+)
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import (
+    AlgorithmCreate,
+    AlgorithmDetail,
+    AlgorithmUpdate,
+    AlgorithmVersionView,
+    AlgorithmView,
+    BuildView,
+    FormDescription,
+)
+from kpl_lab.schemas.common import Page, Schema
+from kpl_lab.schemas.servers import ImageView
+from kpl_lab.schemas.tasks import LogPage
+
+router = APIRouter(tags=["algorithms"])
+Reading = Annotated[Caller, Depends(needs(scope("algorithms", "read")))]
+Writing = Annotated[Caller, Depends(needs(scope("algorithms", "write")))]
+ImageReading = Annotated[Caller, Depends(needs(scope("images", "read")))]
+NOUN = algorithms.NOUN
+
+
+class FormRequest(Schema):
+    """The texts of the two files that describe an algorithm."""
+
+    environment_yml: str = Field(max_length=1_000_000)
+    parameter_yml: str = Field("", max_length=1_000_000)
+
+
+def _functions(context: Context, version: AlgorithmVersionRecord | None) -> list[str]:
+    found = algorithms.code_of(context, version) if version else None
+    return list(found.environment.functions) if found else []
+
+
+def _facts(
+    context: Context,
+    record: AlgorithmRecord,
+    newest: AlgorithmVersionRecord | None,
+    names: dict[int, str],
+) -> dict[str, Any]:
+    return views.base_fields(record, names) | {
+        "description": record.description,
+        "version": record.version,
+        "functions": _functions(context, newest),
+    }
+
+
+def _version_view(
+    store: Store, context: Context, version: AlgorithmVersionRecord
+) -> AlgorithmVersionView:
+    found = algorithms.code_of(context, version)
+    build = store.builds.get(version.build_id) if version.build_id else None
+    return AlgorithmVersionView.model_validate(version).model_copy(
+        update={
+            "functions": list(found.environment.functions.values()) if found else [],
+            "environment": build.digest if build else None,
+        }
+    )
+
+
+def _detail(store: Store, context: Context, record: AlgorithmRecord) -> AlgorithmDetail:
+    versions = store.algorithm_versions.of(record.id)
+    usable = next((v for v in versions if v.number == record.version), None)
+    shown = usable or (versions[0] if versions else None)
+    found = algorithms.code_of(context, shown) if shown else None
+    return AlgorithmDetail(
+        **_facts(context, record, shown, views.workspace_names(store)),
+        versions=[_version_view(store, context, v) for v in versions],
+        readme=code.readme_of(found.folder) if found else "",
+        form=code.form_of(found.folder) if found else None,
+        files=code.names(found.folder) if found else [],
+    )
+
+
+@router.get("/algorithms")
+def list_algorithms(
+    context: ContextDep, store: ReadingStoreDep, caller: Reading, listing: ListDep
+) -> Page[AlgorithmView]:
+    """Return algorithms, newest first."""
+    found = store.algorithms.page(listing.query(caller))
+    newest = store.algorithm_versions.newest_of([r.id for r in found])
+    names = views.workspace_names(store)
+    return listing.page(
+        found, lambda r: AlgorithmView(**_facts(context, r, newest.get(r.id), names))
+    )
+
+
+@router.post("/algorithms", status_code=201)
+def create_algorithm(
+    body: AlgorithmCreate,
+    context: ContextDep,
+    store: StoreDep,
+    caller: Writing,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> AlgorithmDetail:
+    """Publish code: checked at once, its environment built in the background."""
+    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "algorithms")
+    record = store.algorithms.get(known) if known else None
+    if record is None:
+        record = algorithms.publish(store, context, caller, body)
+        if idempotency_key:
+            store.idempotency.keep(caller.name, idempotency_key, "algorithms", record.id)
+    response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
+    return _detail(store, context, record)
+
+
+@router.get("/algorithms/{ref}")
+def get_algorithm(
+    ref: str, context: ContextDep, store: ReadingStoreDep, caller: Reading
+) -> AlgorithmDetail:
+    """Return an algorithm with its versions, README and form."""
+    return _detail(store, context, access.find(store.algorithms, ref, caller, NOUN))
+
+
+@router.patch("/algorithms/{ref}")
+def update_algorithm(
+    ref: str, body: AlgorithmUpdate, context: ContextDep, store: StoreDep, caller: Writing
+) -> AlgorithmDetail:
+    """Change what is said about an algorithm."""
+    record = access.find(store.algorithms, ref, caller, NOUN)
+    access.require_change(record, caller, NOUN)
+    store.algorithms.update(record.id, **body.model_dump(exclude_none=True), updated_at=store.now())
+    store.events.write(access.subject("algorithms", record), "updated")
+    return _detail(store, context, access.find(store.algorithms, str(record.id), caller, NOUN))
+
+
+@router.delete("/algorithms/{ref}", status_code=204)
+def delete_algorithm(ref: str, store: StoreDep, caller: Writing) -> None:
+    """Remove an algorithm with all its versions."""
+    record = access.find(store.algorithms, ref, caller, NOUN)
+    access.require_change(record, caller, NOUN)
+    algorithms.delete(store, record)
+
+
+def _numbered(store: Store, caller: Caller, ref: str, number: int) -> AlgorithmVersionRecord:
+    record = access.find(store.algorithms, ref, caller, NOUN)
+    found = store.algorithm_versions.numbered(record.id, number)
+    if found is None:
+        raise NotFound(f"The algorithm {record.name!r} has no version {number}.")
+    return found
+
+
+@router.get("/algorithms/{ref}/versions/{number}/log")
+def get_build_log_of_version(
+    ref: str,
+    number: int,
+    context: ContextDep,
+    store: ReadingStoreDep,
+    caller: Reading,
+    part: logs.LogPartDep,
+) -> LogPage:
+    """Return a part of the log of a version's build; empty where nothing had to be built."""
+    version = _numbered(store, caller, ref, number)
+    if version.build_id is None:
+        return LogPage(text="", offset=0, next_offset=0, complete=True)
+    return logs.page(context, logs.of_build(store, context, version.build_id), part)
+
+
+@router.get("/algorithms/{ref}/versions/{number}/files/{path:path}")
+def get_algorithm_file(
+    ref: str, number: int, path: str, context: ContextDep, store: ReadingStoreDep, caller: Reading
+) -> Response:
+    """Return a text file of a version's code."""
+    version = _numbered(store, caller, ref, number)
+    text = code.text_of(context.files, version.code_digest or "", path)
+    return Response(text, media_type="text/plain; charset=utf-8")
+
+
+def _build(store: Store, caller: Caller, id: int) -> BuildRecord:
+    found = store.builds.get(id)
+    if found is None or not (caller.reader.sees_all or found.owner == caller.name):
+        raise NotFound(f"There is no build {id} that you can see.")
+    return found
+
+
+@router.get("/builds/{id}")
+def get_build(id: int, store: ReadingStoreDep, caller: Reading) -> BuildView:
+    """Return how a build is doing."""
+    return BuildView.model_validate(_build(store, caller, id))
+
+
+@router.get("/builds/{id}/log")
+def get_build_log(
+    id: int, context: ContextDep, store: ReadingStoreDep, caller: Reading, part: logs.LogPartDep
+) -> LogPage:
+    """Return a part of a build's log."""
+    _build(store, caller, id)
+    return logs.page(context, logs.of_build(store, context, id), part)
+
+
+@router.get("/images")
+def list_images(
+    context: ContextDep,
+    caller: ImageReading,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Page[ImageView]:
+    """Return the catalog, in its own order."""
+    now = context.clock.now()
+    items = []
+    for number, entry in enumerate(context.catalog.entries[:limit], 1):
+        there = is_there(entry)
+        message = None if there else f"The environment {entry.environment} does not exist."
+        items.append(
+            ImageView(
+                id=number,
+                state="ready" if there and entry.online else "missing" if not there else "offline",
+                created_at=now,
+                versions=versions_of(entry),
+                reason=None if there else "environment_missing",
+                message=message,
+                **entry.model_dump(
+                    include={"name", "title", "description", "framework", "accelerator"}
+                    | {"aliases", "icon", "default"}
+                ),
+                default_resources=entry.default_resources,
+                max_resources=entry.max_resources,
+            )
+        )
+    return Page(items=items, next=None)
+
+
+@router.post("/forms")
+def describe_form(body: FormRequest, caller: Reading) -> FormDescription:
+    """Return what a submit form needs, from the texts of the two files."""
+    return code.form_of_texts(body.environment_yml, body.parameter_yml)

@@ -1,0 +1,135 @@
+"""Logs by byte offset, of what runs and of what has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import anyio.from_thread
+from fastapi import Depends, Query
+
+from kpl_lab.engines.spec import Handle, LogChunk
+from kpl_lab.errors import EngineError
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.tasks import LogPage
+
+MAX_BYTES = 4 * 1024 * 1024
+READ_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class LogSource:
+    """Where a log is: kept in the store, or with the engine; neither where nothing ran yet."""
+
+    kept: Path | None = None
+    handle: Handle | None = None
+    replica: int = 0
+    has_ended: bool = False
+
+
+class LogPart:
+    """Which part of a log is asked for."""
+
+    def __init__(
+        self,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_BYTES)] = 256 * 1024,
+        tail: Annotated[int | None, Query(ge=1, le=MAX_BYTES)] = None,
+    ) -> None:
+        self.offset = offset
+        self.limit = limit
+        self.tail = tail
+
+
+LogPartDep = Annotated[LogPart, Depends()]
+
+
+def handle_of(stored: dict[str, object] | None) -> Handle | None:
+    """Return the engine's handle from how it is stored."""
+    if not stored:
+        return None
+    data = stored.get("data")
+    return Handle(
+        engine=str(stored["engine"]),
+        name=str(stored["name"]),
+        data=data if isinstance(data, dict) else {},
+    )
+
+
+def of_build(store: Store, context: Context, id: int) -> LogSource:
+    """Return where a build's log is."""
+    build = store.builds.get(id)
+    if build is None:
+        return LogSource(has_ended=True)
+    kept = context.files.path("logs", "builds", f"{id}.log")
+    is_over = build.state in ("succeeded", "failed")
+    if kept.exists():
+        return LogSource(kept=kept, has_ended=True)
+    return LogSource(handle=handle_of(build.handle), has_ended=is_over)
+
+
+def page(context: Context, source: LogSource, part: LogPart) -> LogPage:
+    """Return one part of a log; runs in a request's thread."""
+    if source.kept is not None:
+        return _kept_page(source.kept, part)
+    if source.handle is None:
+        return LogPage(text="", offset=0, next_offset=0, complete=source.has_ended)
+    chunk = anyio.from_thread.run(_read, context, source, part.offset, part.limit)
+    return page_of(chunk, complete=source.has_ended and len(chunk.data) < part.limit)
+
+
+def page_of(chunk: LogChunk, *, complete: bool) -> LogPage:
+    """Return bytes as text; a character cut in two at the end is left for the next page."""
+    data = chunk.data if complete else whole_characters(chunk.data)
+    return LogPage(
+        text=data.decode("utf-8", "replace"),
+        offset=chunk.offset,
+        next_offset=chunk.offset + len(data),
+        complete=complete,
+    )
+
+
+def whole_characters(data: bytes) -> bytes:
+    """Return ``data`` without a UTF-8 character that its end cuts in two."""
+    for back in range(1, min(4, len(data)) + 1):
+        byte = data[-back]
+        if byte < 0x80:
+            return data
+        if byte >= 0xC0:
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return data[:-back] if back < length and len(data) > back else data
+    return data
+
+
+def _kept_page(path: Path, part: LogPart) -> LogPage:
+    size = path.stat().st_size
+    offset = max(0, size - part.tail) if part.tail else min(part.offset, size)
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(part.limit)
+    return page_of(LogChunk(data=data, offset=offset), complete=offset + len(data) >= size)
+
+
+async def _read(context: Context, source: LogSource, offset: int, limit: int) -> LogChunk:
+    """Read at most ``limit`` bytes that are there now."""
+    assert source.handle is not None  # noqa: S101 (the caller has looked)
+    data = bytearray()
+    start = offset
+    chunks: AsyncIterator[LogChunk] = context.engine.logs(
+        source.handle, replica=source.replica, offset=offset
+    )
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in chunks:
+                if not data:
+                    start = chunk.offset
+                data += chunk.data
+                if len(data) >= limit:
+                    break
+    except (EngineError, TimeoutError):
+        pass
+    return LogChunk(data=bytes(data[:limit]), offset=start)

@@ -1,0 +1,98 @@
+"""Uploads: announced, sent in parts, resumed, completed."""
+
+from __future__ import annotations
+
+from typing import IO, Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, any_caller
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import uploads
+from kpl_lab.platform.storage.files import explain_full_disk
+from kpl_lab.platform.storage.records.assets import UploadRecord
+from kpl_lab.schemas.datasets import UploadCreate, UploadView
+
+router = APIRouter(tags=["uploads"])
+CallerDep = Annotated[Caller, Depends(any_caller)]
+WRITE_BYTES = 1024 * 1024
+
+
+@router.post("/uploads", status_code=201)
+def create_upload(
+    body: UploadCreate, context: ContextDep, store: StoreDep, caller: CallerDep, response: Response
+) -> UploadView:
+    """Announce bytes that will follow."""
+    made = uploads.create(store, caller, body.filename, body.size, context.options.max_upload_bytes)
+    response.headers["Location"] = f"/kpl/api/v1/uploads/{made.id}"
+    return UploadView.model_validate(made)
+
+
+@router.get("/uploads/{id}")
+def get_upload(id: int, store: ReadingStoreDep, caller: CallerDep) -> UploadView:
+    """Return how far an upload is: where to go on after a break."""
+    return UploadView.model_validate(uploads.get(store, caller, id))
+
+
+def _begin(
+    context: Context, caller: Caller, id: int, offset: int
+) -> tuple[UploadRecord, IO[bytes]]:
+    with context.database.store(reads_only=True) as store:
+        upload = uploads.get(store, caller, id)
+    uploads.check_offset(upload, offset)
+    return upload, uploads.open_at(context.files, upload)
+
+
+def _note(context: Context, upload: UploadRecord, received: int) -> UploadRecord:
+    with context.database.store() as store:
+        return uploads.note_received(store, upload, received, context.options.max_upload_bytes)
+
+
+async def _receive(request: Request, file: IO[bytes], upload: UploadRecord, limit: int) -> int:
+    """Write the body to the file as it comes; memory stays flat, the disk may be slow."""
+    received = upload.received
+    allowed = limit if upload.size is None else min(limit, upload.size)
+    with file:
+        waiting = bytearray()
+        async for part in request.stream():
+            waiting += part
+            if len(waiting) >= WRITE_BYTES:
+                with explain_full_disk():
+                    await anyio.to_thread.run_sync(file.write, bytes(waiting))
+                received += len(waiting)
+                waiting.clear()
+            if received + len(waiting) > allowed:
+                break
+        with explain_full_disk():
+            await anyio.to_thread.run_sync(file.write, bytes(waiting))
+    return received + len(waiting)
+
+
+@router.put("/uploads/{id}")
+async def put_upload(
+    id: int,
+    offset: Annotated[int, Query(ge=0)],
+    request: Request,
+    context: ContextDep,
+    caller: CallerDep,
+) -> UploadView:
+    """Append the raw body at ``offset``, which must be where the upload stands."""
+    upload, file = await anyio.to_thread.run_sync(_begin, context, caller, id, offset)
+    received = await _receive(request, file, upload, context.options.max_upload_bytes)
+    changed = await anyio.to_thread.run_sync(_note, context, upload, received)
+    return UploadView.model_validate(changed)
+
+
+@router.post("/uploads/{id}/complete")
+def complete_upload(id: int, store: StoreDep, caller: CallerDep) -> UploadView:
+    """Declare an upload whole."""
+    return UploadView.model_validate(uploads.complete(store, caller, id))
+
+
+@router.delete("/uploads/{id}", status_code=204)
+def delete_upload(id: int, context: ContextDep, store: StoreDep, caller: CallerDep) -> None:
+    """Give an upload up."""
+    uploads.get(store, caller, id)
+    uploads.discard(store, context.files, id)

@@ -1,0 +1,75 @@
+"""Environments: ordered when code needs one, made once per recipe and workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kpl_lab.formats.environment_yml import Environment
+from kpl_lab.platform.catalog import prefix_of
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain.code import recipe_digest
+from kpl_lab.platform.storage.records.assets import BuildRecord
+from kpl_lab.platform.storage.repositories.workspaces import Subject
+from kpl_lab.platform.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """What code will run in.
+
+    ``record`` is the build it waits for, None where the base is enough; ``base`` the engine's
+    reference of the base; ``notices`` say what the user should know.
+    """
+
+    record: BuildRecord | None
+    base: str
+    notices: tuple[str, ...] = ()
+
+
+def subject(build: BuildRecord) -> Subject:
+    """Return the subject of events about a build."""
+    return Subject(resource="builds", id=build.id, owner=build.owner)
+
+
+def order(
+    store: Store, context: Context, owner: str, workspace_id: int, environment: Environment
+) -> Ordered:
+    """Return the environment that ``environment.yml`` asks for, ordering it where it is missing.
+
+    Raises
+    ------
+    Invalid
+        ``from_image`` is unknown and may not be replaced.
+    """
+    found = context.catalog.lookup(
+        environment.from_image, allow_fallback=context.options.allow_image_fallback
+    )
+    notices: tuple[str, ...] = ()
+    if found.is_fallback:
+        notices = (
+            f"The image {environment.from_image!r} is not in the catalog; "
+            f"{found.entry.name!r} is used in its place.",
+        )
+    base = prefix_of(found.entry)
+    if not environment.runs:
+        return Ordered(None, base, notices)
+    digest = recipe_digest(str(workspace_id), base, environment.runs)
+    known = store.builds.usable(digest)
+    if known is None:
+        known = store.builds.add(
+            owner=owner,
+            workspace_id=workspace_id,
+            digest=digest,
+            base=base,
+            runs=list(environment.runs),
+            state="queued",
+            reason=None,
+            message=None,
+            image=None,
+            cached=False,
+            handle=None,
+            created_at=store.now(),
+            finished_at=None,
+        )
+        store.events.write(subject(known), "created")
+    return Ordered(known, base, notices)
