@@ -20,6 +20,8 @@ _IMAGE_KEYS = ("from_image", "runs")
 _FUNCTION_KEYS = ("resource", "inputs", "outputs", "cmd")
 _DEPLOY_KEYS = (*_FUNCTION_KEYS, "port", "health", "interface")
 _LIMIT_KEYS = ("cpu", "gpu", "memory", "shm")
+# A typing error of three noughts is found here, not by a machine that never has room.
+_MOST = {"gpu": 1024, "memory": 16 * 1024 * 1024, "shm": 16 * 1024 * 1024}
 _INTERFACE_KEYS = ("name", "path", "method", "format", "inputs", "description")
 _PARAMETER_FORMATS = ("params", "form", "json", "file", "text")
 _FIELD_KEYS = ("name", "type", "required", "example", "description")
@@ -71,17 +73,17 @@ class _Reader:
         for key in ("version", "image"):
             if key not in found:
                 raise place.error(f"the key {key!r} is missing; it is required.")
-        if found["version"].value != 1:
+        if found["version"].number(whole=False) != 1:
             raise found["version"].error(
-                f"version must be 1, not {found['version'].value!r}: there is no other yet."
+                f"version must be 1, not {found['version'].text()}: there is no other yet."
             )
         image = self.keys(found["image"], _IMAGE_KEYS, "image")
         if "from_image" not in image:
             raise found["image"].error("the key 'from_image' is missing in image.")
         runs = image["runs"].sequence() if "runs" in image and image["runs"].value else []
         return Environment(
-            from_image=image["from_image"].text(),
-            runs=tuple(run.text() for run in runs),
+            from_image=image["from_image"].word(),
+            runs=tuple(run.word() for run in runs),
             functions={n: self.function(n, found[n]) for n in FUNCTIONS if n in found},
             warnings=tuple(self.warnings),
         )
@@ -93,24 +95,27 @@ class _Reader:
             raise place.error(f"the key 'cmd' is missing in {name}; it is the one required key.")
         view: dict[str, Any] = {
             "name": name,
-            "cmd": found["cmd"].text(),
+            "cmd": found["cmd"].word(),
             "resources": self.resources(found["resource"]) if "resource" in found else Resources(),
             "inputs": self.ports(found, "inputs", name),
             "outputs": self.ports(found, "outputs", name),
         }
         if name == "deploy":
             view["port"] = self.port(found)
-            view["health"] = found["health"].text() if "health" in found else None
+            view["health"] = self.address(found["health"]) if "health" in found else None
             view["interface"] = self.interface(found)
         return FunctionView(**view)
 
     def port(self, found: dict[str, Place]) -> int:
         if "port" not in found:
             return DEFAULT_PORT
-        number = int(found["port"].number(at_least=1))
-        if number > 65535:
-            raise found["port"].error(f"deploy.port must be at most 65535, not {number}.")
-        return number
+        return int(found["port"].number(at_least=1, at_most=65535))
+
+    def address(self, place: Place) -> str:
+        path = place.text()
+        if not path.startswith("/"):
+            raise place.error(f"{place.key} must start with a slash, not {path!r}.")
+        return path
 
     def resources(self, place: Place) -> Resources:
         found = self.keys(place, ("limits", "requests"), place.key)
@@ -125,9 +130,10 @@ class _Reader:
         values: dict[str, float] = {}
         for key, entry in found.items():
             if key == "cpu":
-                values[key] = entry.number(whole=False, at_least=0.01)
+                values[key] = entry.number(whole=False, at_least=0.01, at_most=1024)
             elif key in _LIMIT_KEYS:
-                values[key] = int(entry.number(at_least=16 if key == "memory" else 0))
+                low = 16 if key == "memory" else 0
+                values[key] = int(entry.number(at_least=low, at_most=_MOST[key]))
         return Resources.model_validate(values)
 
     def ports(self, found: dict[str, Place], which: str, function: str) -> list[PortView]:
@@ -165,9 +171,7 @@ class _Reader:
 
     def one_interface(self, place: Place) -> dict[str, Any]:
         entry = self.keys(place, _INTERFACE_KEYS, "an entry of deploy.interface")
-        path = entry["path"].text() if "path" in entry else "/"
-        if not path.startswith("/"):
-            raise entry["path"].error(f"path must start with a slash, not {path!r}.")
+        path = self.address(entry["path"]) if "path" in entry else "/"
         fields = entry["inputs"].sequence() if "inputs" in entry else []
         return {
             "name": entry["name"].text() if "name" in entry else path.strip("/") or "call",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -85,16 +86,25 @@ class Place:
             return str(self.node.value)
         raise self.error(f"{self.key} must be a text.")
 
-    def number(self, *, whole: bool = True, at_least: float = 0) -> float:
-        """Return a number of at least ``at_least``."""
+    def word(self) -> str:
+        """Return a text that is not blank."""
+        text = self.text()
+        if not text.strip():
+            raise self.error(f"{self.key} is empty; write something there.")
+        return text
+
+    def number(
+        self, *, whole: bool = True, at_least: float = 0, at_most: float = math.inf
+    ) -> float:
+        """Return a number within bounds, both included."""
         value = self.value
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or (whole and not isinstance(value, int)):
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             kind = "a whole number" if whole else "a number"
             raise self.error(f"{self.key} must be {kind}, not {self._shown()}.")
-        assert isinstance(value, int | float)  # noqa: S101 (said just above)
-        if value < at_least:
+        if not at_least <= value:
             raise self.error(f"{self.key} must be at least {at_least:g}, not {value}.")
+        if not value <= at_most:
+            raise self.error(f"{self.key} must be at most {at_most:g}, not {value}.")
         return float(value)
 
     def flag(self) -> bool:
@@ -151,7 +161,9 @@ def parse(text: str, file: str) -> Place | None:
             code="invalid_file",
             detail={"file": file, "line": line, "key": ""},
         ) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise invalid(file, None, "", "the file is nested too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise invalid(file, None, "", f"this is not YAML: {error}.") from error
     return Place(file, root)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
+from kpl_lab.formats.catalog_yml import Catalog, load_catalog
 from kpl_lab.platform.auth import HubTokens
-from kpl_lab.platform.catalog import DEFAULT_CATALOG, Catalog
 from kpl_lab.platform.events import Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
 from kpl_lab.platform.storage.database import Database
@@ -32,8 +32,12 @@ class Context:
     engine: Engine
     hub_tokens: HubTokens
     jwt_key: str
-    catalog: Catalog
     clock: Clock
+
+    @property
+    def catalog(self) -> Catalog:
+        """The image catalog as its file is now."""
+        return load_catalog(self.settings.home.root)
 
     def close(self) -> None:
         """Close database and connections."""
@@ -53,7 +57,6 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         fresh_seconds=options.token_cache_seconds,
         stale_seconds=options.token_stale_seconds,
     )
-    own_catalog = settings.home.root / "images.yml"
     return Context(
         settings=settings,
         options=options,
@@ -62,6 +65,5 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         engine=engine,
         hub_tokens=hub_tokens,
         jwt_key=settings.home.read_secret("jwt"),
-        catalog=Catalog(own_catalog if own_catalog.exists() else DEFAULT_CATALOG),
         clock=clock,
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import Field
 
 from kpl_lab.errors import NotFound
+from kpl_lab.formats.catalog_yml import CatalogEntry
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.catalog import is_there, versions_of
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, algorithms, code
 from kpl_lab.platform.scopes import scope
@@ -218,28 +220,45 @@ def list_images(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Page[ImageView]:
     """Return the catalog, in its own order."""
-    now = context.clock.now()
-    items = []
-    for number, entry in enumerate(context.catalog.entries[:limit], 1):
-        there = is_there(entry)
-        message = None if there else f"The environment {entry.environment} does not exist."
-        items.append(
-            ImageView(
-                id=number,
-                state="ready" if there and entry.online else "missing" if not there else "offline",
-                created_at=now,
-                versions=versions_of(entry),
-                reason=None if there else "environment_missing",
-                message=message,
-                **entry.model_dump(
-                    include={"name", "title", "description", "framework", "accelerator"}
-                    | {"aliases", "icon", "default"}
-                ),
-                default_resources=entry.default_resources,
-                max_resources=entry.max_resources,
-            )
-        )
+    items = [
+        _image_view(context, number, entry)
+        for number, entry in enumerate(context.catalog.entries[:limit], 1)
+    ]
     return Page(items=items, next=None)
+
+
+def _image_view(context: Context, number: int, entry: CatalogEntry) -> ImageView:
+    is_there = (entry.prefix / "bin" / "python").exists()
+    message = None if is_there else f"The environment {entry.environment} does not exist."
+    return ImageView(
+        id=number,
+        name=entry.name,
+        state="missing" if not is_there else "offline" if entry.is_offline else "ready",
+        created_at=context.clock.now(),
+        title=entry.title,
+        description=entry.description,
+        framework=entry.framework,
+        versions=_versions(entry),
+        accelerator=entry.accelerator,
+        aliases=list(entry.aliases),
+        icon=entry.icon,
+        default=entry.is_default,
+        default_resources=entry.default_resources,
+        max_resources=entry.max_resources,
+        reason=None if is_there else "environment_missing",
+        message=message,
+    )
+
+
+def _versions(entry: CatalogEntry) -> dict[str, str]:
+    """Return what is really installed in an entry's environment, of what it wants to show."""
+    sites = [str(p) for p in entry.prefix.glob("lib/python3*/site-packages")]
+    shown = {"python": Path(sites[0]).parent.name.removeprefix("python")} if sites else {}
+    wanted = {name.lower() for name in entry.packages}
+    for found in metadata.distributions(path=sites):
+        if found.name.lower() in wanted:
+            shown[found.name] = found.version
+    return shown
 
 
 @router.post("/forms")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kpl_lab.formats.environment_yml import Environment
-from kpl_lab.platform.catalog import prefix_of
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.code import recipe_digest
 from kpl_lab.platform.storage.records.assets import BuildRecord
@@ -41,16 +40,17 @@ def order(
     Invalid
         ``from_image`` is unknown and may not be replaced.
     """
-    found = context.catalog.lookup(
-        environment.from_image, allow_fallback=context.options.allow_image_fallback
-    )
+    catalog = context.catalog
     notices: tuple[str, ...] = ()
-    if found.is_fallback:
+    if catalog.find(environment.from_image) is None and context.options.allow_image_fallback:
+        entry = catalog.default
         notices = (
             f"The image {environment.from_image!r} is not in the catalog; "
-            f"{found.entry.name!r} is used in its place.",
+            f"{entry.name!r} is used in its place.",
         )
-    base = prefix_of(found.entry)
+    else:
+        entry = catalog.get(environment.from_image)
+    base = str(entry.prefix)
     if not environment.runs:
         return Ordered(None, base, notices)
     digest = recipe_digest(str(workspace_id), base, environment.runs)
