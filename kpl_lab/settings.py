@@ -8,11 +8,28 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from kpl_lab.errors import Invalid
 
 ENGINES = ("local",)
+
+
+class Secret(StrEnum):
+    """Names of the secrets that ``kpl-lab up`` makes below ``secrets/``, one file each.
+
+    ``JWT`` signs the tokens of workloads; ``HUB_TO_PLATFORM`` opens ``/internal``; ``OPERATOR`` is
+    the token of the hub service with which ``kpl-lab`` asks the hub.
+    """
+
+    JWT = "jwt"
+    HUB_TO_PLATFORM = "hub-to-platform"
+    HUB_COOKIE = "hub-cookie"
+    FRONTDOOR_API = "frontdoor-api"
+    OPERATOR = "operator"
+    ADMIN_PASSWORD = "admin-password"  # noqa: S105 (the name of a file)
+    USERS_PASSWORD = "users-password"  # noqa: S105 (the name of a file)
 
 
 @dataclass(frozen=True)

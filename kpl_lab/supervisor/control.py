@@ -1,0 +1,155 @@
+"""Up, down and status of a whole installation."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kpl_lab.errors import Conflict
+from kpl_lab.platform.storage.upgrade import upgrade
+from kpl_lab.settings import Settings
+from kpl_lab.supervisor import frontdoor, launch, ports, records
+from kpl_lab.supervisor.ending import end_processes, end_supervisor
+from kpl_lab.supervisor.home import own_tree, prepare
+from kpl_lab.supervisor.plan import FRONTDOOR, HUB, PLATFORM, Plan, environment_of, plans, supervisor_digest
+from kpl_lab.supervisor.readiness import wait_kept, wait_ready
+from kpl_lab.supervisor.records import Record
+from kpl_lab.supervisor.workloads import end_workloads
+
+Say = Callable[[str], None]
+READY_SECONDS = 90.0
+_RETRY = signal.SIGHUP
+
+
+@contextmanager
+def exclusively(settings: Settings, say: Say) -> Iterator[None]:
+    """Hold the installation's lock: one ``up`` or ``down`` at a time, the next one waits."""
+    settings.home.run.mkdir(parents=True, exist_ok=True)
+    with (settings.home.run / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another `kpl-lab up` or `down` is at work here; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def bring_up(settings: Settings, say: Say) -> None:
+    """Start what is missing, adopt what runs, replace what was started in another way.
+
+    Raises
+    ------
+    KplError
+        A port is taken, a folder is closed, the database is of another version, or a process does
+        not come up.
+    """
+    account = prepare(settings)
+    wanted = plans(settings, account, os.environ)
+    for plan in wanted:
+        launch.needs_namespace(settings.home, plan.account)
+    found = {plan.name: records.read(settings.home, plan.name) for plan in wanted}
+    _require_ports(settings, wanted, found)
+    backup = upgrade_database(settings)
+    if backup:
+        say(f"database upgraded; the former one is kept as {backup}")
+    _supervise(settings, wanted, say)
+    wait_ready(settings, seconds=READY_SECONDS, say=say)
+
+
+def _require_ports(settings: Settings, wanted: list[Plan], found: dict[str, Record]) -> None:
+    def is_ours(name: str) -> bool:
+        return found[name].identity is not None
+
+    door = next(plan for plan in wanted if plan.name == FRONTDOOR)
+    moves = found[FRONTDOOR].plan != door.digest
+    holds_it = is_ours(FRONTDOOR) and not moves
+    # A front door that is about to be replaced may hold the very port that is asked for.
+    if not holds_it and not _held_by(found[FRONTDOOR], settings.ports.public):
+        ports.require_free(settings, public=True, private=False)
+    if not any(is_ours(name) for name in (HUB, PLATFORM, FRONTDOOR)):
+        ports.require_free(settings, public=False, private=True)
+
+
+def _held_by(record: Record, port: int) -> bool:
+    return record.identity is not None and f"pid {record.pid})" in ports.holder(port)
+
+
+def _supervise(settings: Settings, wanted: list[Plan], say: Say) -> None:
+    """Leave a supervisor that keeps ``wanted``; the one that is there is kept if it does."""
+    home = settings.home
+    present = records.read(home, records.SUPERVISOR)
+    if present.identity is not None and present.plan == supervisor_digest(wanted):
+        say("supervisor runs already")
+        present.identity.kill(_RETRY)
+        return
+    end_supervisor(home)
+    log = home.logs / "supervisor.log"
+    launch.keep_log_small(log)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kpl_lab.supervisor"],
+            cwd=home.root,
+            env={**os.environ, **environment_of(settings, os.environ)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    wait_kept(home, process)
+    say(f"supervisor started, pid {process.pid}")
+
+
+def bring_down(settings: Settings, say: Say) -> None:
+    """End everything: workloads with their reasons, processes, mounts; repeatable.
+
+    Queued tasks stay queued; running ones end ``stopped``, reason ``platform_down``; services come
+    back at the next ``up``; servers stop, their homes stay.
+    """
+    account = prepare(settings)
+    wanted = plans(settings, account, os.environ)
+    end_workloads(settings, say)
+    end_supervisor(settings.home)
+    end_processes(settings.home, wanted, lambda name: say(f"ending {name}"))
+
+
+def upgrade_database(settings: Settings) -> str | None:
+    """Bring the database to this version's revision; return the path of the backup, if any."""
+    account = prepare(settings)
+    backup = upgrade(settings.sqlalchemy_url)
+    # Made by us, used by the platform's account.
+    own_tree(settings.home.platform, account)
+    return backup
+
+
+def prepare_only(settings: Settings) -> None:
+    """Make everything that a hub started by hand needs.
+
+    Raises
+    ------
+    Conflict
+        ``kpl-lab up`` runs this installation already.
+    """
+    running = [r for r in status(settings)[0] if r.identity is not None]
+    if running:
+        raise Conflict(
+            f"{settings.home.root} runs already ({', '.join(r.name for r in running)}); end it with "
+            "`make down`, or set KPL_HOME to another folder.",
+            code="runs_already",
+        )
+    frontdoor.write_config(settings, prepare(settings))
+    ports.require_free(settings, public=True, private=True)
+    upgrade_database(settings)
+
+
+def status(settings: Settings) -> tuple[list[Record], Record]:
+    """Return what is known of the processes, and of the supervisor itself."""
+    names = ["frontdoor", "hub", "platform", "controller"]
+    if settings.engine == "local":
+        names.append("runner")
+    found = [records.read(settings.home, name) for name in names]
+    return found, records.read(settings.home, records.SUPERVISOR)
