@@ -102,10 +102,7 @@ class GroupCage:
 
     def close(self) -> None:
         """Remove the groups."""
-        for _ in range(50):
-            if self.group.remove():
-                return
-            time.sleep(0.02)
+        self.group.remove()
 
 
 class TreeCage:

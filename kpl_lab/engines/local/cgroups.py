@@ -225,17 +225,27 @@ class Group:
             return self._number("cpuacct.usage", "cpuacct") / 1e9
         return None
 
-    def remove(self) -> bool:
-        """Remove the groups; False while a process still sits in one."""
-        is_gone = True
-        for folder in self._distinct():
-            try:
-                folder.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                is_gone = False
-        return is_gone
+    def remove(self, *, patience_seconds: float = 2.0) -> bool:
+        """Remove the groups; False when a process still sits in one after the patience.
+
+        A killed process leaves its group a moment after it is dead.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while not all(self._is_removed(folder) for folder in self._distinct()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+    @staticmethod
+    def _is_removed(folder: Path) -> bool:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
 
     def _distinct(self) -> list[Path]:
         return [Path(folder) for folder in dict.fromkeys(self.folders.values())]
