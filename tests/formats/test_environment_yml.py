@@ -190,7 +190,7 @@ def test_the_manuals_own_example_is_taken() -> None:
 
 
 def test_a_function_that_is_not_there_is_told_with_those_that_are() -> None:
-    with pytest.raises(Invalid, match="no function 'compile'.*train, infer, deploy"):
+    with pytest.raises(Invalid, match=r"no function 'compile'.*train, infer, deploy"):
         parse_environment(FULL).function("compile")
 
 
@@ -216,14 +216,14 @@ def test_hostile_yaml_is_refused_in_words_and_at_once(what: str) -> None:
 
 
 def test_a_folder_without_the_file_is_told_what_to_add(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="no environment.yml"):
+    with pytest.raises(Invalid, match=r"no environment\.yml"):
         read_environment(tmp_path)
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(FULL)
     (tmp_path / "environment.yml").symlink_to(tmp_path / "secret")
-    with pytest.raises(Invalid, match="no environment.yml"):
+    with pytest.raises(Invalid, match=r"no environment\.yml"):
         read_environment(tmp_path)
 
 
