@@ -86,6 +86,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has seen enough; Python must not complain about it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    finally:
+        session.close()
     return code if isinstance(code, int) else 0
 
 

@@ -52,6 +52,11 @@ class Session:
         """The caller."""
         return self.client.credentials.username or self.client.me().name
 
+    def close(self) -> None:
+        """Close the connections, if any were opened."""
+        if "client" in self.__dict__:
+            self.client.close()
+
     def say(self, text: str) -> None:
         """Tell a person something on stderr; machines that asked for JSON hear nothing."""
         if not self.json:

@@ -210,7 +210,8 @@ class Transport:
                 request.path,
                 json=body,
                 content=request.content,
-                params=params,
+                # None and not empty: an empty one would take the path's own query away.
+                params=params or None,
                 headers=dict(request.headers),
                 files=request.files,
                 timeout=timeout or httpx.USE_CLIENT_DEFAULT,

@@ -69,7 +69,8 @@ def wait_until(
     """
     started = time.monotonic()
     subscription = Subscription(resources=watch.resources)
-    for item in events.stream(subscription, idle_seconds=LOOK_SECONDS):
+    idle_seconds = min(LOOK_SECONDS, watch.timeout_seconds or LOOK_SECONDS)
+    for item in events.stream(subscription, idle_seconds=idle_seconds):
         if isinstance(item, Event) and watch.resource_id not in (None, item.resource_id):
             continue
         state = look()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kpl_lab.cli import kpl
+from kpl_lab.client.credentials import Credentials, save_credentials
+from tests.doubles.platform import TOKEN, Platform, Server, running
+
+
+@dataclass
+class Said:
+    """What one call of the command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object on stdout."""
+        return json.loads(self.out)
+
+
+Kpl = Callable[..., Said]
+
+
+@pytest.fixture
+def platform() -> Platform:
+    return Platform()
+
+
+@pytest.fixture
+def server(platform: Platform) -> Iterator[Server]:
+    with running(platform) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of its own without a token, and a working folder of its own."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("JUPYTERHUB_API_TOKEN", "KPL_API_URL", "KPL_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    return home
+
+
+@pytest.fixture
+def kpl_alone(capfd: pytest.CaptureFixture[str]) -> Kpl:
+    """Runs ``kpl`` as it is found, signed in or not."""
+
+    def run(*arguments: str) -> Said:
+        capfd.readouterr()
+        code = kpl.run(arguments)
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def kpl_(kpl_alone: Kpl, server: Server, home: Path) -> Kpl:
+    """Runs ``kpl`` signed in at the double."""
+    credentials = Credentials(server.url, TOKEN, username="ada")
+    save_credentials(home / ".kpl/credentials.json", credentials)
+    return kpl_alone
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A code folder."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    (folder / "environment.yml").write_text("version: 1\n")
+    (folder / "train.py").write_text("print('hello')\n")
+    return folder
