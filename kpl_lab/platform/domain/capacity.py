@@ -1,0 +1,110 @@
+"""The one ledger: notebook servers, tasks, services and builds share what there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kpl_lab.engines.spec import Capacity
+from kpl_lab.errors import QuotaExceeded
+from kpl_lab.platform.settings import PlatformOptions
+from kpl_lab.platform.storage.repositories.work import HOLDING_TASKS
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.common import Resources
+
+BUILD_RESOURCES = Resources(cpu=1, memory=1024, gpu=0, shm=64)
+KINDS = {"cpu": "CPU cores", "memory": "MiB of memory", "gpu": "GPUs"}
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Cores, MiB and whole GPUs."""
+
+    cpu: float = 0.0
+    memory: float = 0.0
+    gpu: float = 0.0
+
+    @classmethod
+    def of(cls, resources: Resources, count: int = 1) -> Amounts:
+        """Return what ``count`` workloads of these ceilings hold."""
+        return cls(resources.cpu * count, resources.memory * count, resources.gpu * count)
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(self.cpu + other.cpu, self.memory + other.memory, self.gpu + other.gpu)
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        return Amounts(self.cpu - other.cpu, self.memory - other.memory, self.gpu - other.gpu)
+
+    def lacks(self, wanted: Amounts) -> list[str]:
+        """Return the kinds of which ``wanted`` needs more than this."""
+        tolerance = 1e-6  # sums of fractions of cores
+        return [k for k in KINDS if getattr(wanted, k) > getattr(self, k) + tolerance]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What may be promised and what is."""
+
+    limit: Amounts
+    used: Amounts
+
+    @property
+    def free(self) -> Amounts:
+        """What is left to promise."""
+        return self.limit - self.used
+
+    def with_use(self, more: Amounts) -> Ledger:
+        """Return the ledger with a further promise."""
+        return Ledger(self.limit, self.used + more)
+
+
+def limits(capacity: Capacity, options: PlatformOptions) -> Amounts:
+    """Return what may be promised: CPU up to a multiple of the cores, the rest as it is."""
+    return Amounts(
+        capacity.cpu * options.cpu_overcommit, float(capacity.memory_mb), float(capacity.gpu)
+    )
+
+
+def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger:
+    """Return the present state of all promises."""
+    used = Amounts()
+    for task in store.tasks.active():
+        if task.state in HOLDING_TASKS:
+            used += Amounts.of(task.resources)
+    for server in store.servers.active():
+        if server.state != "pending":
+            used += Amounts.of(server.resources)
+    for service in store.services.every():
+        if service.is_wanted and not service.is_deleted and service.state != "failed":
+            used += Amounts.of(service.resources, service.replicas)
+    for build in store.builds.active():
+        if build.state == "running":
+            used += Amounts.of(BUILD_RESOURCES)
+    return Ledger(limits(capacity, options), used)
+
+
+def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
+    """Refuse at once what can never fit.
+
+    Raises
+    ------
+    QuotaExceeded
+        Names the resource, what was asked for and what there is in all.
+    """
+    amounts = Amounts.of(wanted, count)
+    for kind in limit.lacks(amounts):
+        asked, there = getattr(amounts, kind), getattr(limit, kind)
+        raise QuotaExceeded(
+            f"This asks for {asked:g} {KINDS[kind]}; there are {there:g} in all, so it could never "
+            "start. Ask for less, or use a larger machine.",
+            code="never_fits",
+            detail={"resource": kind, "asked": asked, "limit": there},
+        )
+
+
+def words(lacking: list[str], wanted: Amounts, free: Amounts) -> str:
+    """Return what something waits for, as a sentence's end."""
+    parts = [
+        f"{getattr(wanted, kind):g} {KINDS[kind]} ({max(getattr(free, kind), 0):g} free)"
+        for kind in lacking
+    ]
+    return "waiting for " + " and ".join(parts)
