@@ -1,0 +1,28 @@
+const jestJupyterLab = require('@jupyterlab/testutils/lib/jest-config');
+
+// Published as ES modules, which jest cannot load as they are.
+const esModules = [
+  '@codemirror',
+  '@jupyter/(ydoc|web-components|react-components)',
+  '@jupyterlab/',
+  '@microsoft',
+  '@rjsf/',
+  'exenv-es6',
+  'lib0',
+  'nanoid',
+  'uplot',
+  'vscode-ws-jsonrpc',
+  'y-protocols',
+  'y-websocket',
+  'yjs'
+].join('|');
+
+const base = jestJupyterLab(__dirname);
+
+module.exports = {
+  ...base,
+  automock: false,
+  collectCoverage: false,
+  testRegex: 'src/.*/?__tests__/.*\\.(test|spec)\\.tsx?$',
+  transformIgnorePatterns: [`/node_modules/(?!${esModules}).+`]
+};

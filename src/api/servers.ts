@@ -1,0 +1,95 @@
+import type { ServerConnection } from '@jupyterlab/services';
+
+import { requestJSON } from '../request';
+import type { IPage } from './common';
+import type {
+  BuildView,
+  CapacityView,
+  ImageView,
+  LogPage,
+  Me,
+  MountCreate,
+  MountView,
+  ServerView
+} from './types';
+
+/**
+ * The routes of what a working place is made of: capacity, images, servers, mounts.
+ */
+export class ServersApi {
+  constructor(settings: ServerConnection.ISettings) {
+    this._settings = settings;
+  }
+
+  /**
+   * Who the caller is.
+   */
+  me(): Promise<Me> {
+    return requestJSON(this._settings, 'api/me');
+  }
+
+  /**
+   * What is free and what is promised.
+   */
+  capacity(): Promise<CapacityView> {
+    return requestJSON(this._settings, 'api/capacity');
+  }
+
+  /**
+   * The catalog.
+   */
+  images(
+    query: { search?: string; cursor?: string | null } = {}
+  ): Promise<IPage<ImageView>> {
+    return requestJSON(this._settings, 'api/images', { query });
+  }
+
+  /**
+   * The caller's notebook servers.
+   */
+  servers(): Promise<IPage<ServerView>> {
+    return requestJSON(this._settings, 'api/servers');
+  }
+
+  /**
+   * Show a dataset in a server's file tree, read-only.
+   */
+  mount(
+    server: number,
+    body: Pick<MountCreate, 'dataset'> & Partial<MountCreate>
+  ): Promise<MountView> {
+    return requestJSON(this._settings, `api/servers/${server}/mounts`, {
+      method: 'POST',
+      json: body
+    });
+  }
+
+  /**
+   * Take a dataset out of a server's file tree.
+   */
+  unmount(server: number, mount: number): Promise<void> {
+    return requestJSON(
+      this._settings,
+      `api/servers/${server}/mounts/${mount}`,
+      { method: 'DELETE' }
+    );
+  }
+
+  /**
+   * One making of an environment.
+   */
+  build(id: number): Promise<BuildView> {
+    return requestJSON(this._settings, `api/builds/${id}`);
+  }
+
+  /**
+   * A part of a build's log, by byte offset.
+   */
+  buildLog(id: number, offset: number): Promise<LogPage> {
+    return requestJSON(this._settings, `api/builds/${id}/log`, {
+      query: { offset }
+    });
+  }
+
+  private readonly _settings: ServerConnection.ISettings;
+}

@@ -1,0 +1,71 @@
+import type { ServerConnection } from '@jupyterlab/services';
+
+import { request, requestJSON } from '../request';
+import type { Body, IPage } from './common';
+import { ResourceApi } from './common';
+import type {
+  Event,
+  LogPage,
+  ServiceCreate,
+  ServiceDetail,
+  ServiceUpdate,
+  ServiceView
+} from './types';
+
+/**
+ * The routes of services.
+ */
+export class ServicesApi extends ResourceApi<
+  ServiceView,
+  ServiceDetail,
+  ServiceUpdate
+> {
+  constructor(settings: ServerConnection.ISettings) {
+    super(settings, 'services');
+  }
+
+  /**
+   * Deploy a model with a published algorithm.
+   */
+  create(body: Body<ServiceCreate, 'name'>): Promise<ServiceDetail> {
+    return requestJSON(this.settings, 'api/services', {
+      method: 'POST',
+      json: body
+    });
+  }
+
+  /**
+   * A part of one replica's log, by byte offset.
+   */
+  log(ref: number, replica: number, offset: number): Promise<LogPage> {
+    return requestJSON(this.settings, this.path(ref, '/log'), {
+      query: { replica, offset }
+    });
+  }
+
+  /**
+   * What happened to the service, newest first.
+   */
+  events(ref: number): Promise<IPage<Event>> {
+    return requestJSON(this.settings, this.path(ref, '/events'), {
+      query: { limit: 100 }
+    });
+  }
+
+  /**
+   * Call a running service; the Jupyter server adds the caller's token.
+   *
+   * @param path The path below the service's address, with its query.
+   */
+  call(
+    ref: number,
+    path: string,
+    call: { method: string; body?: BodyInit; headers?: Record<string, string> }
+  ): Promise<Response> {
+    return request(
+      this.settings,
+      `local/services/${encodeURIComponent(ref)}/call`,
+      { ...call, query: { path }, isForeign: true }
+    );
+  }
+}

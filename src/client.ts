@@ -1,0 +1,122 @@
+import type { ServerConnection } from '@jupyterlab/services';
+
+import { AlgorithmsApi } from './api/algorithms';
+import { DatasetsApi } from './api/datasets';
+import { LocalApi } from './api/local';
+import { ModelsApi } from './api/models';
+import { ServersApi } from './api/servers';
+import { ServicesApi } from './api/services';
+import { TasksApi } from './api/tasks';
+import { ResourceList } from './models/list';
+import { PlaceModel } from './models/place';
+import { PlatformError } from './request';
+import { EventStream } from './stream/stream';
+import type { IPlatformClient, IResourceLists } from './tokens';
+
+/**
+ * The platform as this page knows it.
+ */
+export class PlatformClient implements IPlatformClient {
+  constructor(options: PlatformClient.IOptions) {
+    const settings = options.serverSettings;
+    this.algorithms = new AlgorithmsApi(settings);
+    this.datasets = new DatasetsApi(settings);
+    this.local = new LocalApi(settings);
+    this.models = new ModelsApi(settings);
+    this.servers = new ServersApi(settings);
+    this.services = new ServicesApi(settings);
+    this.tasks = new TasksApi(settings);
+    this.stream = new EventStream({ serverSettings: settings });
+    this.lists = this._lists();
+    this.place = new PlaceModel({
+      api: this.servers,
+      stream: this.stream,
+      serverName: options.serverName,
+      noServer: options.noServer
+    });
+  }
+
+  readonly algorithms: AlgorithmsApi;
+  readonly datasets: DatasetsApi;
+  readonly local: LocalApi;
+  readonly models: ModelsApi;
+  readonly servers: ServersApi;
+  readonly services: ServicesApi;
+  readonly tasks: TasksApi;
+  readonly stream: EventStream;
+  readonly lists: IResourceLists;
+  readonly place: PlaceModel;
+
+  private _lists(): IResourceLists {
+    const { algorithms, datasets, models, servers, services, stream, tasks } =
+      this;
+    return {
+      algorithms: new ResourceList({
+        resource: 'algorithms',
+        stream,
+        list: query => algorithms.list(query),
+        get: id => algorithms.get(id)
+      }),
+      datasets: new ResourceList({
+        resource: 'datasets',
+        stream,
+        list: query => datasets.list(query),
+        get: id => datasets.get(id)
+      }),
+      images: new ResourceList({
+        resource: 'images',
+        stream,
+        list: query => servers.images(query),
+        get: async id => {
+          const page = await servers.images();
+          const image = page.items.find(item => item.id === id);
+          if (!image) {
+            throw new PlatformError({
+              message: '',
+              code: 'not_found',
+              status: 404
+            });
+          }
+          return image;
+        }
+      }),
+      models: new ResourceList({
+        resource: 'models',
+        stream,
+        list: query => models.list(query),
+        get: id => models.get(id)
+      }),
+      services: new ResourceList({
+        resource: 'services',
+        stream,
+        list: query => services.list(query),
+        get: id => services.get(id)
+      }),
+      tasks: new ResourceList({
+        resource: 'tasks',
+        stream,
+        list: query => tasks.list(query),
+        get: id => tasks.get(id)
+      })
+    };
+  }
+}
+
+/**
+ * The namespace of `PlatformClient` statics.
+ */
+export namespace PlatformClient {
+  export interface IOptions {
+    serverSettings: ServerConnection.ISettings;
+
+    /**
+     * The name of this page's server at the hub; empty for the default one.
+     */
+    serverName: string;
+
+    /**
+     * What to say where the platform knows no server of this page.
+     */
+    noServer: string;
+  }
+}

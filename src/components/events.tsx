@@ -1,0 +1,47 @@
+import * as React from 'react';
+
+import type { IPage } from '../api/common';
+import type { Event as PlatformEvent } from '../api/types';
+import { useKpl } from '../context';
+import { exact } from '../format';
+import { useRemote } from '../hooks';
+import { ErrorNotice, Skeleton, TimeAgo } from './basic';
+
+/**
+ * What happened to a resource, newest first; progress is left out, it stands in the head.
+ */
+export function EventList(props: {
+  read: () => Promise<IPage<PlatformEvent>>;
+  name: string;
+  revision: number;
+}): JSX.Element {
+  const { trans } = useKpl();
+  const remote = useRemote(props.read, props.name, props.revision);
+  if (remote.error && !remote.value) {
+    return <ErrorNotice error={remote.error} retry={remote.reload} />;
+  }
+  if (!remote.value) {
+    return <Skeleton rows={3} />;
+  }
+  const events = remote.value.items.filter(
+    event => event.kind !== 'progress' && event.message !== ''
+  );
+  return (
+    <section className="kpl-Events">
+      <h2>{trans.__('What happened')}</h2>
+      {events.length === 0 && (
+        <p className="kpl-quiet">{trans.__('Nothing yet.')}</p>
+      )}
+      <ol>
+        {events.map(event => (
+          <li key={event.id} data-level={event.level}>
+            <span className="kpl-Events-time" title={exact(event.time)}>
+              <TimeAgo time={event.time} />
+            </span>
+            <span>{event.message}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,351 @@
+import { folderIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { CapacityView } from '../api/types';
+import { useKpl } from '../context';
+import { memory, trimmed } from '../format';
+import type { IAction } from '../hooks';
+import { useModel } from '../hooks';
+import type { PlatformError } from '../request';
+import { Button, CopyBlock, ErrorNotice, Facts, Notice } from './basic';
+
+/**
+ * A form: what to decide on the left, on the right a card that keeps up with it.
+ */
+export function FormPage(props: {
+  title: string;
+  intro: string;
+  submit: string;
+  action: IAction;
+
+  /**
+   * What stops it from being sent, in words; null when nothing does.
+   */
+  missing: string | null;
+  onSubmit: () => void;
+  summary: React.ReactNode;
+  children: React.ReactNode;
+}): JSX.Element {
+  const { trans } = useKpl();
+  const { action, missing } = props;
+  return (
+    <form
+      className="kpl-Form"
+      noValidate
+      onSubmit={event => {
+        event.preventDefault();
+        if (!missing && !action.isBusy) {
+          props.onSubmit();
+        }
+      }}
+    >
+      <div className="kpl-Form-fields">
+        <h1>{props.title}</h1>
+        <p className="kpl-quiet">{props.intro}</p>
+        {props.children}
+      </div>
+      <aside className="kpl-Form-card">
+        {props.summary}
+        {action.error && <ErrorNotice error={action.error} />}
+        {missing && <p className="kpl-quiet">{missing}</p>}
+        <Button
+          type="submit"
+          look="accept"
+          disabled={action.isBusy || missing !== null}
+        >
+          {action.isBusy ? trans.__('Sending…') : props.submit}
+        </Button>
+      </aside>
+    </form>
+  );
+}
+
+/**
+ * A labelled field with a hint or, in its place, what is wrong with it.
+ */
+export function Field(props: {
+  label: string;
+  hint?: string;
+  error?: string | null;
+  children: (id: string, describedBy: string) => React.ReactNode;
+}): JSX.Element {
+  const id = React.useId();
+  const note = props.error || props.hint;
+  return (
+    <div className="kpl-Field" data-invalid={Boolean(props.error) || undefined}>
+      <label htmlFor={id}>{props.label}</label>
+      {props.children(id, `${id}-note`)}
+      <span
+        id={`${id}-note`}
+        className={props.error ? 'kpl-Field-error' : 'kpl-quiet'}
+        role={props.error ? 'alert' : undefined}
+      >
+        {note}
+      </span>
+    </div>
+  );
+}
+
+/**
+ * A line of text.
+ */
+export function TextField(props: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  hint?: string;
+  error?: string | null;
+  placeholder?: string;
+}): JSX.Element {
+  const { label, hint, error, value, onChange, placeholder } = props;
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(id, note) => (
+        <input
+          id={id}
+          className="jp-mod-styled"
+          type="text"
+          value={value}
+          placeholder={placeholder}
+          aria-describedby={note}
+          aria-invalid={Boolean(error)}
+          onChange={event => onChange(event.target.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
+/**
+ * A number; empty stands for the default.
+ */
+export function NumberField(props: {
+  label: string;
+  value: number | null;
+  onChange: (value: number | null) => void;
+  min?: number;
+  step?: number;
+  hint?: string;
+  placeholder?: string;
+  error?: string | null;
+}): JSX.Element {
+  const { label, hint, error, value, onChange } = props;
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(id, note) => (
+        <input
+          id={id}
+          className="jp-mod-styled"
+          type="number"
+          min={props.min ?? 0}
+          step={props.step ?? 1}
+          value={value ?? ''}
+          placeholder={props.placeholder}
+          aria-describedby={note}
+          aria-invalid={Boolean(error)}
+          onChange={event =>
+            onChange(
+              event.target.value === '' ? null : Number(event.target.value)
+            )
+          }
+        />
+      )}
+    </Field>
+  );
+}
+
+/**
+ * One of several; the first is preselected.
+ */
+export function SelectField(props: {
+  label: string;
+  value: string;
+  options: { value: string; label: string }[];
+  onChange: (value: string) => void;
+  hint?: string;
+  error?: string | null;
+}): JSX.Element {
+  const { label, hint, error, value, options, onChange } = props;
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(id, note) => (
+        <select
+          id={id}
+          className="kpl-Select"
+          value={value}
+          aria-describedby={note}
+          onChange={event => onChange(event.target.value)}
+        >
+          {options.map(option => (
+            <option key={option.value} value={option.value}>
+              {option.label}
+            </option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+/**
+ * A folder or file of the home, typed or chosen.
+ */
+export function PathField(props: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+  hint?: string;
+  error?: string | null;
+}): JSX.Element {
+  const { browse, trans } = useKpl();
+  const { label, hint, error, value, onChange } = props;
+  const choose = async (): Promise<void> => {
+    const path = await browse();
+    if (path !== null) {
+      onChange(path);
+    }
+  };
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(id, note) => (
+        <div className="kpl-Inline">
+          <input
+            id={id}
+            className="jp-mod-styled kpl-grow"
+            type="text"
+            value={value}
+            aria-describedby={note}
+            aria-invalid={Boolean(error)}
+            onChange={event => onChange(event.target.value)}
+          />
+          <Button icon={folderIcon} onClick={() => void choose()}>
+            {trans.__('Choose…')}
+          </Button>
+        </div>
+      )}
+    </Field>
+  );
+}
+
+/**
+ * What is asked for, before the words of the card.
+ */
+export interface IDemand {
+  cpu: number;
+  memory: number;
+  gpu: number;
+}
+
+/**
+ * The card beside a form: what it takes, what is free, and the same thing elsewhere.
+ */
+export function Summary(props: {
+  demand?: IDemand;
+  command: string;
+  python: string;
+}): JSX.Element {
+  const { client, trans } = useKpl();
+  const { place } = client;
+  useModel(place);
+  React.useEffect(() => {
+    const activity = place.activate();
+    return () => activity.dispose();
+  }, [place]);
+  const { demand } = props;
+  return (
+    <>
+      <h2>{trans.__('Summary')}</h2>
+      {demand && <Demand demand={demand} capacity={place.capacity} />}
+      <CopyBlock
+        label={trans.__('The same in a terminal')}
+        text={props.command}
+      />
+      <CopyBlock label={trans.__('The same in Python')} text={props.python} />
+    </>
+  );
+}
+
+/**
+ * What it takes and what is free now, with a warning where that is not enough.
+ */
+function Demand(props: {
+  demand: IDemand;
+  capacity: CapacityView | null;
+}): JSX.Element {
+  const { trans } = useKpl();
+  const { demand, capacity } = props;
+  const of = (wanted: string, free: string | null): string =>
+    free === null ? wanted : trans.__('%1 · %2 free', wanted, free);
+  const free = capacity && {
+    cpu: capacity.cpu.limit - capacity.cpu.used,
+    memory: capacity.memory.limit - capacity.memory.used,
+    gpu: capacity.gpu.limit - capacity.gpu.used
+  };
+  const never =
+    capacity !== null &&
+    (demand.cpu > capacity.cpu.limit ||
+      demand.memory > capacity.memory.limit ||
+      demand.gpu > capacity.gpu.limit);
+  const waits =
+    free !== null &&
+    (demand.cpu > free.cpu ||
+      demand.memory > free.memory ||
+      demand.gpu > free.gpu);
+  return (
+    <>
+      <Facts
+        items={[
+          [
+            trans.__('CPU'),
+            of(trimmed(demand.cpu, 1), free && trimmed(free.cpu, 1))
+          ],
+          [
+            trans.__('Memory'),
+            of(memory(demand.memory), free && memory(free.memory))
+          ],
+          [
+            trans.__('GPU'),
+            demand.gpu > 0 || (capacity?.gpu.limit ?? 0) > 0
+              ? of(String(demand.gpu), free && String(free.gpu))
+              : null
+          ]
+        ]}
+      />
+      {never ? (
+        <Notice tone="bad">
+          {trans.__('This is more than the machine can ever give.')}
+        </Notice>
+      ) : (
+        waits && (
+          <Notice tone="warn">
+            {trans._n(
+              'It will wait until this is free; %1 task is waiting now.',
+              'It will wait until this is free; %1 tasks are waiting now.',
+              capacity?.queued_tasks ?? 0
+            )}
+          </Notice>
+        )
+      )}
+    </>
+  );
+}
+
+/**
+ * What the platform said about one field of the last try.
+ */
+export function fieldError(
+  error: PlatformError | null,
+  field: string
+): string | null {
+  const { field: single, fields } = error?.detail ?? {};
+  if (single === field) {
+    return error?.message ?? null;
+  }
+  if (!Array.isArray(fields)) {
+    return null;
+  }
+  const found = (fields as { field?: string; message?: string }[]).find(
+    item => item.field === field || item.field?.startsWith(`${field}.`)
+  );
+  return found?.message ?? null;
+}

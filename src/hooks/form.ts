@@ -1,0 +1,59 @@
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import * as React from 'react';
+
+import { useKpl } from '../context';
+
+/**
+ * The values of a form, beginning with those that were sent the last time.
+ *
+ * @param key Names the form.
+ * @param initial The defaults.
+ * @param given What the form was opened with; it wins over what was sent before.
+ * @returns The values, a change, and what remembers them.
+ */
+export function useFormValues<T extends object>(
+  key: string,
+  initial: T,
+  given: Partial<T>
+): [T, (change: Partial<T>) => void, () => void] {
+  const { state } = useKpl();
+  const [values, setValues] = React.useState<T>({ ...initial, ...given });
+  const isTouched = React.useRef(false);
+  const stored = `kpl-lab:form:${key}`;
+  const first = React.useRef(given);
+  React.useEffect(() => {
+    let isCurrent = true;
+    void state?.fetch(stored).then(last => {
+      if (isCurrent && last && !isTouched.current) {
+        setValues(now => ({
+          ...now,
+          ...(last as Partial<T>),
+          ...first.current
+        }));
+      }
+    });
+    return () => {
+      isCurrent = false;
+    };
+  }, [state, stored]);
+  const change = (part: Partial<T>): void => {
+    isTouched.current = true;
+    setValues(now => ({ ...now, ...part }));
+  };
+  const remember = (): void => {
+    void state?.save(stored, values as unknown as ReadonlyPartialJSONObject);
+  };
+  return [values, change, remember];
+}
+
+/**
+ * What stops moving for a moment: requests follow it, not every key.
+ */
+export function useSettled<T>(value: T, milliseconds = 350): T {
+  const [settled, setSettled] = React.useState(value);
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => setSettled(value), milliseconds);
+    return () => window.clearTimeout(timer);
+  }, [value, milliseconds]);
+  return settled;
+}

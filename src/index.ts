@@ -1,0 +1,28 @@
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+
+import { clientPlugin } from './plugins/client';
+import { commandsPlugin } from './plugins/commands';
+import { fileBrowserPlugin } from './plugins/filebrowser';
+import { launcherPlugin } from './plugins/launcher';
+import { notebookPlugin } from './plugins/notebook';
+import { sidebarPlugin } from './plugins/sidebar';
+import { statusPlugin } from './plugins/status';
+import { workbenchPlugin } from './plugins/workbench';
+
+export * from './tokens';
+
+/**
+ * The plugins of KPL Lab.
+ */
+const plugins: JupyterFrontEndPlugin<unknown>[] = [
+  clientPlugin,
+  workbenchPlugin,
+  commandsPlugin,
+  sidebarPlugin,
+  launcherPlugin,
+  fileBrowserPlugin,
+  notebookPlugin,
+  statusPlugin
+];
+
+export default plugins;

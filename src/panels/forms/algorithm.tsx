@@ -1,0 +1,115 @@
+import * as React from 'react';
+
+import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
+import {
+  FormPage,
+  PathField,
+  Summary,
+  TextField,
+  fieldError
+} from '../../components/form';
+import { useKpl } from '../../context';
+import { useAction, useRemote } from '../../hooks';
+import { useSettled } from '../../hooks/form';
+import { nameOf, nameProblem } from '../../names';
+import { literal } from '../../snippets';
+import { Functions } from '../algorithms/functions';
+import type { IFormProps } from '.';
+import { wrapped } from './taskbody';
+
+/**
+ * Publish a code folder; it is checked as it is chosen, and built when it is sent.
+ */
+export function AlgorithmForm(props: IFormProps): JSX.Element {
+  const { client, trans } = useKpl();
+  const { start, onDone } = props;
+  const action = useAction();
+  const [path, setPath] = React.useState(start.path ?? '');
+  const [typed, setTyped] = React.useState<string | null>(null);
+  const [description, setDescription] = React.useState('');
+  const settled = useSettled(path.trim());
+  const form = useRemote(
+    settled ? () => client.local.folder(settled) : null,
+    `publish/${settled}`
+  );
+  const name = typed ?? nameOf(path);
+  const nameError = nameProblem(trans, name);
+  const submit = async (): Promise<void> => {
+    const algorithm = await client.local.createAlgorithm({
+      path,
+      name: name.trim(),
+      description
+    });
+    client.lists.algorithms.put(algorithm);
+    onDone('algorithms', algorithm.id);
+  };
+  return (
+    <FormPage
+      title={trans.__('Publish algorithm')}
+      intro={trans.__(
+        'Checks the folder, builds its environment, and keeps both as the next version. A failed build leaves the version before in use.'
+      )}
+      submit={trans.__('Publish')}
+      action={action}
+      missing={
+        path === ''
+          ? trans.__('Choose a folder.')
+          : form.error
+            ? trans.__('The folder cannot be published as it is.')
+            : name.trim() === ''
+              ? trans.__('Give it a name.')
+              : nameError
+      }
+      onSubmit={() => action.run(submit)}
+      summary={
+        <Summary
+          command={wrapped([
+            'kpl',
+            'algorithm',
+            'publish',
+            `~/${path || 'DIR'}`,
+            '--name',
+            name || 'NAME'
+          ])}
+          python={[
+            'from pathlib import Path',
+            '',
+            'from kpl_lab.client import connect',
+            '',
+            `algorithm = connect().algorithms.publish(Path.home() / ${literal(path || 'DIR')}, name=${literal(name || 'NAME')})`,
+            'print(algorithm.version)'
+          ].join('\n')}
+        />
+      }
+    >
+      <PathField
+        label={trans.__('Folder')}
+        value={path}
+        onChange={setPath}
+        error={fieldError(action.error, 'path')}
+        hint={trans.__(
+          'It holds environment.yml and, if the code has any, parameter.yml.'
+        )}
+      />
+      <TextField
+        label={trans.__('Name')}
+        value={name}
+        error={nameError ?? fieldError(action.error, 'name')}
+        onChange={setTyped}
+      />
+      <TextField
+        label={trans.__('Description')}
+        value={description}
+        onChange={setDescription}
+      />
+      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {settled && form.isLoading && <Skeleton rows={4} />}
+      {form.value?.warnings.map(text => (
+        <Notice key={text} tone="warn">
+          {text}
+        </Notice>
+      ))}
+      {form.value && <Functions form={form.value} />}
+    </FormPage>
+  );
+}

@@ -1,0 +1,66 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { LabIcon } from '@jupyterlab/ui-components';
+
+import {
+  algorithmIcon,
+  datasetIcon,
+  modelIcon,
+  serviceIcon,
+  taskIcon
+} from '../../icons';
+import type { FormKind, IFormStart, ResourceKind } from '../../tokens';
+import { AlgorithmForm } from './algorithm';
+import { DatasetForm } from './dataset';
+import { ModelForm } from './model';
+import { ServiceForm } from './service';
+import { TaskForm } from './task';
+
+/**
+ * What every form is given.
+ */
+export interface IFormProps {
+  start: IFormStart;
+
+  /**
+   * What was made, to be shown in the form's place.
+   */
+  onDone: (kind: ResourceKind, id: number) => void;
+}
+
+/**
+ * The forms of the main area.
+ */
+export const FORMS: Record<
+  FormKind,
+  {
+    icon: LabIcon;
+    title: (trans: TranslationBundle) => string;
+    component: (props: IFormProps) => JSX.Element;
+  }
+> = {
+  algorithm: {
+    icon: algorithmIcon,
+    title: trans => trans.__('Publish algorithm'),
+    component: AlgorithmForm
+  },
+  dataset: {
+    icon: datasetIcon,
+    title: trans => trans.__('New dataset'),
+    component: DatasetForm
+  },
+  model: {
+    icon: modelIcon,
+    title: trans => trans.__('Save model'),
+    component: ModelForm
+  },
+  service: {
+    icon: serviceIcon,
+    title: trans => trans.__('Deploy service'),
+    component: ServiceForm
+  },
+  task: {
+    icon: taskIcon,
+    title: trans => trans.__('New task'),
+    component: TaskForm
+  }
+};

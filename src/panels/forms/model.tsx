@@ -1,0 +1,94 @@
+import * as React from 'react';
+
+import {
+  FormPage,
+  PathField,
+  Summary,
+  TextField,
+  fieldError
+} from '../../components/form';
+import { useKpl } from '../../context';
+import { useAction } from '../../hooks';
+import { nameOf, nameProblem } from '../../names';
+import { literal } from '../../snippets';
+import type { IFormProps } from '.';
+import { wrapped } from './taskbody';
+
+/**
+ * A new model, or the next version of one, from a folder or file of the home.
+ */
+export function ModelForm(props: IFormProps): JSX.Element {
+  const { client, trans } = useKpl();
+  const { start, onDone } = props;
+  const action = useAction();
+  const [path, setPath] = React.useState(start.path ?? '');
+  const [typed, setTyped] = React.useState<string | null>(null);
+  const [description, setDescription] = React.useState('');
+  const name = typed ?? nameOf(path);
+  const nameError = nameProblem(trans, name);
+  const submit = async (): Promise<void> => {
+    const model = await client.local.createModel({
+      path,
+      name: name.trim(),
+      description
+    });
+    client.lists.models.put(model);
+    onDone('models', model.id);
+  };
+  return (
+    <FormPage
+      title={trans.__('Save model')}
+      intro={trans.__(
+        'Copies a folder or file into the platform as a version that never changes.'
+      )}
+      submit={trans.__('Save')}
+      action={action}
+      missing={
+        path === ''
+          ? trans.__('Choose a folder or file.')
+          : name.trim() === ''
+            ? trans.__('Give it a name.')
+            : nameError
+      }
+      onSubmit={() => action.run(submit)}
+      summary={
+        <Summary
+          command={wrapped([
+            'kpl',
+            'model',
+            'create',
+            name || 'NAME',
+            '--from',
+            `~/${path || 'PATH'}`
+          ])}
+          python={[
+            'from pathlib import Path',
+            '',
+            'from kpl_lab.client import connect',
+            '',
+            `model = connect().models.create(${literal(name || 'NAME')}, Path.home() / ${literal(path || 'PATH')})`,
+            'print(model.version)'
+          ].join('\n')}
+        />
+      }
+    >
+      <PathField
+        label={trans.__('Folder or file')}
+        value={path}
+        onChange={setPath}
+        error={fieldError(action.error, 'path')}
+      />
+      <TextField
+        label={trans.__('Name')}
+        value={name}
+        error={nameError ?? fieldError(action.error, 'name')}
+        onChange={setTyped}
+      />
+      <TextField
+        label={trans.__('Description')}
+        value={description}
+        onChange={setDescription}
+      />
+    </FormPage>
+  );
+}

@@ -1,0 +1,287 @@
+import * as React from 'react';
+
+import type { Body } from '../../api/common';
+import type { FormDescription, ServiceCreate } from '../../api/types';
+import { ErrorNotice, Skeleton } from '../../components/basic';
+import {
+  FormPage,
+  NumberField,
+  PathField,
+  SelectField,
+  Summary,
+  TextField,
+  fieldError
+} from '../../components/form';
+import { useKpl } from '../../context';
+import { useAction, useRemote } from '../../hooks';
+import { useSettled } from '../../hooks/form';
+import { nameProblem } from '../../names';
+import { literal, pythonValue } from '../../snippets';
+import type { IFormProps } from '.';
+import { Parameters } from './parameters';
+import { useReadyNames } from './pickers';
+import { changedParameters, wrapped } from './taskbody';
+import { Limits } from './taskparts';
+
+/**
+ * Deploy a model with the deploy function of an algorithm or of a folder.
+ */
+export function ServiceForm(props: IFormProps): JSX.Element {
+  const { client, trans } = useKpl();
+  const { start, onDone } = props;
+  const action = useAction();
+  const models = useReadyNames('models');
+  const algorithms = useReadyNames('algorithms');
+  const [values, setValues] = React.useState<Private.IValues>({
+    ...Private.NO_VALUES,
+    model: start.model ?? '',
+    algorithm: start.algorithm ?? '',
+    path: start.path ?? '',
+    name: (start.model ?? start.algorithm ?? '').split(':')[0]
+  });
+  const change = (part: Partial<Private.IValues>): void =>
+    setValues(now => ({ ...now, ...part }));
+  const path = useSettled(values.path.trim());
+  const { algorithm } = values;
+  const form = useRemote<FormDescription | null>(
+    algorithm
+      ? async () => (await client.algorithms.get(algorithm.split(':')[0])).form
+      : path
+        ? () => client.local.folder(path)
+        : null,
+    algorithm ? `algorithm:${algorithm}` : `folder:${path}`
+  );
+  const deploy = form.value?.functions.find(item => item.name === 'deploy');
+  const defaults = form.value?.parameter_defaults ?? {};
+  const body = Private.body(values, defaults);
+  const nameError = nameProblem(trans, values.name);
+  const needsModel = deploy?.inputs.some(port => !port.optional) ?? false;
+  const missing = !form.value
+    ? trans.__('Choose the code first.')
+    : !deploy
+      ? trans.__('The code has no deploy function.')
+      : needsModel && !values.model
+        ? trans.__('Choose a model.')
+        : values.name.trim() === ''
+          ? trans.__('Give it a name.')
+          : nameError;
+  const submit = async (): Promise<void> => {
+    const service = algorithm
+      ? await client.services.create({ ...body, algorithm })
+      : await client.local.createService({ ...body, path });
+    client.lists.services.put(service);
+    onDone('services', service.id);
+  };
+  const names = (current: string, all: string[]): string[] => [
+    ...new Set([current, ...all].filter(Boolean))
+  ];
+  return (
+    <FormPage
+      title={trans.__('Deploy service')}
+      intro={trans.__(
+        'Starts replicas that answer calls at an address that stays the same.'
+      )}
+      submit={trans.__('Deploy')}
+      action={action}
+      missing={missing}
+      onSubmit={() => action.run(submit)}
+      summary={
+        <Summary
+          demand={
+            deploy && {
+              cpu: (values.cpu ?? deploy.resources.cpu) * values.replicas,
+              memory:
+                (values.memory ?? deploy.resources.memory) * values.replicas,
+              gpu: (values.gpu ?? deploy.resources.gpu) * values.replicas
+            }
+          }
+          command={Private.command(values, path)}
+          python={Private.python(body, algorithm, path)}
+        />
+      }
+    >
+      <SelectField
+        label={trans.__('Model')}
+        value={values.model}
+        error={fieldError(action.error, 'model')}
+        onChange={model =>
+          change({ model, name: values.name || model.split(':')[0] })
+        }
+        options={[
+          {
+            value: '',
+            label: needsModel ? trans.__('Choose…') : trans.__('None')
+          },
+          ...names(values.model, models).map(name => ({
+            value: name,
+            label: name
+          }))
+        ]}
+      />
+      <SelectField
+        label={trans.__('Code')}
+        value={algorithm}
+        error={fieldError(action.error, 'algorithm')}
+        onChange={chosen => change({ algorithm: chosen })}
+        options={[
+          { value: '', label: trans.__('A folder of mine') },
+          ...names(algorithm, algorithms).map(name => ({
+            value: name,
+            label: trans.__('Algorithm %1', name)
+          }))
+        ]}
+      />
+      {!algorithm && (
+        <PathField
+          label={trans.__('Folder')}
+          value={values.path}
+          error={fieldError(action.error, 'path')}
+          onChange={chosen => change({ path: chosen })}
+        />
+      )}
+      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {(algorithm || path) && form.isLoading && <Skeleton rows={3} />}
+      <TextField
+        label={trans.__('Name')}
+        value={values.name}
+        hint={trans.__('It is part of the address.')}
+        error={nameError ?? fieldError(action.error, 'name')}
+        onChange={name => change({ name })}
+      />
+      <div className="kpl-Form-row">
+        <NumberField
+          label={trans.__('Replicas')}
+          value={values.replicas}
+          min={1}
+          onChange={replicas =>
+            change({ replicas: Math.max(1, replicas ?? 1) })
+          }
+        />
+        <SelectField
+          label={trans.__('Who may call it')}
+          value={values.access}
+          onChange={access =>
+            change({ access: access as ServiceCreate['access'] })
+          }
+          options={[
+            { value: 'private', label: trans.__('I alone, with my token') },
+            {
+              value: 'workspace',
+              label: trans.__('Members of the workspace, with their tokens')
+            },
+            { value: 'public', label: trans.__('Everybody, without a token') }
+          ]}
+        />
+      </div>
+      {deploy && form.value && (
+        <>
+          <h2>{trans.__('Limits of each replica')}</h2>
+          <Limits
+            values={values}
+            defaults={deploy.resources}
+            onChange={change}
+            error={action.error}
+          />
+          <details className="kpl-Fold">
+            <summary>{trans.__('Parameters')}</summary>
+            <Parameters
+              form={form.value}
+              values={values.parameters ?? defaults}
+              onChange={parameters => change({ parameters })}
+            />
+          </details>
+        </>
+      )}
+    </FormPage>
+  );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  export interface IValues {
+    name: string;
+    model: string;
+    algorithm: string;
+    path: string;
+    replicas: number;
+    access: ServiceCreate['access'];
+    cpu: number | null;
+    memory: number | null;
+    gpu: number | null;
+    parameters: Record<string, unknown> | null;
+  }
+
+  export const NO_VALUES: IValues = {
+    name: '',
+    model: '',
+    algorithm: '',
+    path: '',
+    replicas: 1,
+    access: 'private',
+    cpu: null,
+    memory: null,
+    gpu: null,
+    parameters: null
+  };
+
+  export function body(
+    values: IValues,
+    defaults: Record<string, unknown>
+  ): Body<ServiceCreate, 'name'> {
+    const { cpu, memory, gpu } = values;
+    const limits = Object.entries({ cpu, memory, gpu }).filter(
+      ([, value]) => value !== null
+    );
+    const parameters = changedParameters(values.parameters ?? {}, defaults);
+    return {
+      name: values.name.trim(),
+      replicas: values.replicas,
+      access: values.access,
+      ...(values.model && { model: values.model }),
+      ...(Object.keys(parameters).length > 0 && { parameters }),
+      ...(limits.length > 0 && {
+        resources: Object.fromEntries(limits) as ServiceCreate['resources']
+      })
+    };
+  }
+
+  export function command(values: IValues, path: string): string {
+    const words = ['kpl', 'service', 'deploy', values.name || 'NAME'];
+    if (values.model) {
+      words.push('--model', values.model);
+    }
+    if (values.algorithm) {
+      words.push('--algorithm', values.algorithm);
+    } else {
+      words.push('--code', `~/${path || 'DIR'}`);
+    }
+    words.push('--replicas', String(values.replicas));
+    return wrapped(words);
+  }
+
+  export function python(
+    request: Body<ServiceCreate, 'name'>,
+    algorithm: string,
+    path: string
+  ): string {
+    const fields = { ...request, ...(algorithm && { algorithm }) };
+    const args = Object.entries(fields).map(
+      ([name, value]) => `    ${name}=${pythonValue(value)},`
+    );
+    return [
+      ...(algorithm ? [] : ['from pathlib import Path', '']),
+      'from kpl_lab.client import connect',
+      'from kpl_lab.schemas.services import ServiceCreate',
+      '',
+      'body = ServiceCreate(',
+      ...args,
+      ')',
+      algorithm
+        ? 'service = connect().services.deploy(body)'
+        : `service = connect().services.deploy(body, Path.home() / ${literal(path || 'DIR')})`,
+      'print(service.url)'
+    ].join('\n');
+  }
+}

@@ -1,0 +1,307 @@
+import * as React from 'react';
+
+import type { FormDescription, TaskDetail } from '../../api/types';
+import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
+import {
+  FormPage,
+  PathField,
+  SelectField,
+  Summary,
+  TextField,
+  fieldError
+} from '../../components/form';
+import { useKpl } from '../../context';
+import { useAction, useRemote } from '../../hooks';
+import { useFormValues, useSettled } from '../../hooks/form';
+import { nameProblem } from '../../names';
+import type { IFormStart } from '../../tokens';
+import type { IFormProps } from '.';
+import { Parameters } from './parameters';
+import { InputPicker, useReadyNames } from './pickers';
+import type { ITaskValues, TaskSource } from './taskbody';
+import { NO_VALUES, taskBody, taskCommand, taskPython } from './taskbody';
+import { Advanced, Limits } from './taskparts';
+
+/**
+ * A new task: first where its code is, then the form that the code asks for.
+ */
+export function TaskForm(props: IFormProps): JSX.Element {
+  const { client } = useKpl();
+  const { start } = props;
+  const earlier = useRemote(
+    start.task ? () => client.tasks.get(start.task as number) : null,
+    `task-form/${start.task ?? ''}`
+  );
+  if (start.task && !earlier.value) {
+    return earlier.error ? (
+      <ErrorNotice error={earlier.error} retry={earlier.reload} />
+    ) : (
+      <Skeleton rows={6} />
+    );
+  }
+  return <SourcedForm {...props} earlier={earlier.value} />;
+}
+
+/**
+ * The form behind the choice of its code.
+ */
+function SourcedForm(
+  props: IFormProps & { earlier: TaskDetail | null }
+): JSX.Element {
+  const { client, trans } = useKpl();
+  const { start, earlier } = props;
+  const algorithms = useReadyNames('algorithms');
+  const [algorithm, setAlgorithm] = React.useState(
+    start.algorithm ?? earlier?.algorithm ?? ''
+  );
+  const [path, setPath] = React.useState(start.path ?? '');
+  const settled = useSettled(path.trim().replace(/^~\//, ''));
+  const source: TaskSource | null = algorithm
+    ? { algorithm }
+    : settled
+      ? { path: settled }
+      : null;
+  const key = algorithm ? `algorithm:${algorithm}` : `folder:${settled}`;
+  const form = useRemote<FormDescription | null>(
+    source
+      ? async () =>
+          algorithm
+            ? (await client.algorithms.get(algorithm.split(':')[0])).form
+            : client.local.folder(settled)
+      : null,
+    key
+  );
+  const fields = (
+    <>
+      <SelectField
+        label={trans.__('Code')}
+        value={algorithm}
+        onChange={setAlgorithm}
+        options={[
+          { value: '', label: trans.__('A folder of mine') },
+          ...[...new Set([algorithm, ...algorithms])]
+            .filter(Boolean)
+            .map(name => ({
+              value: name,
+              label: trans.__('Algorithm %1', name)
+            }))
+        ]}
+      />
+      {!algorithm && (
+        <PathField
+          label={trans.__('Folder')}
+          value={path}
+          onChange={setPath}
+          hint={trans.__(
+            'It holds environment.yml; the code is sent as it is now.'
+          )}
+        />
+      )}
+      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {source && form.isLoading && <Skeleton rows={4} />}
+    </>
+  );
+  return (
+    <FilledForm
+      key={form.value ? key : ''}
+      {...props}
+      form={form.value}
+      source={source}
+      head={fields}
+      start={start}
+    />
+  );
+}
+
+/**
+ * The fields that the code asks for, and the card beside them.
+ */
+function FilledForm(
+  props: IFormProps & {
+    form: FormDescription | null;
+    source: TaskSource | null;
+    head: React.ReactNode;
+    start: IFormStart;
+    earlier: TaskDetail | null;
+  }
+): JSX.Element {
+  const { client, trans } = useKpl();
+  const { form, source, head, start, earlier, onDone } = props;
+  const action = useAction();
+  const [isValid, setValid] = React.useState(true);
+  const [values, change, remember] = useFormValues<ITaskValues>(
+    `task:${JSON.stringify(source)}`,
+    { ...NO_VALUES, parameters: form?.parameter_defaults ?? {} },
+    Private.given(start, form, earlier)
+  );
+  const functions = (form?.functions ?? []).filter(
+    item => item.name !== 'deploy'
+  );
+  const chosen =
+    functions.find(item => item.name === values.function) ?? functions[0];
+  const body = chosen
+    ? taskBody(values, chosen, form?.parameter_defaults ?? {})
+    : null;
+  const empty = chosen?.inputs.find(
+    port => !port.optional && !values.inputs[port.key]
+  );
+  const nameError = nameProblem(trans, values.name);
+  const missing = !source
+    ? trans.__('Choose the code first.')
+    : !chosen
+      ? trans.__('The code has no function that can run as a task.')
+      : empty
+        ? trans.__('Choose what “%1” is filled with.', empty.name)
+        : nameError ||
+          (isValid ? null : trans.__('A parameter is not as it should be.'));
+  const submit = async (): Promise<void> => {
+    if (!source || !body) {
+      return;
+    }
+    const task =
+      'path' in source
+        ? await client.local.createTask({ ...body, path: source.path })
+        : await client.tasks.create({ ...body, algorithm: source.algorithm });
+    remember();
+    client.lists.tasks.put(task);
+    onDone('tasks', task.id);
+  };
+  return (
+    <FormPage
+      title={trans.__('New task')}
+      intro={trans.__(
+        'Runs a function of your code beside this server, and goes on when you close the browser.'
+      )}
+      submit={trans.__('Submit')}
+      action={action}
+      missing={missing}
+      onSubmit={() => action.run(submit)}
+      summary={
+        source && body && chosen ? (
+          <Summary
+            demand={{
+              cpu: values.cpu ?? chosen.resources.cpu,
+              memory: values.memory ?? chosen.resources.memory,
+              gpu: values.gpu ?? chosen.resources.gpu
+            }}
+            command={taskCommand(source, body)}
+            python={taskPython(source, body)}
+          />
+        ) : (
+          <h2>{trans.__('Summary')}</h2>
+        )
+      }
+    >
+      {head}
+      {form && chosen && (
+        <>
+          {form.warnings.map(text => (
+            <Notice key={text} tone="warn">
+              {text}
+            </Notice>
+          ))}
+          <SelectField
+            label={trans.__('Function')}
+            value={chosen.name}
+            onChange={name => change({ function: name })}
+            hint={chosen.cmd}
+            options={functions.map(item => ({
+              value: item.name,
+              label: item.name
+            }))}
+          />
+          <TextField
+            label={trans.__('Name')}
+            value={values.name}
+            placeholder={trans.__('chosen for you')}
+            error={nameError ?? fieldError(action.error, 'name')}
+            onChange={name => change({ name })}
+          />
+          {chosen.inputs.length > 0 && <h2>{trans.__('Inputs')}</h2>}
+          {chosen.inputs.map(port => (
+            <InputPicker
+              key={port.key}
+              port={port}
+              value={values.inputs[port.key] ?? ''}
+              error={fieldError(action.error, `inputs.${port.key}`)}
+              onChange={reference =>
+                change({ inputs: { ...values.inputs, [port.key]: reference } })
+              }
+            />
+          ))}
+          <h2>{trans.__('Parameters')}</h2>
+          <Parameters
+            form={form}
+            values={values.parameters}
+            onChange={(parameters, valid) => {
+              change({ parameters });
+              setValid(valid);
+            }}
+          />
+          <h2>{trans.__('Limits')}</h2>
+          <Limits
+            values={values}
+            defaults={chosen.resources}
+            onChange={change}
+            error={action.error}
+          />
+          <Advanced
+            values={values}
+            outputs={chosen.outputs}
+            onChange={change}
+          />
+        </>
+      )}
+    </FormPage>
+  );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * What the form was opened with, as values.
+   */
+  export function given(
+    start: IFormStart,
+    form: FormDescription | null,
+    earlier: TaskDetail | null
+  ): Partial<ITaskValues> {
+    if (earlier) {
+      return repeated(earlier);
+    }
+    const key = form?.functions
+      .flatMap(item => item.inputs)
+      .find(port => port.kind !== 'model')?.key;
+    return start.dataset && key
+      ? { inputs: { [key]: `dataset:${start.dataset}` } }
+      : {};
+  }
+
+  function repeated(task: TaskDetail): Partial<ITaskValues> {
+    const inputs = task.inputs.map(({ key, kind, name, version }) => [
+      key,
+      `${kind}:${name}${version ? `:${version}` : ''}`
+    ]);
+    return {
+      function: task.function,
+      description: task.description,
+      inputs: Object.fromEntries(inputs) as Record<string, string>,
+      parameters: task.parameters,
+      cpu: task.resources.cpu,
+      memory: task.resources.memory,
+      gpu: task.resources.gpu,
+      timeLimitMinutes: task.time_limit_seconds
+        ? Math.ceil(task.time_limit_seconds / 60)
+        : null,
+      priority: task.priority || null,
+      environment: Object.entries(task.environment)
+        .map(([name, value]) => `${name}=${value}`)
+        .join('\n'),
+      saveAs: Object.fromEntries(
+        task.save_as.map(item => [item.output, item.name])
+      )
+    };
+  }
+}

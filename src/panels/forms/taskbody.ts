@@ -1,0 +1,262 @@
+import type { Body } from '../../api/common';
+import type {
+  FunctionView,
+  SaveAs,
+  TaskCreate,
+  TaskInput
+} from '../../api/types';
+import { literal, pythonValue, quoted } from '../../snippets';
+
+/**
+ * What a task form holds. Numbers that are null stand for the function's own.
+ */
+export interface ITaskValues {
+  function: string;
+  name: string;
+  description: string;
+
+  /**
+   * Input key to `dataset:NAME[:VERSION]` or `model:NAME[:VERSION]`; empty for none.
+   */
+  inputs: Record<string, string>;
+  parameters: Record<string, unknown>;
+  cpu: number | null;
+  memory: number | null;
+  gpu: number | null;
+  timeLimitMinutes: number | null;
+  priority: number | null;
+
+  /**
+   * `KEY=VALUE` lines.
+   */
+  environment: string;
+
+  /**
+   * Output key to the name under which it is kept; empty for the default.
+   */
+  saveAs: Record<string, string>;
+}
+
+/**
+ * A form before anything was chosen.
+ */
+export const NO_VALUES: ITaskValues = {
+  function: '',
+  name: '',
+  description: '',
+  inputs: {},
+  parameters: {},
+  cpu: null,
+  memory: null,
+  gpu: null,
+  timeLimitMinutes: null,
+  priority: null,
+  environment: '',
+  saveAs: {}
+};
+
+/**
+ * Where the code of a task comes from.
+ */
+export type TaskSource = { path: string } | { algorithm: string };
+
+/**
+ * Read `dataset:NAME:VERSION`.
+ */
+export function parseReference(
+  key: string,
+  reference: string
+): TaskInput | null {
+  const match = /^(dataset|model):(.+?)(?::(\d+))?$/.exec(reference);
+  return match
+    ? {
+        key,
+        kind: match[1] as TaskInput['kind'],
+        name: match[2],
+        version: match[3] ? Number(match[3]) : null
+      }
+    : null;
+}
+
+/**
+ * `KEY=VALUE` lines as a mapping; lines without a name are left out.
+ */
+export function parseEnvironment(text: string): Record<string, string> {
+  const pairs = text
+    .split('\n')
+    .map(line => /^\s*([A-Za-z_]\w*)=(.*)$/.exec(line))
+    .filter((match): match is RegExpExecArray => match !== null)
+    .map(match => [match[1], match[2]]);
+  return Object.fromEntries(pairs) as Record<string, string>;
+}
+
+/**
+ * Only the parameters that are not at their default, as the platform merges them.
+ */
+export function changedParameters(
+  values: Record<string, unknown>,
+  defaults: Record<string, unknown>
+): Record<string, unknown> {
+  const changed: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(values)) {
+    const original = defaults[key];
+    if (isMapping(value) && isMapping(original)) {
+      const inner = changedParameters(value, original);
+      if (Object.keys(inner).length > 0) {
+        changed[key] = inner;
+      }
+    } else if (JSON.stringify(value) !== JSON.stringify(original)) {
+      changed[key] = value;
+    }
+  }
+  return changed;
+}
+
+/**
+ * The request that a form stands for.
+ */
+export function taskBody(
+  values: ITaskValues,
+  chosen: FunctionView,
+  defaults: Record<string, unknown>
+): Body<TaskCreate> {
+  const inputs = chosen.inputs
+    .map(port => parseReference(port.key, values.inputs[port.key] ?? ''))
+    .filter((input): input is TaskInput => input !== null);
+  const save_as: SaveAs[] = chosen.outputs
+    .filter(port => values.saveAs[port.key] && port.kind !== 'files')
+    .map(port => ({
+      output: port.key,
+      kind: port.kind as SaveAs['kind'],
+      name: values.saveAs[port.key]
+    }));
+  const { cpu, memory, gpu } = values;
+  const resources = given({ cpu, memory, gpu });
+  return given({
+    function: chosen.name as TaskCreate['function'],
+    name: values.name.trim() || null,
+    description: values.description.trim() || null,
+    inputs,
+    parameters: changedParameters(values.parameters, defaults),
+    resources: resources as TaskCreate['resources'],
+    environment: parseEnvironment(values.environment),
+    save_as,
+    time_limit_seconds:
+      values.timeLimitMinutes === null ? null : values.timeLimitMinutes * 60,
+    priority: values.priority
+  }) as Body<TaskCreate>;
+}
+
+/**
+ * The same request as a `kpl` command.
+ */
+export function taskCommand(
+  source: TaskSource,
+  body: Body<TaskCreate>
+): string {
+  const words = ['kpl', 'task', 'submit'];
+  if ('path' in source) {
+    words.push('--code', `~/${source.path}`);
+  } else {
+    words.push('--algorithm', source.algorithm);
+  }
+  words.push('--function', body.function ?? 'train');
+  for (const input of body.inputs ?? []) {
+    words.push('--input', `${input.key}=${reference(input)}`);
+  }
+  for (const [name, value] of dotted(body.parameters ?? {})) {
+    words.push(
+      '--param',
+      `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`
+    );
+  }
+  const { cpu, memory, gpu } = body.resources ?? {};
+  for (const [name, value] of Object.entries({ cpu, memory, gpu })) {
+    if (value !== undefined && value !== null) {
+      words.push(`--${name}`, String(value));
+    }
+  }
+  for (const [name, value] of Object.entries(body.environment ?? {})) {
+    words.push('--env', `${name}=${value}`);
+  }
+  if (body.name) {
+    words.push('--name', body.name);
+  }
+  for (const item of body.save_as ?? []) {
+    words.push('--save-as', `${item.output}=${item.kind}:${item.name}`);
+  }
+  return wrapped(words);
+}
+
+/**
+ * The same request as Python.
+ */
+export function taskPython(source: TaskSource, body: Body<TaskCreate>): string {
+  const fields: Record<string, unknown> = { ...body };
+  if ('algorithm' in source) {
+    fields.algorithm = source.algorithm;
+  }
+  const args = Object.entries(fields).map(
+    ([name, value]) => `    ${name}=${pythonValue(value)},`
+  );
+  const isFolder = 'path' in source;
+  return [
+    ...(isFolder ? ['from pathlib import Path', ''] : []),
+    'from kpl_lab.client import connect',
+    'from kpl_lab.schemas.tasks import TaskCreate',
+    '',
+    'body = TaskCreate(',
+    ...args,
+    ')',
+    isFolder
+      ? `task = connect().tasks.submit(body, Path.home() / ${literal(source.path)})`
+      : 'task = connect().tasks.submit(body)',
+    'print(task.id, task.state)'
+  ].join('\n');
+}
+
+/**
+ * Words as a shell line, one option a line where it would be long.
+ */
+export function wrapped(words: string[]): string {
+  const shown = words.map(word =>
+    word.startsWith('~/') ? `~/${quoted(word.slice(2))}` : quoted(word)
+  );
+  const line = shown.join(' ');
+  return line.length <= 72 ? line : line.replace(/ (--[a-z])/g, ' \\\n  $1');
+}
+
+function reference(input: TaskInput): string {
+  const version = input.version ? `:${input.version}` : '';
+  return `${input.kind}:${input.name}${version}`;
+}
+
+function dotted(
+  values: Record<string, unknown>,
+  prefix = ''
+): [string, unknown][] {
+  return Object.entries(values).flatMap(([key, value]): [string, unknown][] =>
+    isMapping(value)
+      ? dotted(value, `${prefix}${key}.`)
+      : [[prefix + key, value]]
+  );
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * What says something: no nulls, no empty lists or mappings.
+ */
+function given(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(
+      ([, value]) =>
+        value !== null &&
+        value !== undefined &&
+        !(Array.isArray(value) && value.length === 0) &&
+        !(isMapping(value) && Object.keys(value).length === 0)
+    )
+  );
+}

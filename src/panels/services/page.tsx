@@ -1,0 +1,386 @@
+import { linkIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { ServiceDetail } from '../../api/types';
+import {
+  Button,
+  CopyBlock,
+  ErrorNotice,
+  Facts,
+  IconButton,
+  Notice,
+  StateChip,
+  StateIcon,
+  TimeAgo
+} from '../../components/basic';
+import { EventList } from '../../components/events';
+import { ReferenceLink } from '../../components/links';
+import { LogView } from '../../components/logview';
+import { Page } from '../../components/page';
+import { CommandIDs } from '../../commandids';
+import { useKpl } from '../../context';
+import { memory } from '../../format';
+import { useAction } from '../../hooks';
+import { useLog } from '../../hooks/log';
+import { serviceIcon } from '../../icons';
+import type { ResourceDetail } from '../../models/detail';
+import { stateWords } from '../../states';
+import type { IPageProps } from '../pages';
+import { ServiceTest } from './test';
+
+/**
+ * The page of a service.
+ */
+export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
+  const { trans } = useKpl();
+  const { model } = props;
+  return (
+    <Page
+      icon={serviceIcon}
+      {...props}
+      parts={service => ({
+        facts: <Head service={service} />,
+        actions: <Actions service={service} model={model} />,
+        notice:
+          service.state === 'failed' || service.state === 'degraded' ? (
+            <FailureNotice service={service} />
+          ) : null,
+        tabs: [
+          {
+            id: 'health',
+            label: trans.__('Health'),
+            content: () => <Health service={service} model={model} />
+          },
+          {
+            id: 'test',
+            label: trans.__('Test'),
+            content: () => <ServiceTest service={service} />
+          },
+          {
+            id: 'logs',
+            label: trans.__('Logs'),
+            fills: true,
+            content: () => <Logs service={service} />
+          },
+          {
+            id: 'access',
+            label: trans.__('Access'),
+            content: () => <Access service={service} model={model} />
+          }
+        ]
+      })}
+    />
+  );
+}
+
+/**
+ * State, replicas, what it runs.
+ */
+function Head(props: { service: ServiceDetail }): JSX.Element {
+  const { trans } = useKpl();
+  const { service } = props;
+  return (
+    <>
+      <StateChip state={service.state} kind="services" />
+      {service.state !== 'stopped' && (
+        <span>
+          {trans.__('%1 of %2 ready', service.ready, service.replicas)}
+        </span>
+      )}
+      <code>{service.url}</code>
+      <span>
+        <TimeAgo time={service.created_at} />
+      </span>
+      <span>{service.owner}</span>
+    </>
+  );
+}
+
+/**
+ * Stop or start, delete, copy the link.
+ */
+function Actions(props: {
+  service: ServiceDetail;
+  model: ResourceDetail<ServiceDetail>;
+}): JSX.Element {
+  const { commands, trans } = useKpl();
+  const { service } = props;
+  const args = { kind: 'services', id: service.id, name: service.name };
+  const isDown = service.state === 'stopped' || service.state === 'failed';
+  return (
+    <>
+      <Button
+        look={isDown ? 'accept' : 'plain'}
+        icon={isDown ? runIcon : stopIcon}
+        disabled={service.state === 'stopping'}
+        onClick={() =>
+          void commands.execute(
+            isDown ? CommandIDs.startService : CommandIDs.stopService,
+            args
+          )
+        }
+      >
+        {isDown ? trans.__('Start') : trans.__('Stop')}
+      </Button>
+      <Button
+        onClick={() => void commands.execute(CommandIDs.deleteResource, args)}
+      >
+        {trans.__('Delete…')}
+      </Button>
+      <IconButton
+        icon={linkIcon}
+        label={trans.__('Copy link')}
+        onClick={() => void commands.execute(CommandIDs.copyLink, args)}
+      />
+    </>
+  );
+}
+
+/**
+ * Why it does not answer as it should.
+ */
+function FailureNotice(props: { service: ServiceDetail }): JSX.Element | null {
+  const { trans } = useKpl();
+  const { message, remedy, state } = props.service;
+  if (!message && !remedy) {
+    return null;
+  }
+  return (
+    <Notice tone={state === 'failed' ? 'bad' : 'warn'} title={remedy?.cause}>
+      {message && <p>{message}</p>}
+      {remedy && (
+        <p>
+          <strong>{trans.__('What to do:')}</strong> {remedy.action}
+        </p>
+      )}
+    </Notice>
+  );
+}
+
+/**
+ * The replicas, how many there should be, and what happened.
+ */
+function Health(props: {
+  service: ServiceDetail;
+  model: ResourceDetail<ServiceDetail>;
+}): JSX.Element {
+  const { client, trans } = useKpl();
+  const { service, model } = props;
+  return (
+    <div className="kpl-Columns">
+      <div>
+        <h2>{trans.__('Replicas')}</h2>
+        <Scale key={service.replicas} service={service} model={model} />
+        <table className="kpl-Table">
+          <tbody>
+            {service.instances.map(replica => (
+              <tr key={replica.index}>
+                <td className="kpl-mod-number">{replica.index}</td>
+                <td>
+                  <span className="kpl-Inline">
+                    <StateIcon state={replica.state} kind="services" />
+                    {stateWords(trans, replica.state)}
+                  </span>
+                </td>
+                <td>
+                  {replica.started_at && <TimeAgo time={replica.started_at} />}
+                </td>
+                <td>
+                  {replica.restarts > 0 &&
+                    trans._n('%1 restart', '%1 restarts', replica.restarts)}
+                </td>
+                <td className="kpl-quiet">{replica.message}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+        <EventList
+          name={`services/${service.id}`}
+          revision={model.revision}
+          read={() => client.services.events(service.id)}
+        />
+      </div>
+      <aside>
+        <h2>{trans.__('About')}</h2>
+        <Facts
+          items={[
+            [
+              trans.__('Model'),
+              service.model ? (
+                <ReferenceLink
+                  kind="models"
+                  reference={service.model}
+                  id={service.model_id}
+                />
+              ) : null
+            ],
+            [
+              trans.__('Code'),
+              service.algorithm ? (
+                <ReferenceLink
+                  kind="algorithms"
+                  reference={service.algorithm}
+                />
+              ) : (
+                service.code_name
+              )
+            ],
+            [
+              trans.__('Limits'),
+              [
+                trans.__('%1 CPU', service.resources.cpu),
+                memory(service.resources.memory)
+              ].join(' · ')
+            ],
+            [trans.__('Id'), service.id]
+          ]}
+        />
+        {service.description && <p>{service.description}</p>}
+      </aside>
+    </div>
+  );
+}
+
+/**
+ * How many replicas there should be.
+ */
+function Scale(props: {
+  service: ServiceDetail;
+  model: ResourceDetail<ServiceDetail>;
+}): JSX.Element {
+  const { client, trans } = useKpl();
+  const { service, model } = props;
+  const action = useAction();
+  const [value, setValue] = React.useState(service.replicas);
+  return (
+    <form
+      className="kpl-Inline kpl-Scale"
+      onSubmit={event => {
+        event.preventDefault();
+        action.run(async () =>
+          model.put(
+            await client.services.update(service.id, { replicas: value })
+          )
+        );
+      }}
+    >
+      <label className="kpl-Inline">
+        {trans.__('Wanted')}
+        <input
+          className="jp-mod-styled"
+          type="number"
+          min={1}
+          max={64}
+          required
+          value={value}
+          onChange={event => setValue(Number(event.target.value))}
+        />
+      </label>
+      <Button
+        type="submit"
+        disabled={action.isBusy || value === service.replicas || value < 1}
+      >
+        {trans.__('Scale')}
+      </Button>
+      {action.error && <ErrorNotice error={action.error} />}
+    </form>
+  );
+}
+
+/**
+ * The log of one replica.
+ */
+function Logs(props: { service: ServiceDetail }): JSX.Element {
+  const { trans } = useKpl();
+  const { service } = props;
+  const [chosen, setChosen] = React.useState<number | null>(null);
+  const replica = chosen ?? service.instances[0]?.index ?? 0;
+  return (
+    <div className="kpl-Filling">
+      {service.instances.length > 1 && (
+        <label className="kpl-Inline">
+          {trans.__('Replica')}
+          <select
+            className="kpl-Select"
+            value={replica}
+            onChange={event => setChosen(Number(event.target.value))}
+          >
+            {service.instances.map(({ index }) => (
+              <option key={index} value={index}>
+                {index}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <ReplicaLog key={replica} service={service} replica={replica} />
+    </div>
+  );
+}
+
+/**
+ * The log of one replica, followed.
+ */
+function ReplicaLog(props: {
+  service: ServiceDetail;
+  replica: number;
+}): JSX.Element {
+  const { client } = useKpl();
+  const { service, replica } = props;
+  const model = useLog(`services:${service.id}/${replica}`, offset =>
+    client.services.log(service.id, replica, offset)
+  );
+  return model ? (
+    <LogView model={model} filename={`${service.name}-${replica}.log`} />
+  ) : (
+    <></>
+  );
+}
+
+/**
+ * Who may call it, and from where.
+ */
+function Access(props: {
+  service: ServiceDetail;
+  model: ResourceDetail<ServiceDetail>;
+}): JSX.Element {
+  const { client, trans } = useKpl();
+  const { service, model } = props;
+  const action = useAction();
+  return (
+    <div className="kpl-Narrow">
+      <label className="kpl-Field">
+        <span>{trans.__('Who may call it')}</span>
+        <select
+          className="kpl-Select"
+          value={service.access}
+          disabled={action.isBusy}
+          onChange={event => {
+            const access = event.target.value as 'private';
+            action.run(async () =>
+              model.put(await client.services.update(service.id, { access }))
+            );
+          }}
+        >
+          <option value="private">{trans.__('I alone, with my token')}</option>
+          <option value="workspace">
+            {trans.__('Members of the workspace, with their tokens')}
+          </option>
+          <option value="public">
+            {trans.__('Everybody, without a token')}
+          </option>
+        </select>
+      </label>
+      {action.error && <ErrorNotice error={action.error} />}
+      <CopyBlock
+        label={trans.__('Address')}
+        text={new URL(service.url, window.location.origin).href}
+      />
+      <p className="kpl-quiet">
+        {trans.__(
+          'The address stays the same while the service is stopped, started and scaled.'
+        )}
+      </p>
+    </div>
+  );
+}

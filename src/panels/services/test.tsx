@@ -1,0 +1,203 @@
+import { runIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { ServiceDetail } from '../../api/types';
+import { Button, CopyBlock, ErrorNotice, Notice } from '../../components/basic';
+import { useKpl } from '../../context';
+import { useAction } from '../../hooks';
+import { Answer, type IAnswer } from './answer';
+import type { CallValues, ICall, ICallInput } from './interface';
+import {
+  PLAIN_CALL,
+  command,
+  curl,
+  isFile,
+  prepare,
+  python,
+  readInterface
+} from './interface';
+
+/**
+ * Try a service: a form from its interface description, the answer drawn, and the same
+ * call to copy.
+ */
+export function ServiceTest(props: { service: ServiceDetail }): JSX.Element {
+  const { trans } = useKpl();
+  const { service } = props;
+  const calls = React.useMemo(
+    () => readInterface(service.interface),
+    [service.interface]
+  );
+  const [chosen, setChosen] = React.useState(0);
+  const call = calls[chosen] ?? PLAIN_CALL;
+  return (
+    <>
+      {service.ready === 0 && (
+        <Notice tone="warn">
+          {trans.__('No replica is ready: calls will not be answered now.')}
+        </Notice>
+      )}
+      {calls.length > 1 && (
+        <label className="kpl-Field kpl-Narrow">
+          <span>{trans.__('Call')}</span>
+          <select
+            className="kpl-Select"
+            value={chosen}
+            onChange={event => setChosen(Number(event.target.value))}
+          >
+            {calls.map((item, at) => (
+              <option key={item.name} value={at}>
+                {item.name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      <CallForm key={chosen} service={service} call={call} />
+    </>
+  );
+}
+
+/**
+ * The form of one call beside its answer.
+ */
+function CallForm(props: { service: ServiceDetail; call: ICall }): JSX.Element {
+  const { client, trans } = useKpl();
+  const { service, call } = props;
+  const action = useAction();
+  const [answer, setAnswer] = React.useState<IAnswer | null>(null);
+  const [values, setValues] = React.useState<CallValues>(() =>
+    Object.fromEntries(
+      call.inputs.map(input => [
+        input.name,
+        isFile(call, input) ? undefined : input.example
+      ])
+    )
+  );
+  const picture = Object.values(values).find(
+    (value): value is File =>
+      value instanceof File && value.type.startsWith('image/')
+  );
+  const send = async (): Promise<void> => {
+    const { path, ...prepared } = prepare(call, values);
+    const began = performance.now();
+    const response = await client.services.call(service.id, path, prepared);
+    const text = await response.text();
+    setAnswer({
+      status: response.status,
+      type: response.headers.get('Content-Type') ?? '',
+      text,
+      milliseconds: performance.now() - began
+    });
+  };
+  const address = new URL(service.url, window.location.origin).href;
+  return (
+    <div className="kpl-Test">
+      <form
+        className="kpl-Test-form"
+        onSubmit={event => {
+          event.preventDefault();
+          action.run(send);
+        }}
+      >
+        <p className="kpl-quiet">
+          <code>{`${call.method} ${call.path}`}</code>
+        </p>
+        {call.inputs.map(input => (
+          <InputField
+            key={input.name}
+            call={call}
+            input={input}
+            value={values[input.name]}
+            onChange={value => setValues({ ...values, [input.name]: value })}
+          />
+        ))}
+        <Button
+          type="submit"
+          look="accept"
+          icon={runIcon}
+          disabled={action.isBusy}
+        >
+          {action.isBusy ? trans.__('Waiting…') : trans.__('Call')}
+        </Button>
+        {action.error && <ErrorNotice error={action.error} />}
+      </form>
+      <section className="kpl-Test-answer" aria-live="polite">
+        <Answer answer={answer} picture={picture ?? null} />
+      </section>
+      <section className="kpl-Test-code">
+        <h2>{trans.__('The same call elsewhere')}</h2>
+        {service.access !== 'public' && (
+          <p className="kpl-quiet">
+            {trans.__(
+              'In a terminal or notebook of this JupyterLab it runs as it is; elsewhere put a personal token in its place.'
+            )}
+          </p>
+        )}
+        <CopyBlock
+          label={trans.__('curl')}
+          text={curl(call, values, address, service.access === 'public')}
+        />
+        <CopyBlock
+          label={trans.__('Terminal')}
+          text={command(call, values, service.name)}
+        />
+        <CopyBlock
+          label={trans.__('Python')}
+          text={python(call, values, address, service.access === 'public')}
+        />
+      </section>
+    </div>
+  );
+}
+
+/**
+ * One input of a call: a file to choose or drop, or a text.
+ */
+function InputField(props: {
+  call: ICall;
+  input: ICallInput;
+  value: string | File | undefined;
+  onChange: (value: string | File | undefined) => void;
+}): JSX.Element {
+  const { call, input, value, onChange } = props;
+  const id = React.useId();
+  return (
+    <div className="kpl-Field">
+      <label htmlFor={id}>
+        {input.name}
+        {input.required && <span className="kpl-quiet">{' *'}</span>}
+      </label>
+      {isFile(call, input) ? (
+        <input
+          id={id}
+          type="file"
+          className="kpl-File"
+          required={input.required}
+          onChange={event => onChange(event.target.files?.[0])}
+        />
+      ) : call.format === 'text' ? (
+        <textarea
+          id={id}
+          className="jp-mod-styled"
+          rows={4}
+          required={input.required}
+          value={typeof value === 'string' ? value : ''}
+          onChange={event => onChange(event.target.value)}
+        />
+      ) : (
+        <input
+          id={id}
+          type="text"
+          className="jp-mod-styled"
+          required={input.required}
+          value={typeof value === 'string' ? value : ''}
+          onChange={event => onChange(event.target.value)}
+        />
+      )}
+      {input.description && (
+        <span className="kpl-quiet">{input.description}</span>
+      )}
+    </div>
+  );
+}

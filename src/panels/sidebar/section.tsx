@@ -1,0 +1,172 @@
+import { addIcon, refreshIcon, searchIcon } from '@jupyterlab/ui-components';
+import {
+  PanelWithToolbar,
+  ReactWidget,
+  ToolbarButton
+} from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
+import type { Message } from '@lumino/messaging';
+import { Signal } from '@lumino/signaling';
+import * as React from 'react';
+
+import { ErrorBoundary } from '../../components/boundary';
+import { KplContext } from '../../context';
+import type { IKplContext } from '../../context';
+import type { IItem, ResourceList } from '../../models/list';
+import type { SectionKind } from './kinds';
+import { sectionTexts } from './kinds';
+import { SectionList } from './list';
+
+/**
+ * One section of the sidebar: a titled list with its toolbar.
+ */
+export class Section extends PanelWithToolbar {
+  constructor(options: Section.IOptions) {
+    super();
+    const { context, kind } = options;
+    const { trans } = context;
+    const list = context.client.lists[kind] as unknown as ResourceList<IItem>;
+    const texts = sectionTexts(kind, trans);
+    this.kind = kind;
+    this.addClass('kpl-Section');
+    this.id = `kpl-section-${kind}`;
+    this.title.label = texts.title;
+    this._body = new SectionBody({ context, kind, list });
+    this.addWidget(this._body);
+    this.toolbar.addItem(
+      'search',
+      new ToolbarButton({
+        icon: searchIcon,
+        tooltip: trans.__('Search %1', texts.title),
+        onClick: () => this._body.toggleSearch()
+      })
+    );
+    this.toolbar.addItem(
+      'refresh',
+      new ToolbarButton({
+        icon: refreshIcon,
+        tooltip: trans.__('Refresh %1', texts.title),
+        onClick: () => void list.refresh()
+      })
+    );
+    const command = texts.command;
+    if (texts.add && command) {
+      this.toolbar.addItem(
+        'add',
+        new ToolbarButton({
+          icon: addIcon,
+          tooltip: texts.add,
+          onClick: () => void context.commands.execute(command)
+        })
+      );
+    }
+  }
+
+  /**
+   * What it lists.
+   */
+  readonly kind: SectionKind;
+
+  private readonly _body: SectionBody;
+}
+
+/**
+ * The namespace of `Section` statics.
+ */
+export namespace Section {
+  export interface IOptions {
+    context: IKplContext;
+    kind: SectionKind;
+  }
+}
+
+/**
+ * The list below a section's title; while it cannot be seen it costs nothing.
+ */
+class SectionBody extends ReactWidget {
+  constructor(options: SectionBody.IOptions) {
+    super();
+    this._options = options;
+    this.addClass('kpl-Section-body');
+  }
+
+  /**
+   * Show or hide the search box.
+   */
+  toggleSearch(): void {
+    this._isSearching = !this._isSearching;
+    if (!this._isSearching) {
+      this._options.list.search = '';
+    }
+    this.update();
+  }
+
+  override dispose(): void {
+    this._activity?.dispose();
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._look(true);
+  }
+
+  protected override onAfterHide(message: Message): void {
+    super.onAfterHide(message);
+    this._look(false);
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    this._look(this.isVisible);
+  }
+
+  protected override onBeforeDetach(message: Message): void {
+    super.onBeforeDetach(message);
+    this._look(false);
+  }
+
+  protected override render(): JSX.Element {
+    const { context, kind, list } = this._options;
+    const { trans } = context;
+    return (
+      <KplContext.Provider value={context}>
+        <ErrorBoundary
+          message={trans.__('This list cannot be shown.')}
+          retry={trans.__('Try again')}
+        >
+          <SectionList
+            kind={kind}
+            list={list}
+            isSearching={this._isSearching}
+          />
+        </ErrorBoundary>
+      </KplContext.Provider>
+    );
+  }
+
+  private _look(isVisible: boolean): void {
+    if (isVisible && !this._activity) {
+      this._activity = this._options.list.activate();
+    } else if (!isVisible) {
+      this._activity?.dispose();
+      this._activity = null;
+    }
+  }
+
+  private readonly _options: SectionBody.IOptions;
+  private _activity: IDisposable | null = null;
+  private _isSearching = false;
+}
+
+/**
+ * The namespace of `SectionBody` statics.
+ */
+namespace SectionBody {
+  export interface IOptions {
+    context: IKplContext;
+    kind: SectionKind;
+    list: ResourceList<IItem>;
+  }
+}

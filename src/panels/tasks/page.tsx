@@ -1,0 +1,273 @@
+import { linkIcon, stopIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { TaskDetail } from '../../api/types';
+import {
+  Button,
+  Facts,
+  IconButton,
+  Meter,
+  Notice,
+  StateChip,
+  TimeAgo
+} from '../../components/basic';
+import { CodeBrowser } from '../../components/code';
+import type { IPageParts } from '../../components/page';
+import { Page } from '../../components/page';
+import { CommandIDs } from '../../commandids';
+import type { IKplContext } from '../../context';
+import { useKpl } from '../../context';
+import { between, duration, percent } from '../../format';
+import { useNow } from '../../hooks';
+import { taskIcon } from '../../icons';
+import type { ResourceDetail } from '../../models/detail';
+import { isFinal } from '../../states';
+import type { IPageProps } from '../pages';
+import { TaskCurves } from './curves';
+import { TaskLog } from './log';
+import { TaskOverview } from './overview';
+import { TaskUsage } from './usage';
+
+/**
+ * The page of a task.
+ */
+export function TaskPage(props: IPageProps<TaskDetail>): JSX.Element {
+  const context = useKpl();
+  return (
+    <Page
+      icon={taskIcon}
+      {...props}
+      parts={task => Private.parts(context, props.model, task)}
+    />
+  );
+}
+
+/**
+ * State, progress, time left or taken.
+ */
+function Head(props: { task: TaskDetail }): JSX.Element {
+  const { trans } = useKpl();
+  const { task } = props;
+  const isRunning = task.state === 'running' || task.state === 'stopping';
+  const now = useNow(isRunning ? 1 : 30);
+  return (
+    <>
+      <StateChip state={task.state} kind="tasks" />
+      {isRunning && task.progress !== null && (
+        <span className="kpl-Page-progress">
+          <Meter value={task.progress} limit={1} label={trans.__('Progress')} />
+          <span>{percent(task.progress)}</span>
+          {task.seconds_left !== null && (
+            <span>
+              {trans.__('%1 left', duration(trans, task.seconds_left))}
+            </span>
+          )}
+        </span>
+      )}
+      {task.state === 'queued' && task.queue && (
+        <span>{task.queue.waiting_for}</span>
+      )}
+      {task.started_at && (
+        <span>
+          {trans.__(
+            'ran %1',
+            duration(trans, between(task.started_at, task.finished_at, now))
+          )}
+        </span>
+      )}
+      <span>
+        <TimeAgo time={task.created_at} />
+      </span>
+      <span>{task.owner}</span>
+    </>
+  );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  export function parts(
+    context: IKplContext,
+    model: ResourceDetail<TaskDetail>,
+    task: TaskDetail
+  ): IPageParts {
+    const { trans } = context;
+    return {
+      facts: <Head task={task} />,
+      actions: actions(context, task),
+      notice: notice(context, task),
+      tabs: [
+        {
+          id: 'overview',
+          label: trans.__('Overview'),
+          content: () => <TaskOverview task={task} revision={model.revision} />
+        },
+        {
+          id: 'curves',
+          label: trans.__('Curves'),
+          content: () => <TaskCurves task={task} revision={model.revision} />
+        },
+        {
+          id: 'log',
+          label: trans.__('Log'),
+          fills: true,
+          content: () => <TaskLog task={task} />
+        },
+        {
+          id: 'usage',
+          label: trans.__('Usage'),
+          content: () => <TaskUsage task={task} />
+        },
+        {
+          id: 'parameters',
+          label: trans.__('Parameters'),
+          content: () => <Parameters task={task} />
+        },
+        {
+          id: 'code',
+          label: trans.__('Code'),
+          fills: true,
+          content: () => (
+            <CodeBrowser
+              files={task.files}
+              name={`tasks/${task.id}`}
+              read={path => context.client.tasks.file(task.id, path)}
+            />
+          )
+        }
+      ]
+    };
+  }
+
+  function actions(
+    { commands, trans }: IKplContext,
+    task: TaskDetail
+  ): React.ReactNode {
+    const args = { kind: 'tasks', id: task.id, name: task.name };
+    const canStop =
+      !isFinal(task.state) &&
+      task.state !== 'draft' &&
+      task.state !== 'stopping';
+    return (
+      <>
+        {canStop && (
+          <Button
+            look="warn"
+            icon={stopIcon}
+            onClick={() => void commands.execute(CommandIDs.stopTask, args)}
+          >
+            {trans.__('Stop')}
+          </Button>
+        )}
+        <Button
+          onClick={() => void commands.execute(CommandIDs.resubmitTask, args)}
+        >
+          {trans.__('Submit again…')}
+        </Button>
+        {isFinal(task.state) && (
+          <Button
+            onClick={() =>
+              void commands.execute(CommandIDs.deleteResource, args)
+            }
+          >
+            {trans.__('Delete…')}
+          </Button>
+        )}
+        <IconButton
+          icon={linkIcon}
+          label={trans.__('Copy link')}
+          onClick={() => void commands.execute(CommandIDs.copyLink, args)}
+        />
+      </>
+    );
+  }
+
+  function notice({ trans }: IKplContext, task: TaskDetail): React.ReactNode {
+    if (task.state === 'failed') {
+      return (
+        <Notice
+          tone="bad"
+          title={task.remedy?.cause || trans.__('The task failed.')}
+        >
+          {task.message && <p>{task.message}</p>}
+          {task.remedy && (
+            <p>
+              <strong>{trans.__('What to do:')}</strong> {task.remedy.action}
+            </p>
+          )}
+        </Notice>
+      );
+    }
+    return task.notices.map(text => (
+      <Notice key={text} tone="info">
+        {text}
+      </Notice>
+    ));
+  }
+}
+
+/**
+ * Parameters, variables and command as they were given.
+ */
+function Parameters(props: { task: TaskDetail }): JSX.Element {
+  const { trans } = useKpl();
+  const { task } = props;
+  const variables = Object.entries(task.environment);
+  return (
+    <>
+      <h2>{trans.__('Parameters')}</h2>
+      <ParameterTable values={task.parameters} />
+      <h2>{trans.__('Command')}</h2>
+      <pre className="kpl-Pre">{task.command}</pre>
+      {variables.length > 0 && (
+        <>
+          <h2>{trans.__('Environment variables')}</h2>
+          <Facts items={variables} />
+        </>
+      )}
+    </>
+  );
+}
+
+/**
+ * Nested parameters as dotted names and values.
+ */
+export function ParameterTable(props: {
+  values: Record<string, unknown>;
+}): JSX.Element {
+  const { trans } = useKpl();
+  const rows = flatten(props.values);
+  return rows.length === 0 ? (
+    <p className="kpl-quiet">{trans.__('None.')}</p>
+  ) : (
+    <table className="kpl-Table">
+      <tbody>
+        {rows.map(([name, value]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>
+              <code>
+                {typeof value === 'string' ? value : JSON.stringify(value)}
+              </code>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/**
+ * A nested mapping as dotted names and values.
+ */
+export function flatten(
+  values: Record<string, unknown>,
+  prefix = ''
+): [string, unknown][] {
+  return Object.entries(values).flatMap(([key, value]): [string, unknown][] =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? flatten(value as Record<string, unknown>, `${prefix}${key}.`)
+      : [[`${prefix}${key}`, value]]
+  );
+}

@@ -1,0 +1,33 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+
+import { PlatformClient } from '../client';
+import { IPlatformClient } from '../tokens';
+
+/**
+ * Provides the platform client. Nothing is requested before somebody looks.
+ */
+export const clientPlugin: JupyterFrontEndPlugin<IPlatformClient> = {
+  id: 'kpl-lab:client',
+  description: 'Provides requests, the event stream and shared lists.',
+  autoStart: true,
+  provides: IPlatformClient,
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    translator: ITranslator | null
+  ): IPlatformClient => {
+    const trans = (translator ?? nullTranslator).load('kpl_lab');
+    return new PlatformClient({
+      serverSettings: app.serviceManager.serverSettings,
+      serverName: PageConfig.getOption('hubServerName'),
+      noServer: trans.__(
+        'This JupyterLab was not started by the platform, so nothing can be mounted into it.'
+      )
+    });
+  }
+};

@@ -1,0 +1,61 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import { IStateDB } from '@jupyterlab/statedb';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+
+import { CommandIDs } from '../commandids';
+import { Sidebar } from '../panels/sidebar';
+import { IPlatformClient, IWorkbench } from '../tokens';
+
+/**
+ * Adds the sidebar.
+ */
+export const sidebarPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'kpl-lab:sidebar',
+  description: 'Adds the sidebar with datasets, tasks, models and services.',
+  autoStart: true,
+  requires: [IPlatformClient, IWorkbench, IRenderMimeRegistry],
+  optional: [ILayoutRestorer, ICommandPalette, IStateDB, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPlatformClient,
+    workbench: IWorkbench,
+    rendermime: IRenderMimeRegistry,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    state: IStateDB | null,
+    translator: ITranslator | null
+  ): void => {
+    const language = translator ?? nullTranslator;
+    const trans = language.load('kpl_lab');
+    const sidebar = new Sidebar({
+      translator: language,
+      state,
+      context: {
+        browse: () => Promise.resolve(null),
+        client,
+        commands: app.commands,
+        rendermime,
+        state,
+        trans,
+        workbench
+      }
+    });
+    app.shell.add(sidebar, 'left', { rank: 150, type: 'KPL Lab' });
+    restorer?.add(sidebar, 'kpl-lab-sidebar');
+    app.commands.addCommand(CommandIDs.showPanel, {
+      label: trans.__('Show KPL Lab'),
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: () => app.shell.activateById(sidebar.id)
+    });
+    palette?.addItem({
+      command: CommandIDs.showPanel,
+      category: trans.__('KPL Lab')
+    });
+  }
+};
