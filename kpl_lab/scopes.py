@@ -45,7 +45,11 @@ SCOPES: dict[str, Scope] = {
         *_BY_RESOURCE,
         Scope(SELF, "Everything a user may do with KPL Lab.", tuple(s.name for s in _BY_RESOURCE)),
         Scope(ADMIN, "See and change what belongs to others.", (SELF,)),
-        Scope(INTERNAL, "What the hub itself asks the platform for."),
+        Scope(
+            INTERNAL,
+            "What the hub itself asks the platform for, its start page too.",
+            (scope("images", "read"), scope("datasets", "read"), scope("servers", "read")),
+        ),
     )
 }
 

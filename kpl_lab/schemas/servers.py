@@ -50,6 +50,29 @@ class ServerGrant(Schema):
     api_url: str
 
 
+class ServerLaunch(Schema):
+    """``POST /internal/servers/{id}/start``: what the hub wants run (hub token only).
+
+    Values may hold the placeholders of ``kpl_lab.engines.spec``, ``{{port}}`` above all.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    skeleton: str | None = Field(
+        None, description="folder whose content a home gets when it is made"
+    )
+
+
+class ServerStatus(Schema):
+    """``GET /internal/servers/{id}``: how far a server is (hub token only)."""
+
+    id: int
+    state: Literal["pending", "starting", "running", "stopping", "stopped", "failed"]
+    address: str | None = Field(None, description="host:port, once it listens")
+    reason: str | None = None
+    message: str | None = Field(None, description="what it waits for, or why it ended, in words")
+
+
 class ServerReport(Schema):
     """The spawner tells what became of a server (hub token only)."""
 
