@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
-from kpl_lab.errors import StorageFull, Unavailable
+from kpl_lab.errors import Conflict, Invalid, KplError, StorageFull, Unavailable
 from kpl_lab.platform.storage.store import Store
 
 BUSY_MILLISECONDS = 15_000
@@ -71,31 +71,47 @@ class Database:
     def store(self, *, reads_only: bool = False) -> Iterator[Store]:
         """Open one transaction: committed at the end, rolled back by any exception.
 
+        It begins with the first question to the database, so that who waits for something else
+        first (the hub's word on a token) holds no lock meanwhile.
+
         Raises
         ------
         StorageFull, Unavailable
             The disk has no room, or the database does not answer.
+        Conflict
+            Somebody else made the same thing at the same moment.
         """
-        with Session(self.engine, expire_on_commit=False) as session:
+        engine = self.engine.execution_options(kpl_reads_only=reads_only)
+        with Session(engine, expire_on_commit=False) as session:
             store = Store(session, self._clock)
             try:
-                session.connection(execution_options={"kpl_reads_only": reads_only})
                 yield store
                 session.commit()
-            except OperationalError as error:
+            except (OperationalError, IntegrityError, DataError) as error:
                 session.rollback()
                 raise _translate(error) from error
         if store.events.added:
             for listener in self._listeners:
                 listener()
+        store.run_after_commit()
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
 
-def _translate(error: OperationalError) -> Exception:
+def _translate(error: OperationalError | IntegrityError | DataError) -> KplError:
     text = str(error.orig)
+    if isinstance(error, IntegrityError):
+        return Conflict(
+            "Somebody else made or removed the same thing at this very moment; try again.",
+            detail={"cause": text[:200]},
+        )
+    if isinstance(error, DataError):
+        return Invalid(
+            "A value cannot be stored: it is too large, or holds characters that no text has.",
+            detail={"cause": text[:200]},
+        )
     if "full" in text or "No space" in text:
         return StorageFull(
             "The disk that holds the database has no room left; free some space and try again."

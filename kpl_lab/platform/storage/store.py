@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from functools import cached_property
 
 from sqlalchemy.orm import Session
@@ -33,6 +34,19 @@ class Store:
         self._session = session
         self.clock = clock
         self.events = EventRepository(session, clock)
+        self._after_commit: list[Callable[[], None]] = []
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Do something that cannot be rolled back (remove files) once the transaction holds.
+
+        It may be lost with the process; ``domain.housekeeping`` finds what was left behind.
+        """
+        self._after_commit.append(action)
+
+    def run_after_commit(self) -> None:
+        """Do what was put off; called by ``Database.store`` alone."""
+        while self._after_commit:
+            self._after_commit.pop(0)()
 
     @property
     def session(self) -> Session:

@@ -27,6 +27,7 @@ from kpl_lab.platform.storage.records.assets import (
     UploadRecord,
 )
 from kpl_lab.platform.storage.repositories.base import (
+    MAX_ID,
     Record,
     Repository,
     ResourceRepository,
@@ -55,6 +56,8 @@ class VersionRepository(Repository[Row, Record]):
 
     def numbered(self, asset_id: int, number: int) -> Record | None:
         """Return one version."""
+        if not 0 < number <= MAX_ID:
+            return None
         found = self.find(self._of(asset_id), self.row.number == number, limit=1)
         return found[0] if found else None
 

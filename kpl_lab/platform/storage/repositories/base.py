@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from kpl_lab.errors import Invalid
 from kpl_lab.platform.storage.orm.base import Base
+
+# What an integer column of either database can hold; larger ids are nobody's.
+MAX_ID = 2**63 - 1
 
 Row = TypeVar("Row", bound=Base)
 Record = TypeVar("Record")
@@ -66,6 +68,8 @@ class Repository(Generic[Row, Record]):
 
     def get(self, id: int) -> Record | None:
         """Return the row of that id, fresh from the database."""
+        if not 0 < id <= MAX_ID:
+            return None
         row = self._session.get(self.row, id, populate_existing=True)
         return None if row is None else self._to_record(row)
 
@@ -137,8 +141,8 @@ class ResourceRepository(Repository[Row, Record]):
     def resolve(self, reference: str, reader: Reader) -> Record | None:
         """Return what an id or a name means to ``reader``: their own first, then the newest."""
         if reference.isdigit():
-            if len(reference) > 18:
-                raise Invalid(f"{reference} is too large for an id.", code="invalid_reference")
+            if not reference.isascii() or len(reference) > 19 or int(reference) > MAX_ID:
+                return None
             statement = select(self.row).where(self.row.id == int(reference))
         else:
             statement = select(self.row).where(self.row.name == reference)
