@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import threading
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -72,7 +73,7 @@ def issue(store: Store, key: str, kind: WorkloadKind, subject_id: int, owner: st
         "kind": kind,
         "name": owner,
         "iat": int(now.timestamp()),
-        "jti": hashlib.sha256(f"{kind} {subject_id} {now.isoformat()}".encode()).hexdigest()[:16],
+        "jti": secrets.token_hex(8),
     }
     token = jwt.encode(claims, key, algorithm=ALGORITHM)
     store.tokens.add(
@@ -164,6 +165,8 @@ class HubTokens:
         """
         if hmac.compare_digest(token.encode(), self._internal.encode()):
             return Caller(name="hub", kind="service", scopes=frozenset({scopes.INTERNAL}))
+        if not token.isascii():
+            raise Unauthenticated("This token is wrong or has expired; sign in again.")
         key, now = digest(token), self._clock.monotonic()
         known = self._known.get(key)
         if known is not None and now - known.asked_at < self._fresh_seconds:
