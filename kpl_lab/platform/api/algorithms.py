@@ -113,20 +113,30 @@ def list_algorithms(
 def create_algorithm(
     body: AlgorithmCreate,
     context: ContextDep,
-    store: StoreDep,
     caller: Writing,
     response: Response,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
 ) -> AlgorithmDetail:
     """Publish code: checked at once, its environment built in the background."""
-    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "algorithms")
-    record = store.algorithms.get(known) if known else None
-    if record is None:
-        record = algorithms.publish(store, context, caller, body)
-        if idempotency_key:
-            store.idempotency.keep(caller.name, idempotency_key, "algorithms", record.id)
-    response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
-    return _detail(store, context, record)
+    record = _made_before(context, caller, idempotency_key)
+    received = None if record else algorithms.receive_code(context, caller, body)
+    with context.database.store() as store:
+        if received is not None:
+            record = algorithms.publish(store, context, caller, body, received)
+            if idempotency_key:
+                store.idempotency.keep(caller.name, idempotency_key, "algorithms", record.id)
+        assert record is not None  # noqa: S101 (made before or just now)
+        response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
+        return _detail(store, context, record)
+
+
+def _made_before(context: Context, caller: Caller, key: str | None) -> AlgorithmRecord | None:
+    """Return what a request with this key has made already."""
+    if not key:
+        return None
+    with context.database.store(reads_only=True) as store:
+        known = store.idempotency.find(caller.name, key, "algorithms")
+        return store.algorithms.get(known) if known else None
 
 
 @router.get("/algorithms/{ref}")
@@ -144,6 +154,7 @@ def update_algorithm(
     """Change what is said about an algorithm."""
     record = access.find(store.algorithms, ref, caller, NOUN)
     access.require_change(record, caller, NOUN)
+    access.check_visibility(caller, body.visibility)
     store.algorithms.update(record.id, **body.model_dump(exclude_none=True), updated_at=store.now())
     store.events.write(access.subject("algorithms", record), "updated")
     return _detail(store, context, access.find(store.algorithms, str(record.id), caller, NOUN))

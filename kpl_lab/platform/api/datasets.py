@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.platform.api import downloads, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import access, datasets, records
+from kpl_lab.platform.domain import access, datasets, pictures, records
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
 from kpl_lab.platform.storage.store import Store
@@ -95,6 +95,7 @@ def update_dataset(
     """Change what is said about a dataset."""
     record = access.find(store.datasets, ref, caller, NOUN)
     access.require_change(record, caller, NOUN)
+    access.check_visibility(caller, body.visibility)
     store.datasets.update(record.id, **body.model_dump(exclude_none=True), updated_at=store.now())
     store.events.write(access.subject("datasets", record), "updated")
     return _detail(store, access.find(store.datasets, str(record.id), caller, NOUN))
@@ -130,11 +131,11 @@ def list_records(
     return records.page(folder, href, offset, limit, class_name)
 
 
-@router.get("/datasets/{ref}/versions/{number}/records/{index}/fields/{field}")
+@router.get("/datasets/{ref}/versions/{number}/records/{index}/fields/{field:path}")
 def get_field(
     ref: str,
     number: int,
-    index: int,
+    index: Annotated[int, Path(ge=0)],
     field: str,
     context: ContextDep,
     store: ReadingStoreDep,
@@ -153,7 +154,7 @@ def get_field(
         "Cache-Control": "private, max-age=86400, immutable",
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return Response(records.as_picture(data, size), media_type="image/png", headers=headers)
+    return Response(pictures.as_png(data, size), media_type="image/png", headers=headers)
 
 
 @router.get("/datasets/{ref}/versions/{number}/download")

@@ -76,19 +76,26 @@ def needs(scope: str) -> Callable[..., Caller]:
 
     The scope is kept on it, so that the permission test can read it off the route table.
     """
-    if scope not in scopes.SCOPES:
-        raise ValueError(f"unknown scope {scope}")
+    return needs_one_of(scope)
+
+
+def needs_one_of(*wanted: str) -> Callable[..., Caller]:
+    """Return the same for several scopes of which one is enough."""
+    for scope in wanted:
+        if scope not in scopes.SCOPES:
+            raise ValueError(f"unknown scope {scope}")
 
     def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
-        if caller.kind in ("task", "notebook") and scope != scopes.INTERNAL:
+        if caller.kind in ("task", "notebook") and scopes.INTERNAL not in wanted:
             raise Forbidden(
                 "The token of a task or notebook serves the calls of the runtime contract alone; "
                 "use a personal token here."
             )
-        caller.require(scope)
+        if caller.scopes.isdisjoint(wanted):
+            caller.require(wanted[0])
         return caller
 
-    setattr(check, SCOPE_ATTRIBUTE, scope)
+    setattr(check, SCOPE_ATTRIBUTE, " ".join(wanted))
     return check
 
 

@@ -115,6 +115,7 @@ def update_model(ref: str, body: ModelUpdate, store: StoreDep, caller: Writing) 
     """Change what is said about a model."""
     record = access.find(store.models, ref, caller, NOUN)
     access.require_change(record, caller, NOUN)
+    access.check_visibility(caller, body.visibility)
     store.models.update(record.id, **body.model_dump(exclude_none=True), updated_at=store.now())
     store.events.write(access.subject("models", record), "updated")
     return _detail(store, access.find(store.models, str(record.id), caller, NOUN), caller)

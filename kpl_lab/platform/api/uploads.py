@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
 from typing import IO, Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
-from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, any_caller
+from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs_one_of
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import uploads
+from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.files import explain_full_disk
 from kpl_lab.platform.storage.records.assets import UploadRecord
 from kpl_lab.schemas.datasets import UploadCreate, UploadView
 
+log = logging.getLogger(__name__)
 router = APIRouter(tags=["uploads"])
-CallerDep = Annotated[Caller, Depends(any_caller)]
+# What is uploaded becomes one of these; who may make none of them has nothing to upload.
+CallerDep = Annotated[
+    Caller,
+    Depends(
+        needs_one_of(
+            *(scope(r, "write") for r in ("datasets", "models", "algorithms", "tasks", "services"))
+        )
+    ),
+]
 WRITE_BYTES = 1024 * 1024
 
 
@@ -25,6 +38,7 @@ def create_upload(
     body: UploadCreate, context: ContextDep, store: StoreDep, caller: CallerDep, response: Response
 ) -> UploadView:
     """Announce bytes that will follow."""
+    uploads.check_room(context.files, body.size)
     made = uploads.create(store, caller, body.filename, body.size, context.options.max_upload_bytes)
     response.headers["Location"] = f"/kpl/api/v1/uploads/{made.id}"
     return UploadView.model_validate(made)
@@ -51,23 +65,36 @@ def _note(context: Context, upload: UploadRecord, received: int) -> UploadRecord
 
 
 async def _receive(request: Request, file: IO[bytes], upload: UploadRecord, limit: int) -> int:
-    """Write the body to the file as it comes; memory stays flat, the disk may be slow."""
+    """Write the body to the file as it comes; memory stays flat, the disk may be slow.
+
+    What arrived before a connection broke counts: the next request goes on from there.
+    """
     received = upload.received
     allowed = limit if upload.size is None else min(limit, upload.size)
     with file:
-        waiting = bytearray()
+        async for part in _blocks(request):
+            received += len(part)
+            if received > allowed:
+                break
+            with explain_full_disk():
+                await anyio.to_thread.run_sync(file.write, part)
+        with explain_full_disk():
+            await anyio.to_thread.run_sync(file.flush)
+    return received
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in blocks worth writing, up to where the client left."""
+    waiting = bytearray()
+    try:
         async for part in request.stream():
             waiting += part
             if len(waiting) >= WRITE_BYTES:
-                with explain_full_disk():
-                    await anyio.to_thread.run_sync(file.write, bytes(waiting))
-                received += len(waiting)
+                yield bytes(waiting)
                 waiting.clear()
-            if received + len(waiting) > allowed:
-                break
-        with explain_full_disk():
-            await anyio.to_thread.run_sync(file.write, bytes(waiting))
-    return received + len(waiting)
+    except ClientDisconnect:
+        log.info("an upload was interrupted by its client")
+    yield bytes(waiting)
 
 
 @router.put("/uploads/{id}")

@@ -12,6 +12,7 @@ from kpl_lab.platform.storage.records.workspaces import Resource
 from kpl_lab.platform.storage.repositories.base import ResourceRepository, Row
 from kpl_lab.platform.storage.repositories.workspaces import DEFAULT_WORKSPACE, Subject
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.common import Visibility
 
 R = TypeVar("R", bound=Resource)
 
@@ -45,6 +46,20 @@ def require_change(record: Resource, caller: Caller, noun: str) -> None:
             f"The {noun} {record.name!r} belongs to {record.owner}; only they or an administrator "
             "can change it.",
             detail={"owner": record.owner},
+        )
+
+
+def check_visibility(caller: Caller, visibility: str | None) -> None:
+    """Refuse a visibility that only administrators give.
+
+    Raises
+    ------
+    Forbidden
+        The caller wants to publish a preset.
+    """
+    if visibility == Visibility.PRESET and not caller.is_admin:
+        raise Forbidden(
+            "Presets are published by administrators; choose public, workspace or private."
         )
 
 

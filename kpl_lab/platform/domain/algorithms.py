@@ -21,20 +21,27 @@ from kpl_lab.schemas.algorithms import AlgorithmCreate
 NOUN = "algorithm"
 
 
-def publish(
-    store: Store, context: Context, caller: Caller, request: AlgorithmCreate
-) -> AlgorithmRecord:
-    """Check and store code as a new version; a failed check leaves everything as it was.
+def receive_code(context: Context, caller: Caller, request: AlgorithmCreate) -> Code:
+    """Check and store the code that is to be published; takes seconds, so outside of any store.
 
     Raises
     ------
     Invalid
         A YAML file is wrong: file, line, key, and what is allowed.
     """
-    upload = uploads.require_complete(store, caller, request.upload)
-    code = store_code(context.files, context.options, context.files.upload(upload.id))
+    access.check_visibility(caller, request.visibility)
+    check_name(request.name, what="algorithm's name")
+    with context.database.store(reads_only=True) as store:
+        upload = uploads.require_complete(store, caller, request.upload)
+    return store_code(context.files, context.options, context.files.upload(upload.id))
+
+
+def publish(
+    store: Store, context: Context, caller: Caller, request: AlgorithmCreate, code: Code
+) -> AlgorithmRecord:
+    """Make received code a new version of the caller's; the upload has served its purpose."""
     record = publish_code(store, context, caller.name, request, code)
-    uploads.discard(store, context.files, upload.id)
+    uploads.discard(store, context.files, request.upload)
     return record
 
 

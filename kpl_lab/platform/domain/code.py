@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from kpl_lab.errors import Invalid, NotFound, TooLarge
+from kpl_lab.formats import ignore
 from kpl_lab.formats.environment_yml import FILE as ENVIRONMENT_FILE
 from kpl_lab.formats.environment_yml import Environment, parse_environment, read_environment
 from kpl_lab.formats.parameter_yml import FILE as PARAMETER_FILE
@@ -16,7 +18,7 @@ from kpl_lab.formats.parameter_yml import parameter_schema, parse_parameters, re
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage import archives
 from kpl_lab.platform.storage.archives import ArchiveLimits
-from kpl_lab.platform.storage.files import FileStore, make_read_only
+from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree
 from kpl_lab.schemas.algorithms import FormDescription
 
 MAX_SHOWN_BYTES = 512 * 1024
@@ -71,6 +73,8 @@ def store_code(files: FileStore, options: PlatformOptions, packed: Path) -> Code
         root = unpacked
         if not (root / ENVIRONMENT_FILE).exists():
             root = archives.lose_top_folder(unpacked)
+        for path in ignore.ignored(root):
+            remove_tree(path) if path.is_dir() else path.unlink()
         read_environment(root)
         read_parameters(root)
         digest = digest_of(root)
@@ -102,8 +106,14 @@ def load_code(files: FileStore, digest: str) -> Code:
         It is no longer there.
     """
     folder = files.code(digest)
-    if not folder.is_dir():
+    if not digest or not folder.is_dir():
         raise NotFound("The code snapshot is no longer stored.", code="code_missing")
+    return _read_code(digest, folder)
+
+
+# A digest names one content for ever, and lists ask for many of them at once.
+@lru_cache(maxsize=1024)
+def _read_code(digest: str, folder: Path) -> Code:
     return Code(digest, folder, read_environment(folder), read_parameters(folder))
 
 
@@ -120,7 +130,7 @@ def text_of(files: FileStore, digest: str, name: str) -> str:
     NotFound, Invalid
         There is no such file, or it is not text that can be shown.
     """
-    root = files.code(digest).resolve()
+    root = load_code(files, digest).folder.resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         raise NotFound(f"The code has no file {name!r}.")

@@ -47,6 +47,7 @@ class Imported:
 
 def create(store: Store, caller: Caller, request: DatasetCreate) -> DatasetRecord:
     """Begin a dataset, or the next version of the caller's dataset of that name."""
+    access.check_visibility(caller, request.visibility)
     upload = uploads.require_complete(store, caller, request.upload)
     origin = Origin(
         owner=caller.name,
@@ -203,4 +204,4 @@ def delete(store: Store, files: FileStore, record: DatasetRecord) -> None:
     store.dataset_versions.delete_of(record.id)
     store.datasets.delete(record.id)
     store.events.write(access.subject("datasets", record), "deleted")
-    remove_tree(files.path("datasets", record.id))
+    store.after_commit(lambda: remove_tree(files.path("datasets", record.id)))

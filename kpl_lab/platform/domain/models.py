@@ -36,6 +36,7 @@ class Origin:
 
 def create(store: Store, caller: Caller, request: ModelCreate) -> ModelRecord:
     """Begin a model, or the next version of the caller's model of that name."""
+    access.check_visibility(caller, request.visibility)
     upload = uploads.require_complete(store, caller, request.upload)
     origin = Origin(
         owner=caller.name,
@@ -184,4 +185,4 @@ def delete(store: Store, files: FileStore, record: ModelRecord) -> None:
     store.model_versions.delete_of(record.id)
     store.models.delete(record.id)
     store.events.write(access.subject("models", record), "deleted")
-    remove_tree(files.path("models", record.id))
+    store.after_commit(lambda: remove_tree(files.path("models", record.id)))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from kpl_lab.errors import Conflict, Invalid, NotFound, TooLarge
+from kpl_lab.errors import Conflict, Invalid, NotFound, StorageFull, TooLarge
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.storage.files import FileStore, explain_full_disk
 from kpl_lab.platform.storage.records.assets import UploadRecord
@@ -39,6 +39,23 @@ def create(
         complete=False,
         created_at=store.now(),
     )
+
+
+def check_room(files: FileStore, size: int | None) -> None:
+    """Refuse an upload that will not fit, before its bytes are sent for nothing.
+
+    Raises
+    ------
+    StorageFull
+        The detail has the numbers.
+    """
+    free = files.free_bytes()
+    if size is not None and size > free:
+        raise StorageFull(
+            f"The upload has {size} bytes, but only {free} are free where the platform stores "
+            "files. Delete what is no longer needed, or ask an administrator for more room.",
+            detail={"size": size, "free": free},
+        )
 
 
 def get(store: Store, caller: Caller, id: int) -> UploadRecord:
@@ -145,4 +162,4 @@ def require_complete(store: Store, caller: Caller, id: int) -> UploadRecord:
 def discard(store: Store, files: FileStore, id: int) -> None:
     """Forget an upload and its bytes; no-op when it is gone."""
     store.uploads.delete(id)
-    files.upload(id).unlink(missing_ok=True)
+    store.after_commit(lambda: files.upload(id).unlink(missing_ok=True))
