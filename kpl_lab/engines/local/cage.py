@@ -14,7 +14,7 @@ import time
 from typing import Protocol
 
 from kpl_lab.engines.local import processes
-from kpl_lab.engines.local.cgroups import Group, Hierarchy
+from kpl_lab.engines.local.cgroups import Group, Hierarchy, group_name
 from kpl_lab.engines.local.plan import Plan
 
 _MIB = 1024 * 1024
@@ -62,7 +62,7 @@ class GroupCage:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.group = Group.below(
-            Hierarchy(plan.cgroup_mode, plan.cgroups), f"{plan.name}-{plan.index}"
+            Hierarchy(plan.cgroup_mode, plan.cgroups), group_name(plan.name, plan.index)
         )
 
     def open(self) -> None:

@@ -35,6 +35,11 @@ def forget(hierarchy: Hierarchy) -> None:
             Path(parent).rmdir()
 
 
+def group_name(name: str, index: int) -> str:
+    """Return how the groups of a replica are called."""
+    return f"{name}-{index}"
+
+
 NONE = Hierarchy("none", {})
 
 

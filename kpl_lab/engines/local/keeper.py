@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +16,14 @@ from pathlib import Path
 
 from kpl_lab.engines.local import environments, processes
 from kpl_lab.engines.local import status as statuses
-from kpl_lab.engines.local.cgroups import Group
+from kpl_lab.engines.local.cgroups import Group, group_name
 from kpl_lab.engines.local.launch import PASSED_ON
 from kpl_lab.engines.local.ledger import Entry, Ledger
 from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.planner import Planner
 from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.processes import boot_id
+from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
@@ -29,7 +31,18 @@ from kpl_lab.engines.spec import Cause, Kind, ReplicaState
 log = logging.getLogger(__name__)
 
 _RESYNC_SECONDS = 5.0
+SHIM_MARK = ":shim"
 _KILL_TRIES = 200
+
+
+def _kill_all(find: Callable[[], list[int]]) -> None:
+    """Kill until nothing is found any more."""
+    for _ in range(_KILL_TRIES):
+        pids = find()
+        if not pids:
+            return
+        processes.send(pids, signal.SIGKILL)
+        time.sleep(0.005)
 
 
 @dataclass
@@ -99,6 +112,8 @@ class Keeper:
         entry.statuses[index] = status
         watch = self._inotify.add(place.root, IN_MOVED_TO)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        mark = self._planner.mark_of(entry.name, index)
+        environment[processes.MARK] = mark + SHIM_MARK
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
         # -S: a supervisor needs the standard library alone, and starts faster so.
         command = [sys.executable, "-S", "-m", "kpl_lab.engines.local.shim", str(place.root)]
@@ -155,10 +170,9 @@ class Keeper:
         """Kill a supervisor and all that belongs to it, and remove the replica's folder."""
         followed = self._followed.get((entry.name, index))
         if followed is not None:
+            # Its own descriptor: one that has just been started has told nothing of itself yet.
+            signal.pidfd_send_signal(followed.pidfd, signal.SIGKILL)
             self._unfollow(followed)
-        status = entry.statuses.get(index)
-        if status is not None and status.shim is not None:
-            status.shim.kill(signal.SIGKILL)
         await asyncio.to_thread(self._clean, entry, index, signal.SIGKILL)
         await asyncio.to_thread(remove_tree, entry.place(index).root)
         entry.statuses.pop(index, None)
@@ -263,19 +277,20 @@ class Keeper:
 
     def _clean(self, entry: Entry, index: int, to_relay: signal.Signals) -> None:
         """Kill what a supervisor has left behind; its relay may deliver what it still has."""
+        machine = self._planner.machine
+        mark = f"{processes.MARK}={self._planner.mark_of(entry.name, index)}"
+        # The supervisor's own mark is also on a child of it that has not become the command yet.
+        _kill_all(lambda: processes.pids_with_variable(mark + SHIM_MARK))
+        entry.reload(index)
         status = entry.statuses.get(index)
-        mark = self._planner.mark_of(entry.name, index)
         if status is not None and status.cgroups:
-            group = Group(self._planner.machine.hierarchy.mode, status.cgroups)
-            group.kill()
-        for _ in range(_KILL_TRIES):
-            left = processes.pids_with_variable(f"{processes.MARK}={mark}")
-            if not left:
-                break
-            processes.send(left, signal.SIGKILL)
-        processes.send(processes.pids_with_variable(f"{processes.MARK}={mark}:relay"), to_relay)
-        if status is not None and status.cgroups:
-            Group(self._planner.machine.hierarchy.mode, status.cgroups).remove()
+            group = Group(machine.hierarchy.mode, status.cgroups)
+        else:
+            group = Group.below(machine.hierarchy, group_name(entry.name, index))
+        group.kill()
+        _kill_all(lambda: processes.pids_with_variable(mark))
+        processes.send(processes.pids_with_variable(mark + RELAY_MARK), to_relay)
+        group.remove()
 
     async def _resync(self) -> None:
         """Look at everything now and then: the net below inotify, whose queue may overflow."""

@@ -157,6 +157,7 @@ def _child(
 ) -> NoReturn:
     output, failures, keep = descriptors
     try:
+        namespace.die_with_parent()
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

@@ -17,12 +17,13 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from kpl_lab.engines.local import namespace
+from kpl_lab.engines.local import namespace, syscalls
 from kpl_lab.engines.local.launch import PASSED_ON, spawn
 from kpl_lab.engines.local.plan import Place, Plan, RelayPlan
 from kpl_lab.engines.local.processes import MARK, ProcessId
 
 _RESTART_SECONDS = 0.5
+RELAY_MARK = ":relay"
 
 
 class RelayProcess:
@@ -95,10 +96,12 @@ class RelayProcess:
                 namespace.enter_view(view, uid=plan.platform_uid, gid=plan.platform_gid)
             if os.geteuid() == 0:
                 namespace.drop_to(plan.platform_uid, plan.platform_gid)
+            # It delivers what it has also when its supervisor was killed.
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 0)
             os.chdir("/")
 
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"PYTHONPATH": plan.package_root, MARK: f"{plan.mark}:relay"}
+        environment |= {"PYTHONPATH": plan.package_root, MARK: plan.mark + RELAY_MARK}
         argv = [sys.executable, "-m", "kpl_lab.engines.local.relay"]
         argv += ["--config", str(place.relay / "config.json")]
         try:
