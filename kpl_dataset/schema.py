@@ -116,7 +116,8 @@ def _print_type(kind: FieldType, pad: str, lines: list[str]) -> None:
         lines.append(f"{pad}basicType: map")
         for name in sorted(kind):
             lines.append(f"{pad}properties {{")
-            lines.append(f"{pad}  key: {textformat.quote(name)}")
+            if name:  # an empty one is left out, as all that is zero in proto3
+                lines.append(f"{pad}  key: {textformat.quote(name)}")
             lines.append(f"{pad}  value {{")
             _print_type(kind[name], pad + "    ", lines)
             lines.append(f"{pad}  }}")
