@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
 from kpl_lab.formats.catalog_yml import Catalog, load_catalog
 from kpl_lab.platform.auth import HubTokens
-from kpl_lab.platform.events import Nudge
+from kpl_lab.platform.events import Bell, Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
 from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
@@ -33,6 +33,7 @@ class Context:
     hub_tokens: HubTokens
     jwt_key: str
     clock: Clock
+    bell: Bell = field(default_factory=Bell)
 
     @property
     def catalog(self) -> Catalog:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from kpl_lab.settings import Home
@@ -35,21 +36,48 @@ class Nudge:
 
 
 class NudgeListener(asyncio.DatagramProtocol):
-    """Sets an event whenever a nudge arrives."""
+    """Calls a function whenever a nudge arrives."""
 
-    def __init__(self, nudged: asyncio.Event) -> None:
-        self._nudged = nudged
+    def __init__(self, on_nudge: Callable[[], None]) -> None:
+        self._on_nudge = on_nudge
 
     def datagram_received(self, data: bytes, addr: object) -> None:
-        """Note the nudge; several become one."""
-        self._nudged.set()
+        """Pass the nudge on."""
+        self._on_nudge()
 
 
-async def listen(path: Path, nudged: asyncio.Event) -> asyncio.DatagramTransport:
+async def listen(path: Path, on_nudge: Callable[[], None]) -> asyncio.DatagramTransport:
     """Receive nudges at ``path``, taking over from a dead process."""
     loop = asyncio.get_running_loop()
     await asyncio.to_thread(path.unlink, missing_ok=True)
+    receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    receiver.bind(str(path))
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: NudgeListener(nudged), local_addr=str(path), family=socket.AF_UNIX
+        lambda: NudgeListener(on_nudge), sock=receiver
     )
     return transport
+
+
+class Bell:
+    """Wakes everybody in this process who waits for new events.
+
+    ``ticket`` is taken before looking at the table, so that a ring between look and wait counts.
+    """
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ticket(self) -> asyncio.Event:
+        """Return what the next ring will set."""
+        return self._rung
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        rung, self._rung = self._rung, asyncio.Event()
+        rung.set()
+
+    async def wait(self, ticket: asyncio.Event, seconds: float) -> None:
+        """Wait for the ring after ``ticket``, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ticket.wait()

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from kpl_lab.platform.api import algorithms, datasets, health, models, uploads
+from kpl_lab.platform.api import (
+    algorithms,
+    datasets,
+    events,
+    health,
+    models,
+    servers,
+    services,
+    tasks,
+    uploads,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -12,6 +22,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     datasets.router,
     models.router,
     algorithms.router,
+    tasks.router,
+    services.router,
+    servers.router,
+    events.router,
 )
 
 # Routes that answer without a token, on purpose.

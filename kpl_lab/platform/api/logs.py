@@ -14,6 +14,7 @@ from fastapi import Depends, Query
 from kpl_lab.engines.spec import Handle, LogChunk
 from kpl_lab.errors import EngineError
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.storage.records.work import ServiceRecord, TaskRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.tasks import LogPage
 
@@ -70,6 +71,22 @@ def of_build(store: Store, context: Context, id: int) -> LogSource:
     if kept.exists():
         return LogSource(kept=kept, has_ended=True)
     return LogSource(handle=handle_of(build.handle), has_ended=is_over)
+
+
+def of_task(context: Context, task: TaskRecord) -> LogSource:
+    """Return where a task's log is."""
+    kept = context.files.task_log(task.id)
+    is_over = task.finished_at is not None
+    if kept.exists():
+        return LogSource(kept=kept, has_ended=True)
+    return LogSource(handle=handle_of(task.handle), has_ended=is_over)
+
+
+def of_service(service: ServiceRecord, replica: int) -> LogSource:
+    """Return where the log of one replica is."""
+    return LogSource(
+        handle=handle_of(service.handle), replica=replica, has_ended=not service.is_wanted
+    )
 
 
 def page(context: Context, source: LogSource, part: LogPart) -> LogPage:

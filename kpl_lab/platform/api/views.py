@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kpl_lab.platform.storage.records.workspaces import Resource
+from kpl_lab.platform.storage.records.workspaces import EventRecord, Resource
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.common import Event
 
 
 def base_fields(record: Resource, workspaces: dict[int, str]) -> dict[str, Any]:
@@ -27,3 +28,17 @@ def base_fields(record: Resource, workspaces: dict[int, str]) -> dict[str, Any]:
 def workspace_names(store: Store) -> dict[int, str]:
     """Return the names of all workspaces by id."""
     return store.workspaces.names()
+
+
+def event(record: EventRecord) -> Event:
+    """Return an event as streams and lists show it."""
+    return Event(
+        id=record.id,
+        time=record.time,
+        resource=record.resource,
+        resource_id=record.resource_id,
+        kind=record.kind,
+        level=record.level,
+        message=record.message,
+        data=record.data,
+    )

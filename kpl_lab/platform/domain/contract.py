@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TOKEN_FILE = "token"
+TOKEN_FILE = "token"  # noqa: S105 (a file name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,16 @@ class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
         found = super().resolve(reference, reader)
         return None if found is None or found.is_deleted else found
 
+    def named(self, name: str, workspace_id: int) -> ServiceRecord | None:
+        """Return the service of that name in a workspace."""
+        found = self.find(
+            ServiceRow.name == name,
+            ServiceRow.workspace_id == workspace_id,
+            ServiceRow.is_deleted.is_(False),
+            limit=1,
+        )
+        return found[0] if found else None
+
     def every(self) -> list[ServiceRecord]:
         """Return every service, also those being deleted."""
         return self.find()

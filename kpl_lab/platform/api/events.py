@@ -1,0 +1,212 @@
+"""The one stream: events and followed logs, multiplexed, resumable (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
+
+from kpl_lab.engines.spec import LogChunk
+from kpl_lab.errors import EngineError, Invalid
+from kpl_lab.platform.api import logs, views
+from kpl_lab.platform.api.deps import ContextDep, any_caller
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access
+from kpl_lab.platform.storage.records.workspaces import EventRecord
+
+router = APIRouter(tags=["events"])
+KEEP_ALIVE_SECONDS = 15.0
+LOOK_SECONDS = 1.0
+MAX_LOGS = 16
+QUEUE_MESSAGES = 64
+LOG_MESSAGE_BYTES = 256 * 1024
+RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class LogSubscription:
+    """A log that a page follows: ``tasks:42:0``, ``services:7:0:1`` (replica 1), ``builds:3:0``."""
+
+    name: str
+    resource: str
+    id: int
+    offset: int
+    replica: int = 0
+
+
+def parse_subscription(text: str) -> LogSubscription:
+    """Return what ``resource:id:offset[:replica]`` means.
+
+    Raises
+    ------
+    Invalid
+        It is not of that form.
+    """
+    resource, *numbers = text.split(":")
+    is_known = resource in ("tasks", "services", "builds")
+    if not is_known or len(numbers) not in (2, 3) or not all(n.isdigit() for n in numbers):
+        raise Invalid(f"{text!r} is not a log; write tasks:ID:OFFSET.", code="bad_subscription")
+    found = [int(n) for n in numbers]
+    replica = found[2] if len(found) == 3 else 0
+    name = f"{resource}:{found[0]}" + (f":{replica}" if len(found) == 3 else "")
+    return LogSubscription(name, resource, found[0], found[1], replica)
+
+
+def locate(context: Context, caller: Caller, wanted: LogSubscription) -> logs.LogSource:
+    """Return where a followed log is now; refuses what the caller may not see."""
+    with context.database.store(reads_only=True) as store:
+        if wanted.resource == "tasks":
+            return logs.of_task(context, access.find(store.tasks, str(wanted.id), caller, "task"))
+        if wanted.resource == "services":
+            found = access.find(store.services, str(wanted.id), caller, "service")
+            access.require_change(found, caller, "service")
+            return logs.of_service(found, wanted.replica)
+        build = store.builds.get(wanted.id)
+        if build is None or not (caller.reader.sees_all or build.owner == caller.name):
+            raise Invalid(f"There is no build {wanted.id} that you can see.")
+        return logs.of_build(store, context, wanted.id)
+
+
+Message = tuple[str, str | None, dict[str, Any]]
+
+
+class Stream:
+    """One page's stream: a bounded queue that events and logs are put into.
+
+    A slow reader makes the producers wait, so memory stays bounded and nothing is dropped.
+    """
+
+    def __init__(self, context: Context, caller: Caller, resources: tuple[str, ...]) -> None:
+        self._context = context
+        self._caller = caller
+        self._resources = resources
+        self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
+
+    async def events(self, since: int | None) -> None:
+        """Put events after ``since`` into the queue, for ever; None: from now on."""
+        bell = self._context.bell
+        last = since if since is not None else await anyio.to_thread.run_sync(self._last_id)
+        await self._queue.put(("ready", str(last), {"since": last}))
+        while True:
+            heard = bell.ticket()
+            found = await anyio.to_thread.run_sync(self._after, last)
+            for record in found:
+                view = views.event(record).model_dump(mode="json")
+                await self._queue.put(("event", str(record.id), view))
+                last = record.id
+            if not found:
+                await bell.wait(heard, LOOK_SECONDS)
+
+    def _last_id(self) -> int:
+        with self._context.database.store(reads_only=True) as store:
+            return store.events.last_id()
+
+    def _after(self, last: int) -> list[EventRecord]:
+        with self._context.database.store(reads_only=True) as store:
+            return store.events.after(last, self._caller.reader, resources=self._resources)
+
+    async def log(self, wanted: LogSubscription) -> None:
+        """Put a log's text from its offset on into the queue until it has ended."""
+        offset = wanted.offset
+        while True:
+            source = await anyio.to_thread.run_sync(locate, self._context, self._caller, wanted)
+            if source.kept is not None:
+                offset, is_done = await self._kept(wanted, source, offset)
+            else:
+                offset, is_done = await self._followed(wanted, source, offset)
+            if is_done:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _kept(
+        self, wanted: LogSubscription, source: logs.LogSource, offset: int
+    ) -> tuple[int, bool]:
+        is_done = False
+        while not is_done:
+            part = logs.LogPart(offset, LOG_MESSAGE_BYTES, None)
+            page = await anyio.to_thread.run_sync(logs.page, self._context, source, part)
+            offset, is_done = page.next_offset, page.complete
+            await self._queue.put(("log", None, {"source": wanted.name, **page.model_dump()}))
+        return offset, True
+
+    async def _followed(
+        self, wanted: LogSubscription, source: logs.LogSource, offset: int
+    ) -> tuple[int, bool]:
+        if source.handle is None:
+            if source.has_ended:
+                end = {"text": "", "offset": offset, "next_offset": offset, "complete": True}
+                await self._queue.put(("log", None, {"source": wanted.name, **end}))
+            return offset, source.has_ended
+        chunks = self._context.engine.logs(
+            source.handle, replica=source.replica, offset=offset, follow=True
+        )
+        left = b""
+        with contextlib.suppress(EngineError):
+            async for chunk in chunks:
+                data = left + chunk.data
+                start = chunk.offset - len(left)
+                whole = logs.whole_characters(data)
+                left = data[len(whole) :]
+                page = logs.page_of(LogChunk(data=whole, offset=start), complete=False)
+                offset = start + len(whole)
+                if whole:
+                    await self._queue.put(
+                        ("log", None, {"source": wanted.name, **page.model_dump()})
+                    )
+        # The workload ended or went away; look again where the log is now.
+        return offset, False
+
+    async def messages(
+        self, since: int | None, subscriptions: list[LogSubscription]
+    ) -> AsyncIterator[bytes]:
+        """Yield the stream's bytes until the reader goes away."""
+        tasks = [asyncio.create_task(self.events(since))]
+        tasks += [asyncio.create_task(self.log(s)) for s in subscriptions]
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        kind, id, data = await self._queue.get()
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                head = f"id: {id}\n" if id is not None else ""
+                body = json.dumps(data, ensure_ascii=False)
+                yield f"{head}event: {kind}\ndata: {body}\n\n".encode()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@router.get("/events")
+async def stream_events(
+    context: ContextDep,
+    caller: Annotated[Caller, Depends(any_caller)],
+    since: Annotated[int | None, Query(ge=0)] = None,
+    resource: Annotated[list[str] | None, Query()] = None,
+    log: Annotated[list[str] | None, Query()] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Stream events after ``since`` (or from now on) and the logs that are named."""
+    if last_event_id and last_event_id.isdigit():
+        since = int(last_event_id)
+    subscriptions = [parse_subscription(text) for text in log or []]
+    if len(subscriptions) > MAX_LOGS:
+        raise Invalid(f"One stream follows at most {MAX_LOGS} logs.", code="too_many_logs")
+    for wanted in subscriptions:
+        await anyio.to_thread.run_sync(locate, context, caller, wanted)
+    stream = Stream(context, caller, tuple(resource or ()))
+    return StreamingResponse(
+        stream.messages(since, subscriptions),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

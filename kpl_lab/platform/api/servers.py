@@ -1,0 +1,232 @@
+"""Notebook servers, mounts and capacity; and what the hub alone may ask."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import anyio.from_thread
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import Field
+
+from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated
+from kpl_lab.platform import scopes
+from kpl_lab.platform.api import views
+from kpl_lab.platform.api.deps import (
+    ContextDep,
+    ReadingStoreDep,
+    StoreDep,
+    any_caller,
+    get_caller,
+    needs,
+)
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.domain import servers, shutdown
+from kpl_lab.platform.domain.capacity import ledger
+from kpl_lab.platform.scopes import scope
+from kpl_lab.platform.storage.records.work import ServerRecord
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.common import Event, Page, Schema
+from kpl_lab.schemas.datasets import MountCreate, MountView
+from kpl_lab.schemas.servers import (
+    Amount,
+    CapacityView,
+    ServerCreate,
+    ServerGrant,
+    ServerView,
+)
+
+router = APIRouter(tags=["servers"])
+Reading = Annotated[Caller, Depends(needs(scope("servers", "read")))]
+Writing = Annotated[Caller, Depends(needs(scope("servers", "write")))]
+Internal = Annotated[Caller, Depends(needs(scopes.INTERNAL))]
+Anyone = Annotated[Caller, Depends(any_caller)]
+
+
+class Launch(Schema):
+    """How the hub wants a server started."""
+
+    environment: dict[str, str]
+    command: list[str] = Field(min_length=1)
+    skeleton: str | None = None
+
+
+class ServerStatus(Schema):
+    """What the hub polls."""
+
+    id: int
+    state: str
+    address: str | None
+    reason: str | None
+    message: str | None
+
+
+def _view(store: Store, server: ServerRecord) -> ServerView:
+    suffix = f"/{server.name}" if server.name else ""
+    return ServerView(
+        id=server.id,
+        name=server.name,
+        user=server.user,
+        image=server.image,
+        state=server.state,
+        created_at=server.created_at,
+        resources=server.resources,
+        mounts=[MountView.model_validate(m) for m in store.mounts.of(server.id)],
+        url=f"/user/{server.user}{suffix}/",
+        reason=server.reason,
+        message=server.message,
+    )
+
+
+@router.get("/servers")
+def list_servers(
+    store: ReadingStoreDep,
+    caller: Reading,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    state: Annotated[list[str] | None, Query()] = None,
+) -> Page[ServerView]:
+    """Return notebook servers, newest first."""
+    found = [s for s in store.servers.of(caller.reader, limit) if not state or s.state in state]
+    return Page(items=[_view(store, s) for s in found], next=None)
+
+
+@router.get("/servers/{id}")
+def get_server(id: int, store: ReadingStoreDep, caller: Reading) -> ServerView:
+    """Return a notebook server."""
+    return _view(store, servers.find(store, caller, id))
+
+
+@router.get("/servers/{id}/events")
+def list_server_events(
+    id: int,
+    store: ReadingStoreDep,
+    caller: Anyone,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> Page[Event]:
+    """Return what happened to a server, newest first."""
+    server = servers.find(store, caller, id)
+    return Page(items=[views.event(e) for e in store.events.of("servers", server.id, limit=limit)])
+
+
+@router.get("/servers/{id}/mounts")
+def list_mounts(id: int, store: ReadingStoreDep, caller: Reading) -> Page[MountView]:
+    """Return the datasets in a server's file tree."""
+    server = servers.find(store, caller, id)
+    return Page(items=[MountView.model_validate(m) for m in store.mounts.of(server.id)])
+
+
+@router.post("/servers/{id}/mounts", status_code=201)
+def create_mount(id: int, body: MountCreate, store: StoreDep, caller: Writing) -> MountView:
+    """Show a dataset in a running server, without a restart."""
+    server = servers.find(store, caller, id)
+    made = servers.mount(store, caller, server, body.dataset, body.version)
+    return MountView.model_validate(made)
+
+
+@router.delete("/servers/{id}/mounts/{mount}", status_code=204)
+def delete_mount(id: int, mount: int, store: StoreDep, caller: Writing) -> None:
+    """Take a dataset out of a server's file tree."""
+    servers.unmount(store, servers.find(store, caller, id), mount)
+
+
+@router.get("/capacity")
+def get_capacity(context: ContextDep, store: ReadingStoreDep, caller: Anyone) -> CapacityView:
+    """Return what there is, what is promised, and what waits."""
+    del caller
+    capacity = anyio.from_thread.run(context.engine.capacity)
+    book = ledger(store, capacity, context.options)
+    counts = store.tasks.counts()
+    return CapacityView(
+        cpu=Amount(limit=book.limit.cpu, used=book.used.cpu),
+        memory=Amount(limit=book.limit.memory, used=book.used.memory),
+        gpu=Amount(limit=book.limit.gpu, used=book.used.gpu),
+        queued_tasks=counts.get("queued", 0),
+        running_tasks=counts.get("running", 0),
+        storage_free_bytes=context.files.free_bytes(),
+    )
+
+
+@router.post("/internal/servers", status_code=201)
+def create_server(
+    body: ServerCreate, context: ContextDep, store: StoreDep, caller: Internal
+) -> ServerGrant:
+    """Give a new server its identity."""
+    del caller
+    server, token = servers.create(store, context, body)
+    return ServerGrant(id=server.id, token=token, api_url=context.settings.runtime_url)
+
+
+@router.post("/internal/servers/{id}/start")
+def start_server(id: int, body: Launch, context: ContextDep, caller: Internal) -> ServerStatus:
+    """Admit a server and start it."""
+    del caller
+    capacity = anyio.from_thread.run(context.engine.capacity)
+    with context.database.store() as store:
+        refusal: KplError | None = None
+        try:
+            servers.start(store, context, id, body.model_dump(), capacity)
+        except KplError as error:
+            refusal = error  # the row keeps the reason, so the transaction must stand
+        status = ServerStatus.model_validate(servers.require(store, id))
+    if refusal is not None:
+        raise refusal
+    return status
+
+
+@router.get("/internal/servers/{id}")
+def get_server_status(id: int, store: ReadingStoreDep, caller: Internal) -> ServerStatus:
+    """Return how a server is doing."""
+    del caller
+    return ServerStatus.model_validate(servers.require(store, id))
+
+
+@router.post("/internal/servers/{id}/stop", status_code=204)
+def stop_server(id: int, store: StoreDep, caller: Internal) -> None:
+    """Ask a server to end."""
+    del caller
+    servers.stop(store, id)
+
+
+@router.post("/internal/shutdown")
+def shut_down(store: StoreDep, caller: Internal) -> dict[str, Any]:
+    """End what runs because the platform goes down; what waits stays queued."""
+    del caller
+    return shutdown.begin(store)
+
+
+@router.get("/internal/shutdown")
+def get_shutdown(store: ReadingStoreDep, caller: Internal) -> dict[str, Any]:
+    """Return what has not ended yet."""
+    del caller
+    return shutdown.progress(store)
+
+
+def _service_path(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri).path.split("/")
+    if len(parts) < 4 or parts[1] != "svc":
+        raise NotFound("There is no service at this address.")
+    return unquote(parts[2]), unquote(parts[3])
+
+
+@router.get("/internal/authorize", include_in_schema=False)
+def authorize(
+    context: ContextDep,
+    store: ReadingStoreDep,
+    authorization: Annotated[str | None, Header()] = None,
+    x_forwarded_uri: Annotated[str, Header()] = "",
+) -> Response:
+    """Tell the front door whether a call of a service may pass (Traefik's forward-auth)."""
+    workspace, name = _service_path(x_forwarded_uri)
+    space = store.workspaces.by_name(workspace)
+    found = store.services.named(name, space.id) if space else None
+    if found is None:
+        raise NotFound("There is no service at this address.")
+    if found.access == "public":
+        return Response(status_code=200)
+    caller = get_caller(context, authorization)
+    if caller.kind in ("task", "notebook"):
+        raise Unauthenticated("Call services with a personal token, not a task's.")
+    may_call = caller.name == found.owner or caller.is_admin or found.access == "workspace"
+    if not may_call:
+        raise Forbidden(f"The service belongs to {found.owner}, who can give you access.")
+    return Response(status_code=200)

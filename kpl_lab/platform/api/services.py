@@ -1,0 +1,165 @@
+"""Services over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import anyio.from_thread
+from fastapi import APIRouter, Depends, Header, Query, Response
+
+from kpl_lab.errors import KplError
+from kpl_lab.platform.api import logs, views
+from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.pagination import ListDep
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, code, services
+from kpl_lab.platform.domain.capacity import Ledger, ledger
+from kpl_lab.platform.scopes import scope
+from kpl_lab.platform.storage.records.work import ServiceRecord
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.common import Event, Page
+from kpl_lab.schemas.services import (
+    ReplicaView,
+    ServiceCreate,
+    ServiceDetail,
+    ServiceUpdate,
+    ServiceView,
+)
+from kpl_lab.schemas.tasks import LogPage
+
+router = APIRouter(tags=["services"])
+Reading = Annotated[Caller, Depends(needs(scope("services", "read")))]
+Writing = Annotated[Caller, Depends(needs(scope("services", "write")))]
+NOUN = services.NOUN
+
+
+def _ledger(store: Store, context: Context) -> Ledger:
+    capacity = anyio.from_thread.run(context.engine.capacity)
+    return ledger(store, capacity, context.options)
+
+
+def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
+    return views.base_fields(service, names) | {
+        "description": service.description,
+        "url": services.url_of(service, names.get(service.workspace_id, "")),
+        "access": service.access,
+        "replicas": service.replicas,
+        "ready": sum(1 for i in service.instances if i["state"] == "ready"),
+        "model": service.model,
+        "algorithm": service.algorithm,
+        "code_name": service.code_name,
+        "resources": service.resources,
+    }
+
+
+def _interface(context: Context, service: ServiceRecord) -> list[dict[str, Any]]:
+    try:
+        loaded = code.load_code(context.files, service.code_digest)
+        return loaded.environment.function(services.FUNCTION).interface
+    except KplError:
+        return []
+
+
+def _detail(store: Store, context: Context, service: ServiceRecord) -> ServiceDetail:
+    shown = ReplicaView.model_fields
+    return ServiceDetail(
+        **_facts(service, views.workspace_names(store)),
+        instances=[
+            ReplicaView(**{k: v for k, v in i.items() if k in shown}) for i in service.instances
+        ],
+        interface=_interface(context, service),
+        parameters=service.parameters,
+        environment=service.environment,
+        model_id=service.model_id,
+        task_id=service.task_id,
+        remedy=(service.ending or {}).get("remedy"),
+    )
+
+
+@router.get("/services")
+def list_services(store: ReadingStoreDep, caller: Reading, listing: ListDep) -> Page[ServiceView]:
+    """Return services, newest first."""
+    names = views.workspace_names(store)
+    found = store.services.page(listing.query(caller))
+    return listing.page(found, lambda s: ServiceView(**_facts(s, names)))
+
+
+@router.post("/services", status_code=201)
+def create_service(
+    body: ServiceCreate,
+    context: ContextDep,
+    store: StoreDep,
+    caller: Writing,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> ServiceDetail:
+    """Deploy a service."""
+    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "services")
+    service = store.services.get(known) if known else None
+    if service is None:
+        service = services.deploy(store, context, caller, body, _ledger(store, context))
+        if idempotency_key:
+            store.idempotency.keep(caller.name, idempotency_key, "services", service.id)
+    response.headers["Location"] = f"/kpl/api/v1/services/{service.id}"
+    return _detail(store, context, service)
+
+
+def _find(store: Store, caller: Caller, ref: str) -> ServiceRecord:
+    return access.find(store.services, ref, caller, NOUN)
+
+
+def _find_own(store: Store, caller: Caller, ref: str) -> ServiceRecord:
+    found = _find(store, caller, ref)
+    access.require_change(found, caller, NOUN)
+    return found
+
+
+@router.get("/services/{ref}")
+def get_service(
+    ref: str, context: ContextDep, store: ReadingStoreDep, caller: Reading
+) -> ServiceDetail:
+    """Return everything about a service."""
+    return _detail(store, context, _find(store, caller, ref))
+
+
+@router.patch("/services/{ref}")
+def update_service(
+    ref: str, body: ServiceUpdate, context: ContextDep, store: StoreDep, caller: Writing
+) -> ServiceDetail:
+    """Scale, stop, start, or change who may call."""
+    found = _find_own(store, caller, ref)
+    changed = services.update(store, found, body, _ledger(store, context))
+    return _detail(store, context, changed)
+
+
+@router.delete("/services/{ref}", status_code=204)
+def delete_service(ref: str, store: StoreDep, caller: Writing) -> None:
+    """Remove a service and its address."""
+    services.delete(store, _find_own(store, caller, ref))
+
+
+@router.get("/services/{ref}/log")
+def get_service_log(
+    ref: str,
+    context: ContextDep,
+    store: ReadingStoreDep,
+    caller: Reading,
+    part: logs.LogPartDep,
+    replica: Annotated[int, Query(ge=0, le=1000)] = 0,
+) -> LogPage:
+    """Return a part of the log of one replica."""
+    found = _find_own(store, caller, ref)
+    return logs.page(context, logs.of_service(found, replica), part)
+
+
+@router.get("/services/{ref}/events")
+def list_service_events(
+    ref: str,
+    store: ReadingStoreDep,
+    caller: Reading,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> Page[Event]:
+    """Return what happened to a service, newest first."""
+    found = store.events.of("services", _find(store, caller, ref).id, limit=limit)
+    return Page(items=[views.event(e) for e in found], next=None)

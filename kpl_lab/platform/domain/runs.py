@@ -1,0 +1,157 @@
+"""What tasks and services have in common: code, inputs, parameters and resources of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kpl_lab.errors import Invalid
+from kpl_lab.formats.parameter_yml import merge
+from kpl_lab.naming import check_name, split_reference
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, algorithms, datasets, models, uploads
+from kpl_lab.platform.domain.code import Code, load_code, store_code
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
+from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.tasks import ResourceOverride, TaskInput
+
+MAX_VARIABLES = 200
+_RESERVED = ("KPL_", "MA_", "VC_", "JUPYTER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The code of a run: from an upload, or an algorithm's version."""
+
+    code: Code
+    code_name: str
+    algorithm: str | None = None
+    algorithm_id: int | None = None
+    upload_id: int | None = None
+
+
+def choose_code(
+    store: Store,
+    context: Context,
+    caller: Caller,
+    *,
+    upload: int | None,
+    code_name: str | None,
+    algorithm: str | None,
+) -> Chosen:
+    """Return the code that a request names.
+
+    Raises
+    ------
+    Invalid
+        Both or none of upload and algorithm are given, or the code is wrong.
+    """
+    if (upload is None) == (algorithm is None):
+        raise Invalid("Give either a code folder (an upload) or an algorithm, not both or none.")
+    if algorithm is not None:
+        name, number = split_reference(algorithm)
+        record = access.find(store.algorithms, name, caller, algorithms.NOUN)
+        version = algorithms.version_of(store, record, number)
+        return Chosen(
+            code=load_code(context.files, version.code_digest or ""),
+            code_name=record.name,
+            algorithm=f"{record.name}:{version.number}",
+            algorithm_id=record.id,
+        )
+    assert upload is not None  # noqa: S101 (one of the two is given)
+    kept = uploads.require_complete(store, caller, upload)
+    code = store_code(context.files, context.options, context.files.upload(kept.id))
+    stem = code_name or kept.filename.split(".")[0] or "code"
+    return Chosen(code=code, code_name=check_name(stem, what="code's name"), upload_id=kept.id)
+
+
+def resolve_inputs(
+    store: Store, caller: Caller, function: FunctionView, given: list[TaskInput]
+) -> list[dict[str, Any]]:
+    """Return the inputs with exact versions, in the order in which the function declares them.
+
+    Raises
+    ------
+    Invalid
+        An input that is not declared, given twice, or required and missing.
+    NotFound, Conflict
+        The dataset or model is not there or not ready.
+    """
+    by_key: dict[str, TaskInput] = {}
+    declared = [port.key for port in function.inputs]
+    for entry in given:
+        if entry.key not in declared:
+            there = ", ".join(declared) or "none"
+            raise Invalid(
+                f"The function {function.name} has no input {entry.key!r}; it declares: {there}.",
+                code="unknown_input",
+                detail={"key": entry.key, "declared": declared},
+            )
+        if entry.key in by_key:
+            raise Invalid(f"The input {entry.key!r} is given twice.", code="unknown_input")
+        by_key[entry.key] = entry
+    found = []
+    for port in function.inputs:
+        if port.key in by_key:
+            found.append(_resolve(store, caller, by_key[port.key]))
+        elif not port.optional:
+            raise Invalid(
+                f"The input {port.key!r} ({port.name}) is missing; fill it with a {port.kind}, e.g. "
+                f"`--input {port.key}={port.kind}:NAME`, or declare it `optional: true`.",
+                code="input_missing",
+                detail={"key": port.key},
+            )
+    return found
+
+
+def _resolve(store: Store, caller: Caller, entry: TaskInput) -> dict[str, Any]:
+    if entry.kind == "dataset":
+        dataset = access.find(store.datasets, entry.name, caller, datasets.NOUN)
+        number = datasets.version_of(store, dataset, entry.version).number
+        id, name = dataset.id, dataset.name
+    else:
+        model = access.find(store.models, entry.name, caller, models.NOUN)
+        number = models.version_of(store, model, entry.version).number
+        id, name = model.id, model.name
+    return {"key": entry.key, "kind": entry.kind, "id": id, "name": name, "version": number}
+
+
+def fold_parameters(code: Code, given: dict[str, Any]) -> dict[str, Any]:
+    """Return parameter.yml with what the submitter changed.
+
+    Without a parameter.yml anything may be given; the code is the only one to know.
+    """
+    return merge(code.parameters, given) if code.parameters else given
+
+
+def fold_resources(function: FunctionView, override: ResourceOverride) -> Resources:
+    """Return the declared limits with what the submitter changed."""
+    return function.resources.model_copy(update=override.model_dump(exclude_none=True))
+
+
+def check_variables(given: dict[str, str]) -> dict[str, str]:
+    """Return environment variables, refusing names that are not names or are the platform's.
+
+    Raises
+    ------
+    Invalid
+        Names the variable.
+    """
+    if len(given) > MAX_VARIABLES:
+        raise Invalid(f"At most {MAX_VARIABLES} environment variables can be given.")
+    for name, value in given.items():
+        if not name.isascii() or not name.replace("_", "a").isalnum() or name[:1].isdigit():
+            raise Invalid(
+                f"{name!r} cannot be an environment variable; use letters, digits and `_`.",
+                code="bad_variable",
+            )
+        if name.upper().startswith(_RESERVED):
+            raise Invalid(
+                f"The environment variable {name} is set by the platform itself; use another name.",
+                code="bad_variable",
+            )
+        if "\0" in value:
+            raise Invalid(f"The value of {name} holds a zero byte.", code="bad_variable")
+    return given

@@ -1,0 +1,277 @@
+"""Services: code and a model behind a stable address; what is wanted, and what is seen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import quote
+
+from kpl_lab.engines.spec import Cause, Observation, Replica, ReplicaState
+from kpl_lab.errors import Conflict, Invalid
+from kpl_lab.naming import check_name, split_reference
+from kpl_lab.platform import auth
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, builds, runs, uploads
+from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, words
+from kpl_lab.platform.domain.faults import Explanation
+from kpl_lab.platform.storage.records.work import ServiceRecord
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
+from kpl_lab.schemas.services import ServiceCreate, ServiceUpdate
+from kpl_lab.schemas.tasks import TaskInput
+
+NOUN = "service"
+FUNCTION = "deploy"
+ENDED = ("stopped", "failed")
+
+
+def deploy(
+    store: Store, context: Context, caller: Caller, request: ServiceCreate, book: Ledger
+) -> ServiceRecord:
+    """Check a request whole and keep it as a service that shall run.
+
+    Raises
+    ------
+    Conflict
+        The name is taken in the workspace.
+    Invalid, NotFound, QuotaExceeded
+        Something in it is wrong, missing, or more than there is.
+    """
+    name = check_name(request.name, what="service's name")
+    workspace = access.workspace_id(store, request.workspace)
+    if any(s.name == name and s.workspace_id == workspace for s in store.services.every()):
+        raise Conflict(
+            f"There is a service {name!r} already; choose another name, or delete it first "
+            f"(`kpl service delete {name}`).",
+            code="name_taken",
+        )
+    chosen = runs.choose_code(
+        store,
+        context,
+        caller,
+        upload=request.upload,
+        code_name=request.code_name,
+        algorithm=request.algorithm,
+    )
+    function = chosen.code.environment.function(FUNCTION)
+    resources = runs.fold_resources(function, request.resources)
+    require_possible(resources, book.limit, max(request.replicas, 1))
+    _require_free(book, Amounts.of(resources, request.replicas))
+    inputs = runs.resolve_inputs(store, caller, function, _inputs(function, request))
+    model = next((i for i in inputs if i["kind"] == "model"), None)
+    ordered = builds.order(store, context, caller.name, workspace, chosen.code.environment)
+    now = store.now()
+    record = store.services.add(
+        name=name,
+        owner=caller.name,
+        workspace_id=workspace,
+        visibility="private" if request.access == "private" else request.access,
+        state="deploying",
+        reason=None,
+        message=None,
+        created_at=now,
+        updated_at=now,
+        cpu=resources.cpu,
+        memory=resources.memory,
+        gpu=resources.gpu,
+        shm=resources.shm,
+        description=request.description,
+        code_name=chosen.code_name,
+        code_digest=chosen.code.digest,
+        algorithm=chosen.algorithm,
+        algorithm_id=chosen.algorithm_id,
+        parameters=runs.fold_parameters(chosen.code, request.parameters),
+        environment=runs.check_variables(request.environment),
+        inputs=inputs,
+        build_id=ordered.record.id if ordered.record else None,
+        image=ordered.base if ordered.record is None else None,
+        handle=None,
+        access=request.access,
+        replicas=max(request.replicas, 1),
+        is_wanted=request.replicas > 0,
+        is_deleted=False,
+        revision=1,
+        model=f"{model['name']}:{model['version']}" if model else None,
+        model_id=model["id"] if model else None,
+        task_id=_task_of(store, model),
+        instances=[],
+        ending=None,
+    )
+    if chosen.upload_id is not None:
+        uploads.discard(store, context.files, chosen.upload_id)
+    store.events.write(access.subject("services", record), "created")
+    return record
+
+
+def _require_free(book: Ledger, wanted: Amounts) -> None:
+    lacking = book.free.lacks(wanted)
+    if lacking:
+        raise Conflict(
+            f"There is no room for it now: {words(lacking, wanted, book.free)}. "
+            "Stop a task, service or notebook server, or ask for less.",
+            code="no_capacity",
+        )
+
+
+def _task_of(store: Store, model: dict[str, Any] | None) -> int | None:
+    if model is None:
+        return None
+    version = store.model_versions.numbered(model["id"], model["version"])
+    return version.task_id if version else None
+
+
+def _inputs(function: FunctionView, request: ServiceCreate) -> list[TaskInput]:
+    """Return the inputs that a request means: ``model`` fills that input, else the only one."""
+    given = []
+    for key, text in request.inputs.items():
+        kind, colon, reference = text.partition(":")
+        if not colon or kind not in ("model", "dataset"):
+            raise Invalid(f"{text!r} is not an input; write model:NAME[:V] or dataset:NAME[:V].")
+        given.append(_input(key, "model" if kind == "model" else "dataset", reference))
+    if request.model:
+        keys = [port.key for port in function.inputs]
+        if "model" not in keys and len(keys) != 1:
+            raise Invalid(
+                f"The deploy function has the inputs {', '.join(keys) or 'none'}; none is named "
+                "`model`, so say which one the model fills (`--input KEY=model:NAME`).",
+                code="unknown_input",
+            )
+        given.append(_input("model" if "model" in keys else keys[0], "model", request.model))
+    return given
+
+
+def _input(key: str, kind: Literal["dataset", "model"], reference: str) -> TaskInput:
+    name, number = split_reference(reference)
+    return TaskInput(key=key, kind=kind, name=name, version=number)
+
+
+def update(
+    store: Store, service: ServiceRecord, request: ServiceUpdate, book: Ledger
+) -> ServiceRecord:
+    """Scale, stop, start, or change who may call.
+
+    Raises
+    ------
+    Conflict
+        There is no room for further replicas.
+    """
+    values: dict[str, Any] = {}
+    replicas = request.replicas or service.replicas
+    wanted = service.is_wanted if request.running is None else request.running
+    held = service.replicas if service.is_wanted and service.state != "failed" else 0
+    more = (replicas if wanted else 0) - held
+    if more > 0:
+        require_possible(service.resources, book.limit, replicas)
+        _require_free(book, Amounts.of(service.resources, more))
+    if request.replicas is not None:
+        values["replicas"] = request.replicas
+        if wanted and request.replicas > held:
+            values["state"] = "deploying"
+    if request.running is True:
+        values |= {"is_wanted": True, "state": "deploying", "reason": None, "message": None}
+        values |= {"revision": service.revision + 1, "handle": None, "instances": []}
+    elif request.running is False:
+        values |= {"is_wanted": False}
+        if service.state not in ENDED:
+            values["state"] = "stopping"
+    if request.access is not None:
+        values |= {"access": request.access, "visibility": request.access}
+    if request.description is not None:
+        values["description"] = request.description
+    if request.running is True and service.is_wanted and service.state != "failed":
+        raise Conflict(f"The service {service.name!r} runs already.", code="already_running")
+    store.services.update(service.id, **values, updated_at=store.now())
+    store.events.write(access.subject("services", service), "updated", data=_state(values))
+    return store.services.get(service.id) or service
+
+
+def _state(values: dict[str, Any]) -> dict[str, Any]:
+    return {"state": values["state"]} if "state" in values else {}
+
+
+def delete(store: Store, service: ServiceRecord) -> None:
+    """Ask for a service and its address to vanish."""
+    store.services.update(
+        service.id,
+        is_wanted=False,
+        is_deleted=True,
+        name=f"{service.name}#{service.id}",
+        updated_at=store.now(),
+    )
+    auth.revoke(store, "service", service.id)
+    store.events.write(access.subject("services", service), "deleted")
+
+
+def observed_state(service: ServiceRecord, seen: Observation) -> str:
+    """Return what a service's replicas amount to."""
+    ready = sum(1 for r in seen.replicas if r.state is ReplicaState.READY)
+    alive = [r for r in seen.replicas if r.state is not ReplicaState.EXITED]
+    if not service.is_wanted:
+        return "stopping" if alive else "stopped"
+    if ready >= service.replicas:
+        return "running"
+    if service.state in ("running", "degraded") and (ready or alive):
+        return "degraded"
+    if not alive and len(seen.replicas) >= service.replicas:
+        return "failed"
+    return "degraded" if ready and service.state != "deploying" else "deploying"
+
+
+def instance(replica: Replica, message: str | None) -> dict[str, Any]:
+    """Return one replica as it is stored and shown."""
+    states = {
+        ReplicaState.STARTING: "starting",
+        ReplicaState.RUNNING: "starting",
+        ReplicaState.READY: "ready",
+        ReplicaState.UNHEALTHY: "unhealthy",
+        ReplicaState.EXITED: "stopped" if replica.cause is Cause.STOPPED else "failed",
+    }
+    return {
+        "index": replica.index,
+        "state": states[replica.state],
+        "address": replica.address,
+        "started_at": replica.started_at.isoformat() if replica.started_at else None,
+        "restarts": replica.restarts,
+        "message": message,
+    }
+
+
+def record_observation(
+    store: Store,
+    service: ServiceRecord,
+    seen: Observation,
+    explanation: Explanation | None,
+) -> bool:
+    """Store what the engine sees of a service; tell whether its state or addresses changed."""
+    state = observed_state(service, seen)
+    words_of = explanation.message if explanation else None
+    instances = [
+        instance(r, words_of if r.state is not ReplicaState.READY else None) for r in seen.replicas
+    ]
+    changed = state != service.state or instances != service.instances
+    if not changed:
+        return False
+    values: dict[str, Any] = {"state": state, "instances": instances, "updated_at": store.now()}
+    is_bad = state in ("failed", "degraded") and explanation is not None
+    values["reason"] = explanation.reason if is_bad and explanation else None
+    values["message"] = explanation.message if is_bad and explanation else None
+    values["ending"] = (
+        {"remedy": explanation.remedy.model_dump()} if is_bad and explanation else None
+    )
+    store.services.update(service.id, **values)
+    if state != service.state:
+        store.events.write(
+            access.subject("services", service),
+            "state",
+            values["message"] or f"The service is {state}.",
+            level="error" if state == "failed" else "normal",
+            data={"state": state},
+        )
+    else:
+        store.events.write(access.subject("services", service), "updated")
+    return True
+
+
+def url_of(service: ServiceRecord, workspace: str) -> str:
+    """Return the path of a service behind the front door."""
+    return f"/svc/{quote(workspace)}/{quote(service.name)}/"

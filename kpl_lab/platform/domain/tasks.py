@@ -1,0 +1,252 @@
+"""Tasks: submitted, admitted, run, ended; the rules of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kpl_lab.engines.spec import Capacity
+from kpl_lab.errors import Conflict, Invalid
+from kpl_lab.naming import check_name
+from kpl_lab.platform import auth
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, builds, runs, uploads
+from kpl_lab.platform.domain.capacity import Amounts, Ledger, limits, require_possible, words
+from kpl_lab.platform.domain.faults import Explanation
+from kpl_lab.platform.storage.records.work import TaskRecord
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
+from kpl_lab.schemas.tasks import QueuePosition, TaskCreate, TaskState, TaskUpdate
+
+NOUN = "task"
+FINAL = ("succeeded", "failed", "stopped")
+# State → states that may follow. The one table of a task's life.
+TRANSITIONS: Mapping[str, tuple[str, ...]] = {
+    "draft": ("queued", "stopped"),
+    "queued": ("preparing", "stopped", "failed"),
+    "preparing": ("running", "stopping", "succeeded", "failed", "stopped"),
+    "running": ("stopping", "succeeded", "failed", "stopped"),
+    "stopping": ("stopped", "failed", "succeeded"),
+    "succeeded": (),
+    "failed": (),
+    "stopped": (),
+}
+
+
+def submit(
+    store: Store, context: Context, caller: Caller, request: TaskCreate, capacity: Capacity
+) -> TaskRecord:
+    """Check a request whole and keep it as a queued task (or a draft).
+
+    Raises
+    ------
+    Invalid, NotFound, Conflict
+        Something in it is wrong or missing; says what.
+    QuotaExceeded
+        It asks for more than there is in all.
+    """
+    chosen = runs.choose_code(
+        store,
+        context,
+        caller,
+        upload=request.upload,
+        code_name=request.code_name,
+        algorithm=request.algorithm,
+    )
+    function = chosen.code.environment.function(request.function)
+    resources = runs.fold_resources(function, request.resources)
+    require_possible(resources, limits(capacity, context.options))
+    workspace = access.workspace_id(store, request.workspace)
+    ordered = builds.order(store, context, caller.name, workspace, chosen.code.environment)
+    now = store.now()
+    record = store.tasks.add(
+        name=check_name(request.name or f"{request.function} {chosen.code_name}"),
+        owner=caller.name,
+        workspace_id=workspace,
+        visibility="private",
+        state="draft" if request.draft else "queued",
+        reason=None,
+        message=None,
+        created_at=now,
+        updated_at=now,
+        cpu=resources.cpu,
+        memory=resources.memory,
+        gpu=resources.gpu,
+        shm=resources.shm,
+        description=request.description,
+        code_name=chosen.code_name,
+        code_digest=chosen.code.digest,
+        algorithm=chosen.algorithm,
+        algorithm_id=chosen.algorithm_id,
+        parameters=runs.fold_parameters(chosen.code, request.parameters),
+        environment=runs.check_variables(request.environment),
+        inputs=runs.resolve_inputs(store, caller, function, request.inputs),
+        build_id=ordered.record.id if ordered.record else None,
+        image=ordered.base if ordered.record is None else None,
+        handle=None,
+        function=request.function,
+        labels=request.labels,
+        outputs=_plan_outputs(function, request, chosen.code_name),
+        save_as=[s.model_dump() for s in request.save_as],
+        priority=request.priority,
+        time_limit_seconds=request.time_limit_seconds,
+        desired="run",
+        stop_reason=None,
+        attempt=1,
+        notices=[*chosen.code.environment.warnings, *ordered.notices],
+        progress=None,
+        progress_at=None,
+        scalars={},
+        curves=[],
+        started_at=None,
+        finished_at=None,
+        exit_code=None,
+        ending=None,
+    )
+    if chosen.upload_id is not None:
+        uploads.discard(store, context.files, chosen.upload_id)
+    store.events.write(access.subject("tasks", record), "created")
+    return record
+
+
+def _plan_outputs(function: FunctionView, request: TaskCreate, code_name: str) -> list[Any]:
+    """Return what shall become of each output: the first of a train is the model, named after code.
+
+    Raises
+    ------
+    Invalid
+        ``save_as`` names an output that the function does not declare.
+    """
+    keys = [port.key for port in function.outputs]
+    chosen = {}
+    for entry in request.save_as:
+        if entry.output not in keys:
+            raise Invalid(
+                f"The function {function.name} has no output {entry.output!r}; "
+                f"it declares: {', '.join(keys) or 'none'}.",
+                code="unknown_output",
+                detail={"key": entry.output, "declared": keys},
+            )
+        chosen[entry.output] = entry
+    planned = []
+    for number, port in enumerate(function.outputs):
+        saved = chosen.get(port.key)
+        default = code_name if number == 0 else f"{code_name}-{port.key}"
+        name = check_name(saved.name if saved else default)
+        kind = saved.kind if saved else port.kind
+        if kind == "files" and function.name == "infer":
+            kind = "dataset-or-files"
+        planned.append({"key": port.key, "kind": kind, "name": name})
+    return planned
+
+
+def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | None:
+    """Return why a queued task waits, in words."""
+    if task.state != "queued":
+        return None
+    build = store.builds.get(task.build_id) if task.build_id else None
+    ahead = 0
+    for other in store.tasks.queued():
+        if other.id == task.id:
+            break
+        ahead += 1
+    behind = f"; {ahead} ahead of you" if ahead else ""
+    if build is not None and build.state in ("queued", "running"):
+        return QueuePosition(ahead=ahead, waiting_for="its environment is being built" + behind)
+    wanted = Amounts.of(task.resources)
+    lacking = ledger.free.lacks(wanted)
+    text = words(lacking, wanted, ledger.free) if lacking else "about to start"
+    return QueuePosition(ahead=ahead, waiting_for=text + behind)
+
+
+def move(store: Store, task: TaskRecord, state: str, **values: Any) -> bool:  # noqa: ANN401
+    """Change a task's state if the table allows it from where it is now; tell whether it did."""
+    sources = tuple(s for s, targets in TRANSITIONS.items() if state in targets)
+    changed = store.tasks.update(
+        task.id, where={"state": sources}, state=state, updated_at=store.now(), **values
+    )
+    if changed:
+        level = "error" if state == "failed" else "normal"
+        message = str(values.get("message") or "")
+        data = {"state": state}
+        store.events.write(access.subject("tasks", task), "state", message, level=level, data=data)
+    return changed
+
+
+def stop(store: Store, task: TaskRecord, reason: str = "user") -> TaskRecord:
+    """Ask a task to end.
+
+    Raises
+    ------
+    Conflict
+        It has ended already; says how.
+    """
+    if task.state in FINAL:
+        raise Conflict(
+            f"The task {task.name!r} has ended already: it {task.state}.", code="already_ended"
+        )
+    store.tasks.update(task.id, desired="stop", stop_reason=reason, updated_at=store.now())
+    if task.state in ("draft", "queued"):
+        move(store, task, "stopped", **stop_words(reason), finished_at=store.now())
+    else:
+        move(store, task, "stopping")
+    return store.tasks.get(task.id) or task
+
+
+def stop_words(reason: str) -> dict[str, str]:
+    """Return reason and message of a stopped task."""
+    if reason == "platform_down":
+        return {
+            "reason": "platform_down",
+            "message": "The platform was shut down (`kpl-lab down`) while it ran. Submit it again.",
+        }
+    if reason == "self":
+        return {"reason": "stopped_itself", "message": "The program ended itself with kill()."}
+    return {"reason": "stopped", "message": "It was stopped by its user."}
+
+
+def update(store: Store, task: TaskRecord, request: TaskUpdate) -> TaskRecord:
+    """Change what is said about a task; ``start`` sends a draft off.
+
+    Raises
+    ------
+    Conflict
+        ``start`` of something that is no draft.
+    """
+    values = request.model_dump(exclude_none=True, exclude={"start"})
+    if "name" in values:
+        values["name"] = check_name(values["name"])
+    if values:
+        store.tasks.update(task.id, **values, updated_at=store.now())
+        store.events.write(access.subject("tasks", task), "updated")
+    if request.start and not move(store, task, "queued"):
+        raise Conflict(
+            f"The task {task.name!r} is {task.state}; only a draft can be started.",
+            code="not_a_draft",
+        )
+    return store.tasks.get(task.id) or task
+
+
+def delete(store: Store, context: Context, task: TaskRecord) -> None:
+    """Ask for a task and all its traces to vanish; one that never ran does so at once."""
+    del context
+    store.tasks.update(task.id, desired="delete", updated_at=store.now())
+    store.events.write(access.subject("tasks", task), "updated")
+
+
+def end(store: Store, task: TaskRecord, state: TaskState, explanation: Explanation | None) -> bool:
+    """Put a task into its final state and end its token; repeatable."""
+    values: dict[str, Any] = {"finished_at": store.now()}
+    if state is TaskState.STOPPED:
+        values |= stop_words(task.stop_reason or "user")
+    elif explanation is not None:
+        values |= {"reason": explanation.reason, "message": explanation.message}
+        values["ending"] = {
+            **(task.ending or {}),
+            "remedy": explanation.remedy.model_dump(),
+        }
+    if state is TaskState.SUCCEEDED:
+        values["progress"] = 1.0
+    auth.revoke(store, "task", task.id)
+    return move(store, task, state.value, **values)
