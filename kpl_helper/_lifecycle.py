@@ -1,0 +1,73 @@
+"""The ends of a process: normal exit, SIGTERM, fork, and children of `multiprocessing`."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+from kpl_helper import _sender
+
+_hooked = False
+
+
+def watch_process() -> None:
+    """See to it that this process flushes when it ends; called when its first value is noted."""
+    global _hooked
+    if not _hooked:
+        _hooked = True
+        atexit.register(_flush)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_forget_parent)
+    _flush_with_multiprocessing()
+    _flush_on_sigterm()
+
+
+def _flush() -> None:
+    sender = _sender.current_sender()
+    if sender is not None:
+        sender.flush()
+
+
+def _flush_on_sigterm() -> None:
+    """Flush before the default action, unless somebody handles or ignores the signal already.
+
+    A handler of the algorithm's own is never wrapped: it ends in a normal exit, which flushes.
+    """
+    if os.environ.get("KPL_HELPER_SIGTERM") == "0":
+        return
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> None:
+    _flush()
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        # Not called on by a handler that replaced it: end as the default action would.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _forget_parent() -> None:
+    """In a forked child: what the parent noted is the parent's to send, and its threads are not here."""
+    sender = _sender.current_sender()
+    if sender is not None:
+        sender.start_afresh()
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _flush_with_multiprocessing() -> None:
+    """Children of `multiprocessing` end without atexit; they run its own finalizers instead."""
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return
+    from multiprocessing.util import Finalize
+
+    Finalize(None, _flush, exitpriority=100)
