@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
-from typing import Any
 
 from kpl_helper import _sender
+
+TYPE_CHECKING = False  # as in typing, which costs a third of the import
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 _hooked = False
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from kpl_helper.base import logger
+
+TYPE_CHECKING = False  # as in typing, which costs a third of the import
+if TYPE_CHECKING:
+    from typing import Any
 
 _told: set[str] = set()
 

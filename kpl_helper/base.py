@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
 
 logger = logging.getLogger("kpl-helper")
 
@@ -50,6 +49,8 @@ class Config:
     def token(self) -> str:
         """Return the bare JWT; the file is read anew each time, since the platform may renew it."""
         if self._token_file:
+            from pathlib import Path
+
             try:
                 return Path(self._token_file).read_text(encoding="utf-8").strip()
             except OSError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kpl_helper.base import get_config
 from kpl_helper.errors import InputNotFoundError
 
@@ -26,6 +24,8 @@ def get_input_path(key: str, default: str = "") -> str:
     config = get_config()
     if config.local_files:
         return default
+    from pathlib import Path
+
     path = Path(config.input_root, str(key))
     if config.input_root and path.exists():
         return str(path)
@@ -51,12 +51,16 @@ def get_output_path(key: str, default: str = "") -> str:
     config = get_config()
     if config.local_files:
         return default
+    from pathlib import Path
+
     path = Path(config.output_root or "/", str(key))
     path.mkdir(parents=True, exist_ok=True)
     return str(path)
 
 
 def _present(root: str) -> str:
+    from pathlib import Path
+
     try:
         names = sorted(entry.name for entry in Path(root).iterdir()) if root else []
     except OSError:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, NoReturn
 
 from kpl_helper.base import get_config, logger
 from kpl_helper.errors import MissingParameterError, ParameterError, ParameterFileNotFoundError
 
+TYPE_CHECKING = False  # as in typing, which costs a third of the import
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, NoReturn
 
-class DotDict(dict[str, Any]):
+
+class DotDict(dict[str, "Any"]):
     """A dict whose items are attributes too, at every depth and inside lists.
 
     Parameters
@@ -102,6 +104,8 @@ def _from_file(path: str | os.PathLike[str] | None) -> DotDict:
         raise ParameterError(
             "no parameters: outside the platform get_parameter needs the path of a parameter file"
         )
+    from pathlib import Path
+
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -147,6 +151,8 @@ def write_parameter() -> None:
     if len(sys.argv) < 3 or sys.argv[1] != "write":
         logger.error("Usage: `khelper write <yml file>` writes the parameters to that file")
         sys.exit(1)
+    from pathlib import Path
+
     path = Path(sys.argv[2])
     text = get_config().parameter
     if not text:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kpl_helper._numbers import number, tell_once
 from kpl_helper._sender import get_sender
 from kpl_helper.base import logger
+
+TYPE_CHECKING = False  # as in typing, which costs a third of the import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def send_scalar_result(**results: object) -> None:

@@ -7,12 +7,14 @@ task, and the script goes on. With ``raise_errors=True``, or through `upload`, i
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 from kpl_helper._sender import get_sender
 from kpl_helper.base import get_config, logger
 from kpl_helper.errors import KplHelperError
+
+TYPE_CHECKING = False  # as in typing, which costs a third of the import
+if TYPE_CHECKING:
+    from typing import Any
 
 ROUTES = {
     "dataset": "/dataset/upload",
@@ -50,6 +52,8 @@ def upload(
     if not config.inner:
         logger.info("[kpl-helper]: not on the platform; %s is not saved", path)
         return None
+    from pathlib import Path
+
     from kpl_helper._upload import Parcel, is_archive, send
 
     source = Path(path).absolute()
