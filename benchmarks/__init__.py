@@ -1,0 +1,1 @@
+"""Programs that measure KPL Lab beside its peers, in the same run."""
