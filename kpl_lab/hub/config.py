@@ -9,6 +9,7 @@ from typing import Any
 
 from kpl_lab import scopes
 from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, API_USER, ENTRY_POINT
+from kpl_lab.hub.texts import catalogs
 from kpl_lab.settings import Secret, Settings
 
 HERE = Path(__file__).parent
@@ -52,6 +53,7 @@ def _hub(c: Any, settings: Settings) -> None:  # noqa: ANN401
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
     c.JupyterHub.template_paths = [str(HERE / "templates")]
+    c.JupyterHub.template_vars = {"kpl_catalogs": catalogs()}
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 100
     # Seconds that a page waits for a server before it shows the progress instead: warm starts are
@@ -160,12 +162,20 @@ def _roles(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: AN
         )
 
 
+def examples_folder() -> str:
+    """Return the folder of example projects that this installation has, or nothing."""
+    checkout = HERE.parents[1] / "examples"
+    installed = Path(sys.prefix) / "share" / "kpl-lab" / "examples"
+    return next((str(place) for place in (checkout, installed) if place.is_dir()), "")
+
+
 def _servers(c: Any, settings: Settings) -> None:  # noqa: ANN401
     c.JupyterHub.spawner_class = "kpl_lab.hub.spawners.platform.PlatformSpawner"
     spawner = c.PlatformSpawner
     spawner.platform_url = settings.platform_url
     spawner.platform_token = settings.home.read_secret(Secret.HUB_TO_PLATFORM)
-    spawner.public_url = settings.public_url
+    spawner.front_door_url = settings.public_url
+    spawner.skeleton = examples_folder()
     c.Spawner.default_url = "/lab"
     c.Spawner.server_token_scopes = [*_SERVER_TOKEN_SCOPES, scopes.SELF]
     # The wait for capacity is part of a start, and may be long.

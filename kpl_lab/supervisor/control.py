@@ -16,10 +16,19 @@ from kpl_lab.settings import Settings
 from kpl_lab.supervisor import frontdoor, launch, ports, records
 from kpl_lab.supervisor.ending import end_processes, end_supervisor
 from kpl_lab.supervisor.home import own_tree, prepare
-from kpl_lab.supervisor.plan import FRONTDOOR, HUB, PLATFORM, Plan, environment_of, plans, supervisor_digest
+from kpl_lab.supervisor.plan import (
+    FRONTDOOR,
+    HUB,
+    PLATFORM,
+    RUNNER,
+    Plan,
+    environment_of,
+    plans,
+    supervisor_digest,
+)
 from kpl_lab.supervisor.readiness import wait_kept, wait_ready
 from kpl_lab.supervisor.records import Record
-from kpl_lab.supervisor.workloads import end_workloads
+from kpl_lab.supervisor.workloads import end_with_reasons, sweep
 
 Say = Callable[[str], None]
 READY_SECONDS = 90.0
@@ -112,9 +121,17 @@ def bring_down(settings: Settings, say: Say) -> None:
     """
     account = prepare(settings)
     wanted = plans(settings, account, os.environ)
-    end_workloads(settings, say)
+    end_with_reasons(settings, say)
     end_supervisor(settings.home)
-    end_processes(settings.home, wanted, lambda name: say(f"ending {name}"))
+
+    def tell(name: str) -> None:
+        say(f"ending {name}")
+
+    # The runner goes last but for the front door: what ends the workloads needs it.
+    stays = [plan for plan in wanted if plan.name in (RUNNER, FRONTDOOR)]
+    end_processes(settings.home, [plan for plan in wanted if plan not in stays], tell)
+    sweep(settings, say)
+    end_processes(settings.home, stays, tell)
 
 
 def upgrade_database(settings: Settings) -> str | None:

@@ -2,46 +2,100 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 import httpx
 
+from kpl_lab.engines.base import Engine
+from kpl_lab.engines.registry import create_engine
+from kpl_lab.engines.spec import Handle, Observation, ReplicaState
 from kpl_lab.errors import KplError
 from kpl_lab.settings import Secret, Settings
 from kpl_lab.supervisor import records
-from kpl_lab.supervisor.plan import CONTROLLER, PLATFORM
+from kpl_lab.supervisor.plan import CONTROLLER, PLATFORM, RUNNER
 
+Say = Callable[[str], None]
 SHUTDOWN_SECONDS = 40.0
+SWEEP_SECONDS = 30.0
+GRACE_SECONDS = 5.0
 
 
-def end_workloads(settings: Settings, say: Callable[[str], None]) -> None:
-    """Ask the platform to end tasks, services and servers with their reasons, and wait for it.
+def end_with_reasons(settings: Settings, say: Say) -> None:
+    """Have the platform end tasks and servers, each with its reason, and wait for it.
 
-    Where the platform does not run, nothing is asked; what still runs then is ended by the
-    engine's own sweep.
+    No-op where platform or controller do not run: then :func:`sweep` ends everything.
     """
     home = settings.home
     if not all(records.read(home, name).identity for name in (PLATFORM, CONTROLLER)):
         return
-    deadline = time.monotonic() + SHUTDOWN_SECONDS
     try:
-        token = home.read_secret(Secret.HUB_TO_PLATFORM)
         with httpx.Client(
             base_url=settings.platform_url,
-            headers={"Authorization": f"token {token}"},
-            timeout=SHUTDOWN_SECONDS,
+            headers={"Authorization": f"token {home.read_secret(Secret.HUB_TO_PLATFORM)}"},
+            timeout=10.0,
             trust_env=False,
         ) as client:
-            while time.monotonic() < deadline:
-                answer = client.post("/internal/shutdown")
-                if answer.status_code >= 300:
-                    say(f"the platform could not end what runs ({answer.status_code})")
-                    return
-                left = int(answer.json().get("running", 0))
-                if not left:
-                    return
-                say(f"waiting for {left} running workloads to end")
-                time.sleep(0.5)
+            _shut_down(client, say)
     except (httpx.HTTPError, KplError, ValueError) as error:
         say(f"the platform could not be asked to end what runs ({error})")
+
+
+def _shut_down(client: httpx.Client, say: Say) -> None:
+    deadline = time.monotonic() + SHUTDOWN_SECONDS
+    answer, told = client.post("/internal/shutdown"), None
+    while time.monotonic() < deadline:
+        answer.raise_for_status()
+        left = {kind: count for kind, count in answer.json().items() if count}
+        if not left:
+            return
+        if left != told:
+            say("ending " + ", ".join(f"{count} {kind}" for kind, count in left.items()))
+            told = left
+        time.sleep(0.1)
+        answer = client.get("/internal/shutdown")
+    say("some of them did not end in time; they are killed")
+
+
+def sweep(settings: Settings, say: Say) -> None:
+    """End everything that the engine still runs: replicas of services, and what was left over."""
+    if settings.engine == "local" and records.read(settings.home, RUNNER).identity is None:
+        return
+    try:
+        asyncio.run(_sweep(settings, say))
+    except (KplError, OSError, TimeoutError) as error:
+        say(f"the engine could not end everything that runs ({error}); `kpl-lab doctor` lists it")
+
+
+async def _sweep(settings: Settings, say: Say) -> None:
+    engine = create_engine(settings)
+    try:
+        async with asyncio.timeout(SWEEP_SECONDS):
+            await _end_all(engine, say)
+    finally:
+        await engine.close()
+
+
+async def _end_all(engine: Engine, say: Say) -> None:
+    """Stop what lives; return when the engine has seen all of it end."""
+    living: set[str] = set()
+    is_synced = False
+    async for seen in engine.watch():
+        if not seen.name:
+            is_synced = True
+            if living:
+                say(f"ending {len(living)} workloads of the engine")
+        elif _lives(seen):
+            if seen.name not in living:
+                living.add(seen.name)
+                handle = Handle(engine=engine.name, name=seen.name)
+                await engine.stop(handle, grace_seconds=GRACE_SECONDS)
+        else:
+            living.discard(seen.name)
+        if is_synced and not living:
+            return
+
+
+def _lives(seen: Observation) -> bool:
+    return not seen.gone and any(r.state is not ReplicaState.EXITED for r in seen.replicas)

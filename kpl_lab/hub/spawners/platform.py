@@ -1,8 +1,224 @@
-"""Placeholder until routes are known."""
-from jupyterhub.spawner import SimpleLocalProcessSpawner
-from traitlets import Unicode
+"""A spawner without an engine: notebook servers are workloads that the platform runs."""
 
-class PlatformSpawner(SimpleLocalProcessSpawner):
-    platform_url = Unicode(config=True)
-    platform_token = Unicode(config=True)
-    public_url = Unicode(config=True)
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from jupyterhub.spawner import Spawner, SpawnException
+from traitlets import Float, Instance, Integer, Unicode
+
+from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
+from kpl_lab.hub import options, start_page
+from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
+from kpl_lab.retry import backoff
+from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, ServerStatus
+
+ENDED = ("stopped", "failed")
+
+
+class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
+    """Asks the platform for a server and follows what becomes of it."""
+
+    platform_url = Unicode(help="Base of the platform's API on the loopback.").tag(config=True)
+    platform_token = Unicode(help="What opens the platform's internal routes.").tag(config=True)
+    front_door_url = Unicode(help="The address that users have in their browsers.").tag(config=True)
+    skeleton = Unicode(
+        "", help="Folder whose content a user's home gets when it is made; empty: none."
+    ).tag(config=True)
+    look_seconds = Float(
+        0.5, help="Longest wait between two looks at a server that is starting."
+    ).tag(config=True)
+    stop_seconds = Float(60.0, help="Longest wait for a server to end.").tag(config=True)
+
+    server_id = Integer(None, allow_none=True, help="The platform's id of the server.")
+
+    _steps = Instance(Progress, args=())
+
+    @property
+    def _platform(self) -> PlatformClient:
+        return client_of(self.platform_url, self.platform_token)
+
+    # What survives a restart of the hub.
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the hub keeps: the platform's id."""
+        state: dict[str, Any] = super().get_state()
+        if self.server_id is not None:
+            state["server_id"] = self.server_id
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what the hub kept."""
+        super().load_state(state)
+        self.server_id = state.get("server_id")
+
+    def clear_state(self) -> None:
+        """Forget the server."""
+        super().clear_state()
+        self.server_id = None
+
+    # The start page.
+
+    def options_from_form(self, form_data: dict[str, list[str]]) -> dict[str, Any]:
+        """Return the start page's fields as user options."""
+        return options.from_form(form_data)
+
+    async def get_options_form(self) -> str:
+        """Return the start page's form, drawn for this user and this moment."""
+        scene = await start_page.collect(
+            self._platform, self.user.name, self.name, self.user_options or self._remembered()
+        )
+        return start_page.render(scene)
+
+    def _remembered(self) -> dict[str, Any]:
+        kept = self.orm_spawner.user_options if self.orm_spawner else None
+        return dict(kept or {})
+
+    # Start, stop, poll.
+
+    async def start(self) -> tuple[str, int]:
+        """Ask for the server, wait until it listens, and return where."""
+        self._steps = Progress()
+        self._steps.tell(first_event())
+        try:
+            return await self._start()
+        except KplError as error:
+            raise _refusal(error) from error
+        finally:
+            self._steps.finish()
+
+    async def _start(self) -> tuple[str, int]:
+        choice = options.read(self.user_options or {})
+        image = _find_image(await self._platform.images(), choice.image)
+        resources = choice.resources(image.default_resources)
+        grant = await self._platform.create_server(
+            ServerCreate(
+                user=self.user.name,
+                name=self.name,
+                image=image.name,
+                resources=resources,
+                mounts=list(choice.mounts),
+            )
+        )
+        self.server_id = grant.id
+        launch = ServerLaunch(
+            command=list(self.cmd) + self.get_args(),
+            environment=self._environment(grant.id, resources),
+            skeleton=self.skeleton or None,
+        )
+        status = await self._platform.start_server(grant.id, launch)
+        return await self._follow(grant.id, status)
+
+    async def _follow(self, server: int, status: ServerStatus) -> tuple[str, int]:
+        waits = backoff(0.03, max_seconds=self.look_seconds)
+        while True:
+            self._steps.tell(event_of(status))
+            if status.state == "running" and status.address:
+                host, _, port = status.address.rpartition(":")
+                return host, int(port)
+            if status.state in ENDED:
+                raise _failure(status)
+            await asyncio.sleep(next(waits))
+            try:
+                status = await self._platform.server(server)
+            except Unavailable:
+                # It is restarted and knows the server still; the start goes on meanwhile.
+                continue
+
+    def _environment(self, server: int, resources: Resources) -> dict[str, str]:
+        env: dict[str, str] = {key: str(value) for key, value in self.get_env().items() if value}
+        # The engine picks the port and fills it in.
+        env["JUPYTERHUB_SERVICE_URL"] = f"http://127.0.0.1:{{{{port}}}}{self.server.base_url}"
+        env["KPL_API_URL"] = self.platform_url
+        env["KPL_PUBLIC_URL"] = self.front_door_url
+        env["KPL_SERVER_ID"] = str(server)
+        env["MEM_LIMIT"] = str(resources.memory << 20)
+        env["CPU_LIMIT"] = f"{resources.cpu:g}"
+        return env
+
+    async def stop(self, now: bool = False) -> None:
+        """Have the server ended and wait for it; a server that nobody knows is ended."""
+        del now
+        if self.server_id is None:
+            return
+        self._steps.finish()
+        try:
+            await self._platform.stop_server(self.server_id)
+            async with asyncio.timeout(self.stop_seconds):
+                for wait in backoff(0.03, max_seconds=self.look_seconds):
+                    if (await self._platform.server(self.server_id)).state in ENDED:
+                        return
+                    await asyncio.sleep(wait)
+        except NotFound:
+            return
+        except TimeoutError:
+            self.log.warning("server %s did not end in time", self.server_id)
+
+    async def poll(self) -> int | None:
+        """Return None while it runs, its end's code otherwise; a silent platform means running."""
+        if self.server_id is None:
+            return 0
+        try:
+            status = await self._platform.server(self.server_id)
+        except NotFound:
+            return 0
+        except KplError as error:
+            self.log.debug("server %s: %s", self.server_id, error.message)
+            return None
+        if status.state not in ENDED:
+            return None
+        return 1 if status.state == "failed" else 0
+
+    async def progress(self) -> AsyncIterator[ProgressEvent]:
+        """Yield the steps of the start in words."""
+        async for event in self._steps.follow():
+            yield event
+
+
+def _find_image(images: list[ImageView], name: str | None) -> ImageView:
+    """Return the image of this name or alias; without one the catalog's default."""
+    ready = [image for image in images if image.state == "ready"]
+    if name is None:
+        chosen = next((i for i in ready if i.default), ready[0] if ready else None)
+        if chosen is None:
+            raise Invalid(
+                "The catalog holds no image that can be started; ask an administrator.",
+                code="no_image",
+            )
+        return chosen
+    for image in images:
+        if name == image.name or name in image.aliases or name == str(image.id):
+            if image.state != "ready":
+                raise Invalid(
+                    image.message or f"The image {name!r} is {image.state}; choose another one.",
+                    code="image_not_ready",
+                )
+            return image
+    names = ", ".join(image.name for image in ready)
+    raise Invalid(
+        f"There is no image {name!r}; the catalog has: {names or 'none'}.", code="unknown_image"
+    )
+
+
+def _refusal(error: KplError) -> SpawnException:
+    return SpawnException(error.message, reason=error.code, status_code=error.http_status)
+
+
+def _failure(status: ServerStatus) -> SpawnException:
+    message = status.message or "The server ended before it was ready; start it again."
+    return SpawnException(message, reason=status.reason or status.state, status_code=500)
+
+
+_clients: dict[tuple[str, str], PlatformClient] = {}
+
+
+def client_of(url: str, token: str) -> PlatformClient:
+    """Return the hub's one client for an address: its connections are shared by all spawners."""
+    key = (url, token)
+    if key not in _clients:
+        _clients[key] = PlatformClient(url, token)
+    return _clients[key]

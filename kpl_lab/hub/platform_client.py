@@ -1,0 +1,123 @@
+"""How the hub asks the platform: few calls, asynchronous, with the hub's own token."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from kpl_lab.errors import BY_STATUS, KplError, NotFound, Unavailable
+from kpl_lab.schemas.common import Page
+from kpl_lab.schemas.datasets import DatasetView
+from kpl_lab.schemas.servers import (
+    CapacityView,
+    ImageView,
+    ServerCreate,
+    ServerGrant,
+    ServerLaunch,
+    ServerStatus,
+    ServerView,
+)
+
+M = TypeVar("M", bound=BaseModel)
+MOST_ITEMS = 200
+
+
+class PlatformClient:
+    """The platform as the hub sees it.
+
+    Every method raises ``KplError``: of the class that the answer names, ``Unavailable`` where
+    nobody answers.
+
+    Parameters
+    ----------
+    url
+        Base of the API, e.g. ``http://127.0.0.1:45000/kpl/api/v1``.
+    token
+        What opens ``/internal``.
+    transport
+        In place of the network, for tests.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"token {token}"},
+            timeout=httpx.Timeout(20.0, connect=3.0),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def create_server(self, body: ServerCreate) -> ServerGrant:
+        """Have the platform note a new server; nothing starts yet."""
+        return await self._call("POST", "/internal/servers", ServerGrant, body)
+
+    async def start_server(self, server: int, launch: ServerLaunch) -> ServerStatus:
+        """Have the server started as soon as there is room."""
+        return await self._call("POST", f"/internal/servers/{server}/start", ServerStatus, launch)
+
+    async def stop_server(self, server: int) -> None:
+        """Have the server ended; repeatable."""
+        await self._send("POST", f"/internal/servers/{server}/stop")
+
+    async def server(self, server: int) -> ServerStatus:
+        """Return how far a server is."""
+        return await self._call("GET", f"/internal/servers/{server}", ServerStatus)
+
+    async def images(self) -> list[ImageView]:
+        """Return the catalog."""
+        return (await self._call("GET", "/images", Page[ImageView])).items
+
+    async def capacity(self) -> CapacityView:
+        """Return what there is and what of it is promised."""
+        return await self._call("GET", "/capacity", CapacityView)
+
+    async def datasets(self) -> list[DatasetView]:
+        """Return the newest datasets of everybody; who may see which is left to the caller."""
+        path = f"/datasets?limit={MOST_ITEMS}"
+        return (await self._call("GET", path, Page[DatasetView])).items
+
+    async def servers(self) -> list[ServerView]:
+        """Return the newest servers of everybody."""
+        path = f"/servers?limit={MOST_ITEMS}"
+        return (await self._call("GET", path, Page[ServerView])).items
+
+    async def _call(
+        self, method: str, path: str, model: type[M], body: BaseModel | None = None
+    ) -> M:
+        answer = await self._send(method, path, body)
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unavailable(
+                f"The platform's answer to {path} is not what this hub expects; are both of the "
+                "same version?",
+                detail={"cause": str(error)},
+            ) from error
+
+    async def _send(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
+        content: Any = None if body is None else body.model_dump(mode="json")
+        try:
+            answer = await self._http.request(method, path, json=content)
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                "The platform does not answer at the moment; it is restarted by itself, try again "
+                "in a few seconds."
+            ) from error
+        if answer.status_code >= 300:
+            raise _error_of(answer)
+        return answer
+
+
+def _error_of(answer: httpx.Response) -> KplError:
+    kind = BY_STATUS.get(answer.status_code, Unavailable)
+    try:
+        problem = answer.json()
+        return kind(str(problem["message"]), code=str(problem["code"]))
+    except (ValueError, KeyError, TypeError):
+        if answer.status_code == 404:
+            return NotFound("The platform does not know that.")
+        return Unavailable(f"The platform answered {answer.status_code}; its log says why.")

@@ -1,0 +1,160 @@
+"""The start page: what there is to choose from, and how it is drawn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import Environment, FileSystemLoader
+
+from kpl_lab.errors import Invalid, KplError
+from kpl_lab.hub import options
+from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.schemas.common import Resources, Visibility
+from kpl_lab.schemas.datasets import DatasetView
+from kpl_lab.schemas.servers import CapacityView, ImageView, ServerView
+
+T = TypeVar("T")
+TEMPLATES = Path(__file__).parent / "templates"
+ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of limits."""
+
+    name: str
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that the page shows.
+
+    Attributes
+    ----------
+    problem
+        Why something is missing, in a sentence; empty when all is there.
+    ended
+        How this user's last server of the name ended badly, in a sentence.
+    """
+
+    user: str
+    server_name: str
+    choice: options.Choice
+    images: list[ImageView] = field(default_factory=list)
+    capacity: CapacityView | None = None
+    datasets: list[DatasetView] = field(default_factory=list)
+    running: list[ServerView] = field(default_factory=list)
+    problem: str = ""
+    ended: str = ""
+
+
+async def collect(
+    platform: PlatformClient, user: str, server_name: str, remembered: Mapping[str, Any]
+) -> Scene:
+    """Ask the platform for everything at once; what does not answer is left out and named."""
+    images, capacity, datasets, servers = await asyncio.gather(
+        _or_none(platform.images()),
+        _or_none(platform.capacity()),
+        _or_none(platform.datasets()),
+        _or_none(platform.servers()),
+    )
+    problem = ""
+    if images is None:
+        problem = "The platform does not answer at the moment. Reload this page in a few seconds."
+    mine = [server for server in servers or [] if server.user == user]
+    last = next((s for s in mine if s.name == server_name), None)
+    return Scene(
+        user=user,
+        server_name=server_name,
+        choice=_choice(remembered),
+        images=images or [],
+        capacity=capacity,
+        datasets=[d for d in datasets or [] if _may_see(user, d)],
+        running=[s for s in mine if s.state in ("pending", "starting", "running")],
+        problem=problem,
+        ended=(last.message or last.reason or "") if last and last.state == "failed" else "",
+    )
+
+
+async def _or_none(asked: Awaitable[T]) -> T | None:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await asked
+    except (KplError, TimeoutError):
+        return None
+
+
+def _choice(remembered: Mapping[str, Any]) -> options.Choice:
+    known = {key: value for key, value in remembered.items() if key in options.FIELDS}
+    try:
+        return options.read(known)
+    except Invalid:
+        # What was refused once is not offered again.
+        return options.Choice()
+
+
+def _may_see(user: str, dataset: DatasetView) -> bool:
+    is_shared = dataset.visibility is not Visibility.PRIVATE
+    return dataset.state == "ready" and (dataset.owner == user or is_shared)
+
+
+def presets(capacity: CapacityView | None) -> list[Preset]:
+    """Return small, medium, large and GPU, none larger than the machine."""
+    most_cpu = capacity.cpu.limit if capacity else 1024.0
+    most_memory = int(capacity.memory.limit) if capacity else 1 << 20
+
+    def limited(cpu: float, memory: int, gpu: int, shm: int) -> Resources:
+        return Resources(cpu=min(cpu, most_cpu), memory=min(memory, most_memory), gpu=gpu, shm=shm)
+
+    found = [
+        Preset("small", limited(1, 2048, 0, 64)),
+        Preset("medium", limited(2, 4096, 0, 256)),
+        Preset("large", limited(4, 8192, 0, 1024)),
+    ]
+    if capacity and capacity.gpu.limit >= 1:
+        found.append(Preset("gpu", limited(4, 16384, 1, 2048)))
+    return found
+
+
+def render(scene: Scene) -> str:
+    """Return the form's HTML; everything in it that a user wrote is escaped."""
+    selected = _selected(scene)
+    resources = scene.choice.resources(
+        selected.default_resources if selected else Resources(cpu=1, memory=2048)
+    )
+    return (
+        _jinja()
+        .get_template("kpl/start_form.html")
+        .render(
+            scene=scene,
+            selected=selected,
+            resources=resources,
+            presets=presets(scene.capacity),
+            gib=_gib,
+        )
+    )
+
+
+def _selected(scene: Scene) -> ImageView | None:
+    """Return the image that is chosen at first: the last one, else the default."""
+    ready = [image for image in scene.images if image.state == "ready"]
+    last = next((i for i in ready if i.name == scene.choice.image), None)
+    return last or next((i for i in ready if i.default), ready[0] if ready else None)
+
+
+def _gib(mib: float) -> str:
+    """Return MiB in the unit that people read."""
+    return f"{mib / 1024:.4g} GiB" if mib >= 1024 else f"{mib:g} MiB"
+
+
+@cache
+def _jinja() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
