@@ -1,0 +1,1 @@
+"""What strangers may send: a corpus that grows with each find."""
