@@ -522,6 +522,33 @@ static PyObject *unpack_varints(PyObject *Py_UNUSED(module), PyObject *arg)
     return out;
 }
 
+PyDoc_STRVAR(pack_doc, "pack_varints(numbers)\n--\n\nEncode native 64-bit numbers as consecutive varints.");
+
+static PyObject *pack_varints(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(arg, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    Py_ssize_t count = view.len / (Py_ssize_t)sizeof(uint64_t);
+    /* Ten bytes hold any of them; an array in memory is far from PY_SSIZE_T_MAX / 10 numbers. */
+    unsigned char *start = PyMem_Malloc((size_t)count * 10 + 1), *p = start;
+    PyObject *out = NULL;
+    if (start == NULL)
+        PyErr_NoMemory();
+    for (Py_ssize_t i = 0; start != NULL && i < count; i++) {
+        uint64_t value;
+        memcpy(&value, (char *)view.buf + i * (Py_ssize_t)sizeof value, sizeof value);
+        for (; value > 127; value >>= 7)
+            *p++ = (unsigned char)(value | 128);
+        *p++ = (unsigned char)value;
+    }
+    if (start != NULL)
+        out = PyBytes_FromStringAndSize((char *)start, p - start);
+    PyMem_Free(start);
+    PyBuffer_Release(&view);
+    return out;
+}
+
 static PyMethodDef source_methods[] = {
     {"read", (PyCFunction)source_read, METH_O, read_doc},
     {"close", (PyCFunction)source_close, METH_NOARGS, close_doc},
@@ -557,6 +584,7 @@ static int module_exec(PyObject *module)
 }
 
 static PyMethodDef module_methods[] = {
+    {"pack_varints", pack_varints, METH_O, pack_doc},
     {"unpack_varints", unpack_varints, METH_O, unpack_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     FileEncoder = Callable[[object], bytes]
 
 _INT_RANGE = range(-(1 << 63), 1 << 63)
+_SMALL = [b"(" + encode_int64(number) for number in range(128)]
+_SIZES = [b"\x1a" + encode_varint(size) for size in range(128)]
 _pack_double = DOUBLE.pack
 
 
@@ -85,8 +87,7 @@ def _wrapped(tag: bytes, inner: Encoder) -> Encoder:
 
 def _fields_encoder(record_type: RecordType, encode_file: FileEncoder) -> Encoder:
     fields = {
-        name: (length_field(10, name.encode()) + b"\x12", _encoder_of(kind, encode_file))
-        for name, kind in record_type.items()
+        name: (*_heads(name), _encoder_of(kind, encode_file)) for name, kind in record_type.items()
     }
 
     def encode(value: object) -> bytes:
@@ -97,18 +98,29 @@ def _fields_encoder(record_type: RecordType, encode_file: FileEncoder) -> Encode
             field = fields.get(name)
             if field is None:
                 raise _Misfit(f"the record type has no field {name!r}; it has {', '.join(fields)}.")
-            head, encoder = field
+            heads, lead, encoder = field
             try:
                 body = encoder(item)
             except _Misfit as error:
                 error.path.append(f".{name}")
                 raise
-            size = encode_varint(len(body))
-            entry = encode_varint(len(head) + len(size) + len(body))
-            parts += (b"\n", entry, head, size, body)
+            size = len(body)
+            parts.append(heads[size] if size < len(heads) else _head(lead, size))
+            parts.append(body)
         return b"".join(parts)
 
     return encode
+
+
+def _heads(name: str) -> tuple[list[bytes], bytes]:
+    """Return how an entry of this name begins, by the size of its ``Feature``, and the name part."""
+    lead = length_field(0x0A, name.encode()) + b"\x12"
+    return [_head(lead, size) for size in range(128)], lead
+
+
+def _head(lead: bytes, size: int) -> bytes:
+    count = encode_varint(size)
+    return b"\n" + encode_varint(len(lead) + len(count) + size) + lead + count
 
 
 def _items_encoder(kind: FieldType, encode_file: FileEncoder) -> Encoder:
@@ -137,7 +149,7 @@ def _encode_int(value: object) -> bytes:
         raise _Misfit(f"expected an int, got {type(value).__name__}.") from None
     if number not in _INT_RANGE:
         raise _Misfit(f"{number} does not fit 64 bits.")
-    return b"(" + encode_int64(number)
+    return _SMALL[number] if 0 <= number < 128 else b"(" + encode_int64(number)
 
 
 def _encode_float(value: object) -> bytes:
@@ -154,7 +166,8 @@ def _encode_bytes(value: object) -> bytes:
         if not isinstance(value, (bytearray, memoryview)):
             raise _Misfit(f"expected bytes, got {type(value).__name__}.")
         value = bytes(value)
-    return b"\x1a" + encode_varint(len(value)) + value
+    size = len(value)
+    return (_SIZES[size] if size < 128 else b"\x1a" + encode_varint(size)) + value
 
 
 def _encode_text(value: object) -> bytes:
@@ -164,7 +177,8 @@ def _encode_text(value: object) -> bytes:
         data = value.encode()
     except UnicodeEncodeError as error:
         raise _Misfit(f"the text cannot be written as UTF-8: {error}.") from error
-    return b"\x1a" + encode_varint(len(data)) + data
+    size = len(data)
+    return (_SIZES[size] if size < 128 else b"\x1a" + encode_varint(size)) + data
 
 
 def _file_encoder(encode_file: FileEncoder) -> Encoder:

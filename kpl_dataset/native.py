@@ -1,4 +1,4 @@
-"""The compiled decoder, where it is there.
+"""The compiled decoder, where there is one, and its plain Python stand-ins.
 
 Whether it is decides only how quick reading is: it takes and gives what :mod:`kpl_dataset.decode`
 does. Set ``KPL_DATASET_PURE`` in the environment to go without it.
@@ -44,9 +44,18 @@ def open_source(
 
 def unpack_varints(body: bytes) -> array[int]:
     """Do what :func:`kpl_dataset.wire.unpack_varints` does."""
+    if not available:
+        return wire.unpack_varints(body)
     numbers = _decoder.unpack_varints(body)
     # Broken: the other one finds the words for it.
     return wire.unpack_varints(body) if numbers is None else array("q", numbers)
+
+
+def pack_varints(numbers: array[int]) -> bytes:
+    """Encode non-negative numbers as varints that follow one another."""
+    if available:
+        return _decoder.pack_varints(numbers)
+    return b"".join(map(wire.encode_varint, numbers))
 
 
 def _spec(kind: FieldType) -> tuple[object, ...]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from array import array
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from kpl_dataset import native
 from kpl_dataset.errors import DatasetClosedError, DatasetLockedError
 from kpl_dataset.files import lock, part, replace_file, unlock
 from kpl_dataset.schema import encode_meta
-from kpl_dataset.wire import encode_varint, length_field
+from kpl_dataset.wire import length_field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +65,8 @@ class Sink:
         self._pending_bytes = 0
         self._owner = os.getpid()
         self._offset = 0
-        self._offsets = bytearray(encode_varint(0))
+        self._offsets = array("q", (0,))
+        self._packed = bytearray()
         self._count = 0
         self._next_flush = time.monotonic() + FLUSH_SECONDS
         self.closed_because = ""
@@ -87,7 +90,7 @@ class Sink:
         self._pending.append(record)
         self._pending_bytes += size
         self._offset += size
-        self._offsets += encode_varint(self._offset)
+        self._offsets.append(self._offset)
         self._count += 1
         if self._pending_bytes > _BUFFER_BYTES:
             self._drain()
@@ -114,7 +117,9 @@ class Sink:
         begun = time.monotonic()
         self._drain()
         os.fsync(self._descriptor)
-        replace_file(self._index_path, length_field(0x0A, bytes(self._offsets)))
+        self._packed += native.pack_varints(self._offsets)
+        del self._offsets[:]
+        replace_file(self._index_path, length_field(0x0A, bytes(self._packed)))
         now = time.monotonic()
         self._next_flush = now + max(FLUSH_SECONDS, FLUSH_SHARE * (now - begun))
 

@@ -14,7 +14,7 @@ from kpl_dataset.errors import DatasetCorruptError, DatasetNotFoundError, Record
 from kpl_dataset.files import part, read_part
 from kpl_dataset.lenient import read_record
 from kpl_dataset.schema import decode_meta
-from kpl_dataset.wire import WireError, read_index, unpack_varints
+from kpl_dataset.wire import WireError, read_index
 
 if TYPE_CHECKING:
     from array import array
@@ -63,7 +63,7 @@ def load_index(folder: Path, data_name: str) -> array[int]:
             file=str(path),
         )
     try:
-        index = read_index(content, native.unpack_varints if native.available else unpack_varints)
+        index = read_index(content, native.unpack_varints)
     except WireError as error:
         raise DatasetCorruptError(f"'{path}' is damaged: {error}.", file=str(path)) from error
     if not index or index[0] < 0 or not all(map(le, index, index[1:])):

@@ -102,7 +102,8 @@ class WriteOnlyDataset:
         """
         if self._sink.closed_because:
             raise DatasetClosedError(self._sink.closed_because)
-        self._copied = []
+        if self._copied:
+            self._copied = []
         try:
             data = self._encode(record)
         except RecordValueError as error:

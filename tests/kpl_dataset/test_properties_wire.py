@@ -276,6 +276,13 @@ def test_an_index_is_what_protobuf_says(numbers: list[int]) -> None:
         assert list(read_index(data, native.unpack_varints)) == numbers
 
 
+@given(st.lists(st.integers(0, 2**63 - 1)))
+def test_both_ways_to_pack_numbers_agree(numbers: list[int]) -> None:
+    packed = b"".join(map(encode_varint, numbers))
+    assert native.pack_varints(array("q", numbers)) == packed
+    assert list(native.unpack_varints(packed)) == numbers
+
+
 @given(st.binary(max_size=40))
 def test_both_ways_to_unpack_numbers_agree(body: bytes) -> None:
     def result(unpack: Any) -> Any:

@@ -175,6 +175,7 @@ def test_what_was_flushed_can_be_read_while_writing_goes_on(tmp_path: Path) -> N
     assert values(tmp_path) == [1, 2]
 
 
+@pytest.mark.usefixtures("decoder")
 def test_flushes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "FLUSH_SECONDS", -1.0)
     monkeypatch.setattr(sink, "FLUSH_SHARE", -1)
