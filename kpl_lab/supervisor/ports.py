@@ -26,8 +26,9 @@ def holder(port: int) -> str:
     """Return words for the process that listens on ``port``, or nothing where it is hidden."""
     try:
         for found in psutil.net_connections("tcp"):
-            listens = found.status == psutil.CONN_LISTEN and found.laddr
-            if listens and found.laddr.port == port and found.pid:
+            if found.status != psutil.CONN_LISTEN or not found.laddr or not found.pid:
+                continue
+            if found.laddr[1] == port:
                 return f"the process {psutil.Process(found.pid).name()} (pid {found.pid})"
     except psutil.Error:
         return ""

@@ -1,0 +1,209 @@
+"""``kpl-lab doctor``: what is wrong with an installation, and what this machine cannot enforce."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from kpl_lab.engines.local import namespace
+from kpl_lab.engines.local.accounts import platform_account
+from kpl_lab.engines.registry import create_engine
+from kpl_lab.errors import KplError
+from kpl_lab.platform.storage import upgrade
+from kpl_lab.platform.storage.database import open_engine
+from kpl_lab.settings import Settings
+from kpl_lab.supervisor import control, launch, ports
+
+Level = Literal["ok", "note", "error"]
+ANSWER_SECONDS = 10.0
+LOW_DISK_BYTES = 2 << 30
+_SIGNS = {"ok": "ok   ", "note": "note ", "error": "ERROR"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; ``note`` is what works but is not enforced or not ideal."""
+
+    name: str
+    level: Level
+    message: str
+
+
+def as_dict(finding: Finding) -> dict[str, str]:
+    """Return ``finding`` for JSON."""
+    return asdict(finding)
+
+
+def line(finding: Finding) -> str:
+    """Return ``finding`` as a line for people."""
+    return f"{_SIGNS[finding.level]}  {finding.name:<11} {finding.message}"
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; no check stops another one."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _home,
+        _accounts,
+        _processes,
+        _ports,
+        _disk,
+        _database,
+        _engine,
+        _limits,
+        _tools,
+    )
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.extend(check(settings))
+        except (KplError, OSError, TimeoutError) as error:
+            found.append(Finding(check.__name__.strip("_"), "error", str(error) or repr(error)))
+    return found
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    home = settings.home
+    if not home.secrets.is_dir():
+        yield Finding("home", "note", f"{home.root} was never started; `kpl-lab up` makes it.")
+        return
+    mode = home.secrets.stat().st_mode & 0o777
+    if mode & 0o077:
+        yield Finding(
+            "home", "error", f"{home.secrets} is open to others (mode {mode:o}): chmod 700 it."
+        )
+    else:
+        yield Finding("home", "ok", str(home.root))
+
+
+def _accounts(settings: Settings) -> Iterator[Finding]:
+    if os.geteuid() != 0:
+        yield Finding(
+            "accounts",
+            "note",
+            "Not root: everything runs as you, workloads can read one another's files, memory is "
+            "watched rather than limited, and mounts are links.",
+        )
+        return
+    account = platform_account(settings)
+    yield Finding("accounts", "ok", f"the platform runs as uid {account.uid}, workloads as others")
+    closed = launch.closed_folder(settings.home, account)
+    if closed is None:
+        yield Finding("folders", "ok", "every folder on the way is open to the accounts")
+    elif namespace.can_enter():
+        yield Finding("folders", "ok", f"{closed} is closed; a way below it is opened for each")
+    else:
+        yield Finding(
+            "folders",
+            "error",
+            f"{closed} is closed to other accounts and CAP_SYS_ADMIN is missing: move the checkout, "
+            f"or chmod o+x {closed}.",
+        )
+
+
+def _processes(settings: Settings) -> Iterator[Finding]:
+    found, supervisor = control.status(settings)
+    running = [record.name for record in found if record.state == "running"]
+    if not running:
+        yield Finding("processes", "note", "Nothing runs; `make up` starts it.")
+        return
+    for record in found:
+        if record.state != "running":
+            words = record.message or f"{record.name} does not run; `make up` starts it."
+            yield Finding("processes", "error", f"{record.name}: {words}")
+    if supervisor.identity is None:
+        yield Finding(
+            "processes",
+            "error",
+            "The supervisor has ended; nothing restarts what dies until the next `make up`.",
+        )
+    elif len(running) == len(found):
+        yield Finding("processes", "ok", ", ".join(running))
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    running = any(record.identity for record in control.status(settings)[0])
+    if not running:
+        ports.require_free(settings, public=True, private=True)
+    yield Finding("ports", "ok", f"{settings.public_url}; all others on the loopback too")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = settings.home.root if settings.home.root.exists() else settings.home.root.parent
+    free = shutil.disk_usage(place).free
+    level: Level = "ok" if free > LOW_DISK_BYTES else "error"
+    yield Finding("disk", level, f"{free / (1 << 30):.1f} GiB free where {place} lies")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if settings.database_url is None and not (settings.home.platform / "kpl.sqlite").exists():
+        yield Finding("database", "note", "There is none yet; `kpl-lab up` makes it.")
+        return
+    engine = open_engine(settings.sqlalchemy_url)
+    try:
+        upgrade.check(engine)
+    finally:
+        engine.dispose()
+    yield Finding("database", "ok", f"revision {upgrade.head()}")
+
+
+def _engine(settings: Settings) -> Iterator[Finding]:
+    if not any(record.identity for record in control.status(settings)[0]):
+        return
+
+    async def ask() -> str:
+        engine = create_engine(settings)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                capacity = await engine.capacity()
+        finally:
+            await engine.close()
+        return (
+            f"{settings.engine}: {capacity.cpu:g} cores, {capacity.memory_mb / 1024:.1f} GiB, "
+            f"{capacity.gpu} GPUs"
+        )
+
+    yield Finding("engine", "ok", asyncio.run(ask()))
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    if settings.engine != "local":
+        return
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        kind = "cgroup v2"
+    elif Path("/sys/fs/cgroup/memory").is_dir():
+        kind = "cgroup v1"
+    else:
+        kind = ""
+    if kind and os.geteuid() == 0 and _is_writable(kind):
+        yield Finding("limits", "ok", f"memory and CPU are limited by {kind}")
+    else:
+        why = f"{kind} is not writable here" if kind else "this machine has no cgroups"
+        yield Finding("limits", "note", f"Memory is watched, not limited, and CPU is not: {why}.")
+    if not namespace.can_enter():
+        yield Finding(
+            "limits",
+            "note",
+            "Shared memory is not limited and mounts are links (read-only by file mode alone): "
+            "mount namespaces are not allowed here.",
+        )
+
+
+def _is_writable(kind: str) -> bool:
+    place = "/sys/fs/cgroup/memory" if kind == "cgroup v1" else "/sys/fs/cgroup"
+    return os.access(place, os.W_OK) and not _is_read_only(Path(place))
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _tools(settings: Settings) -> Iterator[Finding]:
+    del settings
+    from kpl_lab.supervisor import frontdoor
+
+    yield Finding("front door", "ok", frontdoor.binary())

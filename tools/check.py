@@ -1,0 +1,167 @@
+"""``make test``: every check that this machine can run; says what it left out and why.
+
+Ends with pytest's own summary line and a plain ``N passed, N failed, N skipped``, which counts the
+Python tests and the other checks together. Exits with 1 when anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+NODE_BIN = ROOT / ".venv" / ".kpl-stamps" / "node-bin"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One command; ``needs`` is a path without which it is left out."""
+
+    name: str
+    command: tuple[str, ...]
+    group: str
+    needs: str | None = None
+
+
+CHECKS = (
+    Check("ruff check", ("ruff", "check", "."), "lint"),
+    Check("ruff format", ("ruff", "format", "--check", *PACKAGES), "lint"),
+    Check("import directions", ("lint-imports",), "lint"),
+    Check("types", ("mypy",), "lint"),
+    Check("front end: lint", ("npm", "run", "-s", "lint"), "lint", "node_modules"),
+    Check("front end: types", ("npm", "run", "-s", "check"), "lint", "tsconfig.test.json"),
+    Check("front end: tests", ("npm", "test", "--silent"), "tests", "node_modules"),
+)
+
+
+@dataclass
+class Tally:
+    """How many passed, failed and were left out."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def environment() -> dict[str, str]:
+    """Return the variables with which the tools of the environment come first."""
+    path = [str(BIN), str(NODE_BIN), os.environ.get("PATH", os.defpath)]
+    return {**os.environ, "PATH": os.pathsep.join(path)}
+
+
+def scripts() -> set[str]:
+    """Return the names of npm's scripts."""
+    import json
+
+    try:
+        found = json.loads((ROOT / "package.json").read_text())
+    except FileNotFoundError:
+        return set()
+    return set(found.get("scripts", {}))
+
+
+def run_check(check: Check, tally: Tally) -> None:
+    """Run one command, showing what it says only where it fails."""
+    if check.needs and not (ROOT / check.needs).exists():
+        tally.skipped += 1
+        print(f"left out  {check.name}: there is no {check.needs}", flush=True)
+        return
+    if check.command[:3] == ("npm", "run", "-s") and check.command[3] not in scripts():
+        return
+    began = time.monotonic()
+    done = subprocess.run(
+        check.command,
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    if done.returncode:
+        tally.failed += 1
+        print(f"FAILED    {check.name} ({seconds:.0f} s)\n{done.stdout}", flush=True)
+    else:
+        tally.passed += 1
+        print(f"ok        {check.name} ({seconds:.0f} s)", flush=True)
+
+
+def left_out() -> list[tuple[str, str]]:
+    """Return marker and reason of each kind of test that this machine cannot run."""
+    found = []
+    if not any(shutil.which(name) for name in CHROMIUM):
+        found.append(("browser", "there is no Chromium; `apt-get install chromium`"))
+    return found
+
+
+def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
+    """Run the Python tests with their output, and return the summary line."""
+    without = left_out()
+    for marker, reason in without:
+        print(f"left out  tests marked {marker}: {reason}", flush=True)
+    selection = " and ".join(f"not {marker}" for marker, _ in without)
+    command = [str(BIN / "python"), "-m", "pytest", *(["-m", selection] if selection else [])]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    summary = ""
+    if process.stdout is not None:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if re.search(r"\d+ (passed|failed|error|skipped|deselected)", line):
+                summary = line.strip("= \n")
+    code = process.wait()
+    _count(summary, tally)
+    if code and not re.search(r"[1-9]\d* (failed|error)", summary):
+        # It ended without saying that a test failed: collection, a crash, no tests.
+        tally.failed += 1
+    return summary
+
+
+def _count(summary: str, tally: Tally) -> None:
+    for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped|deselected)", summary):
+        if word == "passed":
+            tally.passed += int(number)
+        elif word in ("skipped", "deselected"):
+            tally.skipped += int(number)
+        else:
+            tally.failed += int(number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the checks and return the exit code."""
+    parser = argparse.ArgumentParser(prog="make test")
+    parser.add_argument("--only", choices=("lint", "tests"), help="run a part alone")
+    options, rest = parser.parse_known_args(arguments)
+    tally = Tally()
+    for check in CHECKS:
+        if options.only in (None, check.group):
+            run_check(check, tally)
+    summary = run_pytest(rest, tally) if options.only != "lint" else ""
+    if summary:
+        print(f"== {summary} ==")
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
