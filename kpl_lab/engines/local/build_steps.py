@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kpl_lab.engines.local.environments import LOCK
 
+_SHEBANG_MAX_BYTES = 127
 _PTH_NAME = "kpl-base.pth"
 _ASK = "import json, site, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), site.getsitepackages()]))"
 _ENTRY_POINTS = """
@@ -73,6 +74,19 @@ def create(folder: Path, base: Path) -> Path:
     return own_site
 
 
+def first_lines(python: Path) -> str:
+    """Return how a script names its interpreter, also where ``#!`` cannot.
+
+    The kernel ends the path at a space and after 127 bytes; a shell does neither, and Python takes
+    the shell's line for a string.
+    """
+    plain = f"#!{python}\n"
+    if " " not in plain and len(plain.encode()) < _SHEBANG_MAX_BYTES:
+        return plain
+    quoted = str(python).replace('"', '\\"')
+    return f"""#!/bin/sh\n'''exec' "{quoted}" "$0" "$@"\n' '''\n"""
+
+
 def write_script(folder: Path, name: str, target: str) -> None:
     """Write a console script of the environment, unless it has one of that name."""
     path = folder / "bin" / name
@@ -81,7 +95,7 @@ def write_script(folder: Path, name: str, target: str) -> None:
         return
     first = attribute.partition(".")[0]
     path.write_text(
-        f"#!{folder}/bin/python\n"
+        f"{first_lines(folder / 'bin' / 'python')}"
         "import sys\n"
         f"from {module} import {first}\n"
         'if __name__ == "__main__":\n'

@@ -70,8 +70,8 @@ class LocalEngine(Engine):
     async def run(self, workload: Workload) -> AsyncIterator[Handle]:
         """Start the workload, or bring it to its replicas.
 
-        Replicas that were stopped, killed or lost are started again; those that ended by
-        themselves are not.
+        Replicas of a service that were stopped, killed or lost are started again; those that
+        failed by themselves, and anything else that has ended, are not.
         """
         async for item in self._stream("run", {"workload": encode(workload)}):
             yield decode(Handle, item)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _RESYNC_SECONDS = 5.0
 SHIM_MARK = ":shim"
 _KILL_TRIES = 200
+_RESTART_LAST_SECONDS = 30.0
 
 
 def _kill_all(find: Callable[[], list[int]]) -> None:
@@ -104,6 +105,10 @@ class Keeper:
             No room, or no process can be made.
         """
         place = entry.place(index)
+        before = self._followed.get((entry.name, index))
+        if before is not None:
+            # It has written its last word and is about to leave; its leaving is no news.
+            self._unfollow(before)
         place.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         place.stop.unlink(missing_ok=True)
         self._planner.plan(entry.workload, index, gpus, entry.build).write(place.root)
@@ -247,6 +252,9 @@ class Keeper:
 
     async def _bury(self, entry: Entry, index: int) -> None:
         """Deal with a replica whose supervisor is gone without a last word."""
+        found = entry.statuses.get(index)
+        if found is not None and found.restarts:
+            await asyncio.sleep(min(0.1 * 2 ** min(found.restarts, 9), _RESTART_LAST_SECONDS))
         async with entry.lock:
             entry.reload(index)
             status = entry.statuses.get(index) or Status(index=index)

@@ -17,7 +17,7 @@ from kpl_lab.engines.local.plan import Place
 from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.protocol import decode, encode
 from kpl_lab.engines.local.status import Status
-from kpl_lab.engines.spec import Cause, Observation, Workload
+from kpl_lab.engines.spec import Cause, Kind, Observation, Workload
 
 _FILE_NAME = "workload.json"
 
@@ -89,11 +89,14 @@ class Entry:
     def may_return(self, index: int) -> bool:
         """Say whether an ended replica is started again when the workload is run again.
 
-        Not when it has failed by itself: it would fail again.
+        A service is, unless it has failed by itself: it would fail again. Nothing else is: a task
+        must not run twice.
         """
         status = self.statuses.get(index)
+        if status is None:
+            return True
         gone = (Cause.STOPPED, Cause.LOST, Cause.KILLED)
-        return status is None or (status.is_final and status.cause in gone)
+        return self.workload.kind is Kind.SERVICE and status.is_final and status.cause in gone
 
     def note_link(self, name: str) -> None:
         """Remember a link in the home, to be removed with the workload."""
