@@ -141,8 +141,8 @@ def read_kpl(source: Source, result: Path) -> Imported:
         wanted = _files_of_dataset(root, summary.data_name)
         for path in wanted:
             _take(path, result / path.relative_to(root))
-        with ReadOnlyDataset(result, columns=label_columns(summary.record_type)) as reader:
-            classes = _count(labels(record) for record in reader) if reader.record_type else []
+        with ReadOnlyDataset(result) as reader:
+            classes = count_classes(reader)
     except DatasetError as error:
         raise Invalid(
             f"This is not a whole KPL dataset: {error}",
@@ -277,11 +277,15 @@ def describe(record_type: Mapping[str, Any]) -> list[Mapping[str, str]]:
     return [{"name": name, "type": word(kind)} for name, kind in record_type.items()]
 
 
-def _count(records: Iterator[Iterator[str]]) -> list[Mapping[str, Any]]:
-    """Return how many records carry each class, by the classes that each of them names."""
+def count_classes(reader: ReadOnlyDataset) -> list[Mapping[str, Any]]:
+    """Return how many records carry each class; none where there are no classes."""
+    columns = label_columns(reader.record_type)
+    if not columns:
+        return []
     counts: Counter[str] = Counter()
-    for names in records:
-        counts.update(set(names))
+    with ReadOnlyDataset(reader.data_dir, reader.data_name, columns) as projected:
+        for record in projected:
+            counts.update(set(labels(record)))
     return [
         {"class_name": name, "count": count}
         for name, count in sorted(counts.items())[:MAX_CLASSES_COUNTED]
