@@ -138,6 +138,6 @@ def fields_text(item: BaseModel | Mapping[str, Any], columns: Sequence[Column]) 
     else:
         values = item.model_dump(mode="json") if isinstance(item, BaseModel) else dict(item)
         pairs = [(key.replace("_", " "), _plain(value)) for key, value in values.items()]
-    pairs = [(title, text) for title, text in pairs if text != "-"]
+    pairs = [(title, text) for title, text in pairs if text not in ("", "-")]
     width = max((len(title) for title, _ in pairs), default=0)
     return "\n".join(f"{title:<{width}}  {text}" for title, text in pairs)

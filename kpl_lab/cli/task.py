@@ -43,7 +43,8 @@ def _progress_text(task: TaskView) -> str:
 
 def _outputs_text(task: TaskDetail) -> str:
     words = [
-        f"{o.key} → {o.name}:{o.version}" if o.name else f"{o.key} ({o.message or o.kind})"
+        (f"{o.key} → {o.name}" if o.name else f"{o.key} ({o.message or o.kind})")
+        + (f":{o.version}" if o.version else "")
         for o in task.outputs
     ]
     return ", ".join(words) or "-"

@@ -54,7 +54,8 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
         EndedBadly
             The platform could not make a dataset of it; the message says of what file and why.
         """
-        source = source_of(Path(path))
+        # With its own name, because the records' paths begin with it.
+        source = source_of(Path(path), keep_top=True)
         upload = self._uploads.send(source, on_progress)
         body = DatasetCreate(name=name, upload=upload.id, format=format)
         return self.create_from(body, wait=wait)

@@ -61,7 +61,7 @@ def prepare(root: Path, resource: Resource, wanted: FromPath) -> Source:
     path = resolve(root, wanted.path)
     if resource in _CODE:
         return source_of_folder(scan_code(path if path.is_dir() else path.parent))
-    return source_of(path, keep_top=resource == "models")
+    return source_of(path, keep_top=True)
 
 
 def make(

@@ -69,7 +69,7 @@ def test_dataset_create_returns_when_it_is_ready(
     said = kpl_("dataset", "create", "digits", "--from", "pictures", "--json")
     assert (said.code, said.err) == (0, "")
     assert (said.json["name"], said.json["state"], said.json["version"]) == ("digits", "ready", 1)
-    assert unpacked(bytes(platform.uploads[1])) == {"0/a.png": b"png"}
+    assert unpacked(bytes(platform.uploads[1])) == {"pictures/0/a.png": b"png"}
     assert platform.bodies[0].format == "auto"
     again = kpl_("dataset", "create", "digits", "--from", "pictures", "--format", "files", "--json")
     assert again.json["version"] == 2

@@ -80,7 +80,7 @@ async def test_a_task_is_made_of_a_folder(jp_fetch: Fetch, platform: Platform, c
     [
         ("algorithms", {}, {"train.py"}),
         ("services", {"name": "digits", "model": "digits:1"}, {"train.py"}),
-        ("datasets", {"name": "digits", "format": "files"}, {"train.py"}),
+        ("datasets", {"name": "digits", "format": "files"}, {"digits/train.py"}),
         ("models", {"name": "digits"}, {"digits/train.py"}),
     ],
 )
