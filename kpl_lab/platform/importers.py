@@ -115,8 +115,7 @@ def _open(job: Job) -> tuple[Path, str]:
     if is_packed(source, job.filename):
         limits = ArchiveLimits(total_bytes=job.total_bytes, entries=job.entries, ratio=job.ratio)
         archives.unpack(source, work, limits)
-        has_root = archives.lose_top_folder(work) != work
-        return work, "" if has_root else _stem(job.filename)
+        return work, "" if imports.lone_folder(work) else _stem(job.filename)
     shutil.copyfile(source, work / (Path(job.filename).name or "data"))
     return work, ""
 
@@ -163,7 +162,7 @@ def import_model(job: Job, progress: Progress) -> list[dict[str, Any]]:
         if folder == Path(job.source):
             shutil.copytree(folder, result)
         else:
-            archives.lose_top_folder(folder).rename(result)
+            (imports.lone_folder(folder) or folder).rename(result)
         remove_tree(Path(job.work))
     files = files_of(result)
     if not files:

@@ -7,9 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import anyio.from_thread
 from fastapi import APIRouter, Depends, Header, Query, Response
-from pydantic import Field
 
-from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated
+from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated, Unavailable
 from kpl_lab.platform import scopes
 from kpl_lab.platform.api import views
 from kpl_lab.platform.api.deps import (
@@ -26,13 +25,15 @@ from kpl_lab.platform.domain.capacity import ledger
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServerRecord
 from kpl_lab.platform.storage.store import Store
-from kpl_lab.schemas.common import Event, Page, Schema
+from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.datasets import MountCreate, MountView
 from kpl_lab.schemas.servers import (
     Amount,
     CapacityView,
     ServerCreate,
     ServerGrant,
+    ServerLaunch,
+    ServerStatus,
     ServerView,
 )
 
@@ -41,24 +42,6 @@ Reading = Annotated[Caller, Depends(needs(scope("servers", "read")))]
 Writing = Annotated[Caller, Depends(needs(scope("servers", "write")))]
 Internal = Annotated[Caller, Depends(needs(scopes.INTERNAL))]
 Anyone = Annotated[Caller, Depends(any_caller)]
-
-
-class Launch(Schema):
-    """How the hub wants a server started."""
-
-    environment: dict[str, str]
-    command: list[str] = Field(min_length=1)
-    skeleton: str | None = None
-
-
-class ServerStatus(Schema):
-    """What the hub polls."""
-
-    id: int
-    state: str
-    address: str | None
-    reason: str | None
-    message: str | None
 
 
 def _view(store: Store, server: ServerRecord) -> ServerView:
@@ -157,7 +140,9 @@ def create_server(
 
 
 @router.post("/internal/servers/{id}/start")
-def start_server(id: int, body: Launch, context: ContextDep, caller: Internal) -> ServerStatus:
+def start_server(
+    id: int, body: ServerLaunch, context: ContextDep, caller: Internal
+) -> ServerStatus:
     """Admit a server and start it."""
     del caller
     capacity = anyio.from_thread.run(context.engine.capacity)
@@ -206,6 +191,19 @@ def _service_path(uri: str) -> tuple[str, str]:
     if len(parts) < 4 or parts[1] != "svc":
         raise NotFound("There is no service at this address.")
     return unquote(parts[2]), unquote(parts[3])
+
+
+@router.api_route(
+    "/internal/no-replica",
+    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
+def no_replica() -> None:
+    """Answer for a service of which no replica is ready (the front door sends calls here)."""
+    raise Unavailable(
+        "No replica of this service is ready: it is stopped, starting or has failed. "
+        "`kpl service show` says which."
+    )
 
 
 @router.get("/internal/authorize", include_in_schema=False)

@@ -33,6 +33,7 @@ _PICTURE_SUFFIXES = {
 _JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints", ".git"}
 # Its own table: the machine's /etc/mime.types would make the same import differ from place to place.
 _TYPES = mimetypes.MimeTypes(filenames=())
+_TYPES.add_type("application/xml", ".xml")
 
 Progress = Callable[[float], None]
 
@@ -80,6 +81,12 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not _is_junk(Path(p.name)))
 
 
+def lone_folder(folder: Path) -> Path | None:
+    """Return the one folder inside ``folder`` when there is nothing else that counts."""
+    entries = _visible(folder)
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else None
+
+
 def read(source: Source, result: Path, format: str) -> Imported:
     """Make the dataset ``result``, a new folder, of ``source``.
 
@@ -114,13 +121,12 @@ def detect(folder: Path) -> str:
 
 def _below_wrappers(folder: Path) -> Path:
     """Return the folder itself, or what it wraps: a lone folder that has folders or a dataset."""
-    entries = _visible(folder)
-    if len(entries) != 1 or not entries[0].is_dir():
+    lone = lone_folder(folder)
+    if lone is None:
         return folder
-    inner = _visible(entries[0])
-    if any(p.is_dir() for p in inner) or any(p.suffix == ".meta" for p in inner):
-        return _below_wrappers(entries[0])
-    return folder
+    inner = _visible(lone)
+    wraps = any(p.is_dir() or p.suffix == ".meta" for p in inner)
+    return _below_wrappers(lone) if wraps else folder
 
 
 def _looks_like_picture(path: Path) -> bool:

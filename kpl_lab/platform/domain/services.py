@@ -275,3 +275,27 @@ def record_observation(
 def url_of(service: ServiceRecord, workspace: str) -> str:
     """Return the path of a service behind the front door."""
     return f"/svc/{quote(workspace)}/{quote(service.name)}/"
+
+
+def note_state(store: Store, service: ServiceRecord, state: str, message: str) -> None:
+    """Tell that a service's state is another one."""
+    store.events.write(
+        access.subject("services", service),
+        "state",
+        message,
+        level="error" if state == "failed" else "normal",
+        data={"state": state},
+    )
+
+
+def start_anew(store: Store, service: ServiceRecord) -> None:
+    """Begin a further start of a service that ended through no fault of its own."""
+    store.services.update(
+        service.id,
+        where={"revision": service.revision},
+        revision=service.revision + 1,
+        state="deploying",
+        handle=None,
+        instances=[],
+    )
+    note_state(store, service, "deploying", "The service is being started again.")

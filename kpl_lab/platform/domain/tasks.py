@@ -250,3 +250,20 @@ def end(store: Store, task: TaskRecord, state: TaskState, explanation: Explanati
         values["progress"] = 1.0
     auth.revoke(store, "task", task.id)
     return move(store, task, state.value, **values)
+
+
+def end_as_noted(store: Store, task: TaskRecord, ending: Mapping[str, Any]) -> bool:
+    """Put a task into the final state that was noted when its command ended; repeatable."""
+    state = TaskState(ending["state"])
+    why = ending.get("why")
+    if state is not TaskState.FAILED or not why:
+        return end(store, task, state, None)
+    auth.revoke(store, "task", task.id)
+    return move(
+        store,
+        task,
+        "failed",
+        reason=why["reason"],
+        message=why["message"],
+        finished_at=store.now(),
+    )

@@ -1,0 +1,197 @@
+"""The controller: looks at what is wanted and what is there, and brings the two together."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import IO
+
+from kpl_lab.errors import Conflict, KplError
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.events import CONTROLLER, listen
+from kpl_lab.platform.runtime.frontdoor import RouteReconciler
+from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
+from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
+from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, ServerReconciler
+from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
+from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
+from kpl_lab.platform.runtime.workqueue import WorkQueue
+from kpl_lab.platform.runtime.world import Key, Reconciler, World
+from kpl_lab.platform.storage.store import Store
+
+log = logging.getLogger(__name__)
+RESYNC_SECONDS = 5.0
+WATCH_AGAIN_SECONDS = 0.5
+
+
+class Controller:
+    """Runs all reconcilers over one work queue.
+
+    Parameters
+    ----------
+    context
+        The platform's parts; its engine is watched.
+    resync_seconds
+        How often everything is looked at even though nothing was heard: the safety net.
+    """
+
+    def __init__(self, context: Context, *, resync_seconds: float = RESYNC_SECONDS) -> None:
+        self._resync_seconds = resync_seconds
+        self.world = World(context)
+        self.queue: WorkQueue[Key] = WorkQueue(self._handle)
+        self.world.add = self.queue.add
+        self._nudged = asyncio.Event()
+        self._reconcilers: Mapping[str, Reconciler] = {
+            "tasks": TaskReconciler(self.world),
+            "schedule": TaskScheduler(self.world),
+            "services": ServiceReconciler(self.world),
+            "servers": ServerReconciler(self.world),
+            "mounts": MountReconciler(self.world),
+            "builds": BuildReconciler(self.world),
+            "dataset_versions": ImportReconciler(self.world, "dataset"),
+            "model_versions": ImportReconciler(self.world, "model"),
+            "routes": RouteReconciler(self.world),
+        }
+
+    async def _handle(self, key: Key) -> float | None:
+        return await self._reconcilers[key.resource].reconcile(key.id)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        path = self.world.context.settings.home.run / CONTROLLER
+        transport = await listen(path, self._nudged.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.queue.run())
+                group.create_task(self._watch())
+                group.create_task(self._look())
+        finally:
+            transport.close()
+
+    async def _watch(self) -> None:
+        """Follow the engine; when the connection breaks, learn everything anew."""
+        while True:
+            try:
+                await self._watch_once()
+            except KplError as error:
+                log.warning("the engine does not answer: %s", error.message)
+            await asyncio.sleep(WATCH_AGAIN_SECONDS)
+
+    async def _watch_once(self) -> None:
+        fresh: set[str] = set()
+        is_first_round = True
+        async for seen in self.world.engine.watch():
+            if not seen.name:
+                for name in [n for n in self.world.seen if n not in fresh]:
+                    del self.world.seen[name]
+                is_first_round = False
+                self.world.is_synced = True
+                self._nudged.set()
+                continue
+            if is_first_round:
+                fresh.add(seen.name)
+            if seen.gone:
+                self.world.seen.pop(seen.name, None)
+            else:
+                self.world.seen[seen.name] = seen
+            self._add_seen(seen.labels)
+
+    def _add_seen(self, labels: Mapping[str, str]) -> None:
+        is_ours = labels.get("instance") == self.world.context.settings.instance
+        resource, id = labels.get("resource", ""), labels.get("id", "")
+        if is_ours and resource in self._reconcilers and id.isdigit():
+            self.queue.add(Key(resource, int(id)))
+            if resource == "tasks":
+                self.queue.add(Key("schedule"))
+
+    async def _look(self) -> None:
+        """Look at the whole table of wishes when nudged, and now and then."""
+        while True:
+            self._nudged.clear()
+            try:
+                for key in await self.world.read(self._wishes):
+                    self.queue.add(key)
+                await self._collect_orphans()
+            except KplError as error:
+                log.warning("%s", error.message)
+            try:
+                async with asyncio.timeout(self._resync_seconds):
+                    await self._nudged.wait()
+            except TimeoutError:
+                continue
+
+    def _wishes(self, store: Store) -> list[Key]:
+        """Return everything that is not yet as it is wanted."""
+        keys = [Key("routes"), Key("schedule")]
+        keys += [
+            Key("tasks", t.id) for t in store.tasks.active() if self._is_due(t.state, t.desired)
+        ]
+        keys += [Key("services", s.id) for s in store.services.every()]
+        keys += [Key("servers", s.id) for s in store.servers.active()]
+        keys += [Key("mounts", m.id) for m in store.mounts.pending()]
+        keys += [Key("builds", b.id) for b in store.builds.active()]
+        datasets = store.dataset_versions.in_state("preparing")
+        keys += [Key("dataset_versions", v.id) for v in datasets if v.upload_id is not None]
+        models = store.model_versions.in_state("preparing")
+        keys += [Key("model_versions", v.id) for v in models if v.upload_id is not None]
+        return keys
+
+    @staticmethod
+    def _is_due(state: str, desired: str) -> bool:
+        return state in ("preparing", "running", "stopping") or desired == "delete"
+
+    async def _collect_orphans(self) -> None:
+        """Remove workloads of ours that no row knows: a deletion was cut short."""
+        if not self.world.is_synced:
+            return
+        for name, seen in list(self.world.seen.items()):
+            resource, id = seen.labels.get("resource", ""), seen.labels.get("id", "")
+            if seen.labels.get("instance") != self.world.context.settings.instance:
+                continue
+            if not await self.world.read(partial(_is_known, resource=resource, id=id)):
+                log.info("removing the orphan %s", name)
+                await self.world.forget(name, None)
+
+
+def _is_known(store: Store, resource: str, id: str) -> bool:
+    tables = {
+        "tasks": store.tasks.get,
+        "services": store.services.get,
+        "servers": store.servers.get,
+        "builds": store.builds.get,
+    }
+    if resource not in tables:
+        return True
+    return id.isdigit() and tables[resource](int(id)) is not None
+
+
+@asynccontextmanager
+async def only_controller(context: Context) -> AsyncIterator[None]:
+    """Make sure that no other controller of this installation runs.
+
+    Raises
+    ------
+    Conflict
+        Another one does.
+    """
+    file = await asyncio.to_thread(_lock, context)
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def _lock(context: Context) -> IO[str]:
+    path = context.settings.home.run / "controller.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise Conflict("Another controller of this installation runs already.") from error
+    return file

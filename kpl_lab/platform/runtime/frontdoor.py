@@ -1,0 +1,123 @@
+"""The platform's part of the front door: one file that Traefik watches, written whole.
+
+Layout: Traefik's file provider (``http.routers``, ``services``, ``middlewares``). Cookies and the
+platform's tokens are taken off before a replica sees the request, and answers may neither set
+cookies nor run outside a sandbox: services share the origin of the hub.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.storage.records.work import ServiceRecord
+
+FILE = "platform.yml"
+PLATFORM = "kpl-platform"
+CLOSED = "kpl-closed"
+NO_REPLICA_PATH = "/kpl/api/v1/internal/no-replica"
+
+
+def _rule(prefix: str) -> str:
+    # A Go string literal; JSON's escapes are a subset of Go's.
+    return f"PathPrefix({json.dumps(prefix, ensure_ascii=False)})"
+
+
+def routes(
+    found: Sequence[ServiceRecord], workspaces: Mapping[int, str], platform_url: str
+) -> dict[str, Any]:
+    """Return the whole dynamic configuration as Traefik reads it."""
+    base = platform_url.split("/kpl/")[0]
+    routers: dict[str, Any] = {
+        PLATFORM: {"rule": _rule("/kpl/api"), "service": PLATFORM, "priority": 10_000},
+        "kpl-internal": {
+            "rule": _rule("/kpl/api/v1/internal"),
+            "service": PLATFORM,
+            "middlewares": [CLOSED],
+            "priority": 20_000,
+        },
+    }
+    targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}
+    middlewares: dict[str, Any] = {
+        CLOSED: {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}},
+        "kpl-no-replica": {"replacePath": {"path": NO_REPLICA_PATH}},
+        "kpl-sign-in": {
+            "forwardAuth": {
+                "address": f"{platform_url}/internal/authorize",
+                "authRequestHeaders": ["Authorization"],
+            }
+        },
+        "kpl-sandbox": {
+            "headers": {
+                "customRequestHeaders": {"Cookie": "", "Authorization": ""},
+                "customResponseHeaders": {
+                    "Set-Cookie": "",
+                    "Content-Security-Policy": "sandbox allow-scripts allow-forms",
+                    "X-Content-Type-Options": "nosniff",
+                },
+            }
+        },
+    }
+    for service in found:
+        workspace = workspaces.get(service.workspace_id)
+        if service.is_deleted or workspace is None:
+            continue
+        name = f"kpl-svc-{service.id}"
+        prefix = f"/svc/{workspace}/{service.name}"
+        urls = _urls(service)
+        chain = [] if service.access == "public" else ["kpl-sign-in"]
+        chain += ["kpl-sandbox", f"{name}-strip"] if urls else ["kpl-no-replica"]
+        routers[name] = {
+            "rule": f"{_rule(prefix + '/')} || Path({json.dumps(prefix, ensure_ascii=False)})",
+            "service": name if urls else PLATFORM,
+            "middlewares": chain,
+            "priority": 10_000,
+        }
+        if urls:
+            middlewares[f"{name}-strip"] = {"stripPrefix": {"prefixes": [prefix]}}
+            targets[name] = {"loadBalancer": {"servers": [{"url": url} for url in urls]}}
+    return {"http": {"routers": routers, "services": targets, "middlewares": middlewares}}
+
+
+def _urls(service: ServiceRecord) -> list[str]:
+    if not service.is_wanted:
+        return []
+    return [
+        f"http://{i['address']}"
+        for i in service.instances
+        if i["state"] == "ready" and i.get("address")
+    ]
+
+
+def write(target: Path, configuration: Mapping[str, Any]) -> bool:
+    """Replace the file in one step if it says something else; tell whether it did."""
+    text = "# Written by the controller; see kpl_lab/platform/runtime/frontdoor.py.\n"
+    text += yaml.safe_dump(dict(configuration), allow_unicode=True, sort_keys=True)
+    if target.exists() and target.read_text("utf-8") == text:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(target)
+    return True
+
+
+class RouteReconciler:
+    """Keeps the file as the services are."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, id: int) -> float | None:
+        """Write the file anew where it differs."""
+        del id
+        settings = self._world.context.settings
+        found, names = await self._world.read(lambda s: (s.services.every(), s.workspaces.names()))
+        configuration = routes(found, names, settings.platform_url)
+        write(settings.home.frontdoor / "dynamic" / FILE, configuration)
+        return None

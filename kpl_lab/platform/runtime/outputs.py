@@ -1,0 +1,192 @@
+"""What a task wrote becomes versions of models and datasets, or is kept as files."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kpl_dataset import DatasetError, check
+from kpl_lab.engines.spec import Handle
+from kpl_lab.naming import slug
+from kpl_lab.platform.domain import datasets, imports, models
+from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.storage.archives import plain_files
+from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree, size_of
+from kpl_lab.platform.storage.records.work import TaskRecord
+from kpl_lab.platform.storage.store import Store
+
+Planned = dict[str, Any]
+
+
+class OutputKeeper:
+    """Keeps the outputs of ended tasks; every step may be taken again after a crash."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def keep(self, task: TaskRecord, handle: Handle, *, register: bool) -> None:
+        """Keep all outputs: registered as planned after a success, else as files."""
+        for planned in task.outputs:
+            if planned.get("is_kept"):
+                continue
+            kept = await self._keep_one(task, handle, planned, register)
+            await self._world.write(partial(self._note, task=task, kept=kept))
+
+    @staticmethod
+    def _note(store: Store, task: TaskRecord, kept: Planned) -> None:
+        fresh = store.tasks.get(task.id)
+        if fresh is not None:
+            outputs = [kept if o["key"] == kept["key"] else o for o in fresh.outputs]
+            store.tasks.update(task.id, outputs=outputs)
+
+    async def _keep_one(
+        self, task: TaskRecord, handle: Handle, planned: Planned, register: bool
+    ) -> Planned:
+        key = planned["key"]
+        incoming = self._world.context.files.path("incoming", f"task-{task.id}-{slug(key)}")
+        await asyncio.to_thread(incoming.parent.mkdir, parents=True, exist_ok=True)
+        await self._world.engine.collect(handle, key, incoming)
+        try:
+            return await asyncio.to_thread(self._place, task, planned, incoming, register)
+        finally:
+            await asyncio.to_thread(remove_tree, incoming)
+
+    def _place(self, task: TaskRecord, planned: Planned, incoming: Path, register: bool) -> Planned:
+        """Put collected files where they belong; runs in a thread."""
+        base = {**planned, "is_kept": True}
+        if not any(plain_files(incoming)):
+            return {**base, "bytes": 0, "message": "The program wrote nothing into this output."}
+        kind = planned["kind"] if register else "files"
+        if kind == "dataset-or-files":
+            kind = "dataset" if any(incoming.glob("*.data")) else "files"
+        if kind == "model":
+            return {**base, **self._as_model(task, planned, incoming)}
+        if kind == "dataset":
+            problem = _problem(incoming)
+            if problem is None:
+                return {**base, **self._as_dataset(task, planned, incoming)}
+            base["message"] = f"This output is not a KPL dataset and was kept as files: {problem}"
+        files = self._world.context.files
+        target = files.path("outputs", task.id, planned["key"])
+        size = size_of(incoming)
+        files.publish(incoming, target)
+        return {**base, "kind": "files", "bytes": size}
+
+    def _as_model(self, task: TaskRecord, planned: Planned, incoming: Path) -> Planned:
+        with self._world.context.database.store() as store:
+            known = store.models.own(planned["name"], task.owner)
+            version = self._begun(store.model_versions.of(known.id) if known else [], task, planned)
+            if version is None:
+                origin = models.Origin(
+                    owner=task.owner,
+                    workspace_id=task.workspace_id,
+                    task_id=task.id,
+                    metrics=task.scalars,
+                    parameters=task.parameters,
+                    lineage=lineage(task),
+                )
+                known, version = models.begin_version(store, planned["name"], origin)
+        assert known is not None  # noqa: S101 (found or made just above)
+        target = self._world.context.files.model(known.id, version.number)
+        found = models.files_of(incoming)
+        _publish(self._world.context.files, incoming, target)
+        with self._world.context.database.store() as store:
+            models.finish_version(store, version, found)
+        return {
+            "kind": "model",
+            "resource": "models",
+            "resource_id": known.id,
+            "name": known.name,
+            "version": version.number,
+            "bytes": sum(f["bytes"] for f in found),
+        }
+
+    def _as_dataset(self, task: TaskRecord, planned: Planned, incoming: Path) -> Planned:
+        with self._world.context.database.store() as store:
+            known = store.datasets.own(planned["name"], task.owner)
+            version = self._begun(
+                store.dataset_versions.of(known.id) if known else [], task, planned
+            )
+            if version is None:
+                origin = datasets.Origin(
+                    owner=task.owner,
+                    workspace_id=task.workspace_id,
+                    source=f"output {planned['key']} of the task {task.name}",
+                    task_id=task.id,
+                    format="kpl",
+                )
+                known, version = datasets.begin_version(store, planned["name"], origin)
+        assert known is not None  # noqa: S101 (found or made just above)
+        result = incoming.with_name(f"{incoming.name}-dataset")
+        remove_tree(result)
+        source = imports.Source(incoming, "", lambda _done: None)
+        found = imports.read(source, result, "kpl")
+        target = self._world.context.files.dataset(known.id, version.number)
+        _publish(self._world.context.files, result, target)
+        with self._world.context.database.store() as store:
+            datasets.finish_version(store, version, found)
+        return {
+            "kind": "dataset",
+            "resource": "datasets",
+            "resource_id": known.id,
+            "name": known.name,
+            "version": version.number,
+            "bytes": found.bytes,
+        }
+
+    @staticmethod
+    def _begun(versions: list[Any], task: TaskRecord, planned: Planned) -> Any:  # noqa: ANN401
+        """Return the version that an earlier try of this very output has begun."""
+        del planned
+        for version in versions:
+            if version.task_id == task.id and version.state == "preparing":
+                return version
+        return None
+
+
+def _publish(files: FileStore, filled: Path, target: Path) -> None:
+    """Make a folder read-only and put it in its place; a read-only folder cannot be moved."""
+    make_read_only(filled)
+    filled.chmod(0o755)
+    files.publish(filled, target)
+    target.chmod(0o555)
+
+
+def _problem(folder: Path) -> str | None:
+    try:
+        check(folder)
+    except DatasetError as error:
+        return str(error)
+    return None
+
+
+def lineage(task: TaskRecord) -> list[dict[str, Any]]:
+    """Return what a task's outputs were made from."""
+    links: list[dict[str, Any]] = [
+        {"kind": "task", "relation": "made_by", "id": task.id, "name": task.name}
+    ]
+    if task.algorithm_id is not None and task.algorithm:
+        name, _, number = task.algorithm.rpartition(":")
+        links.append(
+            {
+                "kind": "algorithm",
+                "relation": "code",
+                "id": task.algorithm_id,
+                "name": name,
+                "version": int(number),
+            }
+        )
+    links += [
+        {
+            "kind": entry["kind"],
+            "relation": "input",
+            "id": entry["id"],
+            "name": entry["name"],
+            "version": entry["version"],
+            "key": entry["key"],
+        }
+        for entry in task.inputs
+    ]
+    return links

@@ -1,0 +1,156 @@
+"""Versions of datasets and models being made of uploads, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kpl_lab.platform.domain import access, datasets, models, uploads
+from kpl_lab.platform.importers import Job
+from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
+from kpl_lab.platform.storage.store import Store
+
+MAX_LINE = 4 * 1024 * 1024
+
+
+class ImportReconciler:
+    """Prepares versions whose upload is complete; a dead import is simply run again.
+
+    Parameters
+    ----------
+    kind
+        ``dataset`` or ``model``.
+    """
+
+    def __init__(self, world: World, kind: str) -> None:
+        self._world = world
+        self._kind = kind
+
+    async def reconcile(self, id: int) -> float | None:
+        """Prepare one version."""
+        version = await self._world.read(lambda s: self._get(s, id))
+        if version is None or version.state != "preparing" or version.upload_id is None:
+            return None
+        upload = await self._world.read(lambda s: s.uploads.get(version.upload_id or 0))
+        files = self._world.context.files
+        if upload is None:
+            await self._fail(version, "upload_gone", "The upload is gone; send the data again.")
+            return None
+        job = self._job(version, files.upload(upload.id), upload.filename)
+        said = await self._run(job, version)
+        if "imported" in said:
+            await asyncio.to_thread(self._publish, version, job)
+            await self._world.write(lambda s: self._finish(s, version, said["imported"]))
+        else:
+            error = said.get("error") or {
+                "code": "import_crashed",
+                "message": "The import ended without a word; the file may be too large for the "
+                "memory that imports may use.",
+            }
+            await self._fail(version, error["code"], error["message"])
+        upload_id = upload.id
+        await self._world.write(lambda s: uploads.discard(s, files, upload_id))
+        return None
+
+    def _get(self, store: Store, id: int) -> DatasetVersionRecord | ModelVersionRecord | None:
+        if self._kind == "dataset":
+            return store.dataset_versions.get(id)
+        return store.model_versions.get(id)
+
+    def _job(
+        self, version: DatasetVersionRecord | ModelVersionRecord, source: Path, filename: str
+    ) -> Job:
+        options = self._world.context.options
+        work = self._world.context.files.path("incoming", f"{self._kind}-{version.id}")
+        return Job(
+            source=str(source),
+            filename=filename,
+            format=version.format if isinstance(version, DatasetVersionRecord) else "auto",
+            work=f"{work}-work",
+            result=f"{work}-result",
+            total_bytes=options.max_unpacked_bytes,
+            entries=options.max_archive_entries,
+            ratio=options.max_archive_ratio,
+            memory_mb=options.import_memory_mb,
+            kind=self._kind,
+        )
+
+    async def _run(
+        self, job: Job, version: DatasetVersionRecord | ModelVersionRecord
+    ) -> dict[str, Any]:
+        """Run a job and return the last thing it said."""
+        incoming = Path(job.work).parent
+        await asyncio.to_thread(incoming.mkdir, parents=True, exist_ok=True)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "kpl_lab.platform.importers",
+            json.dumps(asdict(job)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MAX_LINE,
+        )
+        assert process.stdout is not None  # noqa: S101 (asked for just above)
+        said: dict[str, Any] = {}
+        try:
+            async for line in process.stdout:
+                said = json.loads(line)
+                if "progress" in said:
+                    await self._tell_progress(version, said["progress"])
+        finally:
+            if process.returncode is None:
+                await process.wait()
+        return said
+
+    async def _tell_progress(
+        self, version: DatasetVersionRecord | ModelVersionRecord, progress: float
+    ) -> None:
+        if not isinstance(version, DatasetVersionRecord):
+            return
+
+        def change(store: Store) -> None:
+            record = store.datasets.get(version.dataset_id)
+            store.dataset_versions.update(version.id, progress=progress)
+            if record is not None:
+                data = {"progress": progress}
+                store.events.write(access.subject("datasets", record), "progress", data=data)
+
+        await self._world.write(change)
+
+    def _publish(self, version: DatasetVersionRecord | ModelVersionRecord, job: Job) -> None:
+        files = self._world.context.files
+        if isinstance(version, DatasetVersionRecord):
+            target = files.dataset(version.dataset_id, version.number)
+        else:
+            target = files.model(version.model_id, version.number)
+        result = Path(job.result)
+        result.chmod(0o755)
+        files.publish(result, target)
+        target.chmod(0o555)
+
+    @staticmethod
+    def _finish(
+        store: Store,
+        version: DatasetVersionRecord | ModelVersionRecord,
+        found: dict[str, Any],
+    ) -> None:
+        if isinstance(version, DatasetVersionRecord):
+            datasets.finish_version(store, version, datasets.Imported(**found))
+        else:
+            models.finish_version(store, version, found["files"])
+
+    async def _fail(
+        self, version: DatasetVersionRecord | ModelVersionRecord, reason: str, message: str
+    ) -> None:
+        def change(store: Store) -> None:
+            if isinstance(version, DatasetVersionRecord):
+                datasets.fail_version(store, version, reason, message)
+            else:
+                models.fail_version(store, version, reason, message)
+
+        await self._world.write(change)

@@ -1,0 +1,189 @@
+"""Notebook servers and the datasets mounted into them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
+from kpl_lab.errors import EngineError, KplError
+from kpl_lab.platform import auth
+from kpl_lab.platform.domain import contract, servers
+from kpl_lab.platform.runtime.world import World, ended, labels, stored_handle
+from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
+from kpl_lab.platform.storage.store import Store
+
+
+def workload_name(server: ServerRecord) -> str:
+    """Return the name of a server's workload."""
+    return f"server-{server.id}"
+
+
+class ServerReconciler:
+    """Brings notebook servers forward."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, id: int) -> float | None:
+        """Take the next step of one server."""
+        server = await self._world.read(lambda s: s.servers.get(id))
+        if server is None:
+            return None
+        name = workload_name(server)
+        seen = self._world.seen.get(name)
+        if server.state not in servers.ALIVE:
+            if seen is not None:
+                await self._world.forget(name, server.handle)
+            return None
+        replica = ended(seen)
+        if replica is not None:
+            await self._end(server, replica)
+        elif server.state == "stopping":
+            await self._stop(server, name)
+        elif seen is None or not seen.replicas:
+            await self._start_or_lose(server)
+        elif seen.replicas[0].state is ReplicaState.READY and server.state == "starting":
+            address = seen.replicas[0].address
+            await self._world.write(lambda s: self._ready(s, server, address))
+        return None
+
+    @staticmethod
+    def _ready(store: Store, server: ServerRecord, address: str | None) -> None:
+        servers.running(store, server, address)
+        fresh = store.servers.get(server.id)
+        if fresh is not None:
+            servers.mount_at_start(store, fresh)
+
+    async def _stop(self, server: ServerRecord, name: str) -> None:
+        if name in self._world.seen:
+            await self._world.engine.stop(self._world.handle(name, server.handle))
+        elif self._world.is_synced:
+            await self._world.forget(name, server.handle)
+            await self._world.write(lambda s: servers.end(s, server, "stopped"))
+
+    async def _start_or_lose(self, server: ServerRecord) -> None:
+        if server.state == "starting" and server.launch is not None:
+            await self._start(server)
+        elif server.state == "running" and self._world.is_synced:
+            message = "The server vanished; the machine may have been restarted. Start it again."
+            await self._world.write(lambda s: servers.end(s, server, "failed", "lost", message))
+
+    async def _start(self, server: ServerRecord) -> None:
+        try:
+            token = await self._world.write(lambda s: self._issue(s, server))
+            workload = self._workload(server, token)
+            async for handle in self._world.engine.run(workload):
+                await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
+        except EngineError as error:
+            message = f"The server could not be started: {error.message}"
+            await self._world.write(
+                lambda s: servers.end(s, server, "failed", "start_failed", message)
+            )
+
+    @staticmethod
+    def _keep_handle(store: Store, id: int, handle: Handle) -> None:
+        store.servers.update(id, handle=stored_handle(handle))
+
+    def _issue(self, store: Store, server: ServerRecord) -> str:
+        key = self._world.context.jwt_key
+        return auth.issue(store, key, "notebook", server.id, server.user)
+
+    def _workload(self, server: ServerRecord, token: str) -> Workload:
+        context = self._world.context
+        launch = server.launch or {}
+        facts = contract.Facts(
+            kind="notebook",
+            id=server.id,
+            token=token,
+            api_url=context.settings.runtime_url,
+            metric_token="none",  # noqa: S106 (notebooks have no metrics; the variable must be set)
+            parameters={},
+            gpus=server.gpu,
+        )
+        return Workload(
+            name=workload_name(server),
+            kind=Kind.SERVER,
+            labels=labels(context, "servers", server.id, server.user),
+            image=str(context.catalog.get(server.image).prefix),
+            command=tuple(launch["command"]),
+            identity=f"user:{server.user}",
+            limits=Limits(
+                cpu=server.cpu, memory_mb=server.memory, gpu=server.gpu, shm_mb=server.shm
+            ),
+            home=server.user,
+            skeleton=launch.get("skeleton"),
+            environment={**launch["environment"], **contract.variables(facts)},
+            secrets={contract.TOKEN_FILE: token},
+            port=0,
+        )
+
+    async def _end(self, server: ServerRecord, replica: Replica) -> None:
+        name = workload_name(server)
+        handle = self._world.handle(name, server.handle)
+        is_asked = server.desired == "stop" or replica.cause is Cause.STOPPED
+        is_clean = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
+        if is_asked or (is_clean and server.state == "running"):
+            await self._world.write(lambda s: servers.end(s, server, "stopped"))
+        else:
+            why = await self._world.explain(replica, handle)
+            await self._world.write(lambda s: servers.end_explained(s, server, why))
+        files = self._world.context.files
+        await self._world.keep_log(handle, files.path("logs", "servers", f"{server.id}.log"))
+        await self._world.forget(name, server.handle)
+
+
+class MountReconciler:
+    """Brings datasets into running servers and out of them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, id: int) -> float | None:
+        """Take the next step of one mount."""
+        mount = await self._world.read(lambda s: s.mounts.get(id))
+        if mount is None or mount.state not in ("mounting", "unmounting"):
+            return None
+        server = await self._world.read(lambda s: s.servers.get(mount.server_id))
+        if server is None or server.state not in servers.ALIVE:
+            await self._world.write(lambda s: s.mounts.delete(id))
+            return None
+        if server.state != "running":
+            return 0.5
+        handle = self._world.handle(workload_name(server), server.handle)
+        folder = mount.path.removeprefix(f"{servers.MOUNT_ROOT}/")
+        if mount.state == "unmounting":
+            await self._world.engine.unmount(handle, folder)
+            await self._world.write(lambda s: self._unmounted(s, server, mount))
+            return None
+        source = self._world.context.files.dataset(mount.dataset_id, mount.version)
+        try:
+            result = await self._world.engine.mount(handle, source, folder)
+        except KplError as error:
+            text = error.message
+            await self._world.write(lambda s: self._failed(s, server, mount, text))
+        else:
+            is_enforced = result.enforced
+            await self._world.write(lambda s: self._mounted(s, server, mount, is_enforced))
+        return None
+
+    @staticmethod
+    def _mounted(store: Store, server: ServerRecord, mount: MountRecord, enforced: bool) -> None:
+        changed = store.mounts.update(
+            mount.id, where={"state": "mounting"}, state="mounted", enforced=enforced
+        )
+        if changed:
+            text = f"The dataset {mount.dataset} is mounted at {mount.path}."
+            data = {"dataset": mount.dataset, "path": mount.path}
+            store.events.write(servers.subject(server), "mounted", text, data=data)
+
+    @staticmethod
+    def _unmounted(store: Store, server: ServerRecord, mount: MountRecord) -> None:
+        store.mounts.delete(mount.id)
+        text = f"The dataset {mount.dataset} is no longer mounted."
+        data = {"dataset": mount.dataset}
+        store.events.write(servers.subject(server), "unmounted", text, data=data)
+
+    @staticmethod
+    def _failed(store: Store, server: ServerRecord, mount: MountRecord, message: str) -> None:
+        store.mounts.update(mount.id, state="failed", reason="mount_failed", message=message)
+        store.events.write(servers.subject(server), "warning", message, level="error")

@@ -1,0 +1,178 @@
+"""Services: as many healthy replicas as wanted, and the way to them through the front door."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
+from kpl_lab.errors import EngineError, KplError
+from kpl_lab.platform import auth
+from kpl_lab.platform.domain import contract, services
+from kpl_lab.platform.domain.code import Code, load_code
+from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
+from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
+from kpl_lab.platform.runtime.world import Key, World, labels, stored_handle
+from kpl_lab.platform.storage.records.work import ServiceRecord
+from kpl_lab.platform.storage.store import Store
+
+# Ends that are not the service's own doing: it is started again.
+_NOT_ITS_FAULT = (Cause.STOPPED, Cause.LOST, Cause.KILLED)
+ROUTES = Key("routes")
+
+
+def workload_name(service: ServiceRecord) -> str:
+    """Return the name of a service's workload; each start has its own."""
+    return f"service-{service.id}-{service.revision}"
+
+
+class ServiceReconciler:
+    """Brings services forward."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, id: int) -> float | None:
+        """Take the next step of one service."""
+        service = await self._world.read(lambda s: s.services.get(id))
+        if service is None:
+            return None
+        await self._forget_others(service)
+        name = workload_name(service)
+        seen = self._world.seen.get(name)
+        if service.is_deleted:
+            await self._world.forget(name, service.handle)
+            await self._world.write(lambda s: s.services.delete(id))
+            self._world.add(ROUTES)
+        elif not service.is_wanted:
+            await self._stop(service, name, seen)
+        elif service.state != "failed":
+            await self._advance(service, name, seen)
+        return None
+
+    async def _forget_others(self, service: ServiceRecord) -> None:
+        """Remove workloads of earlier starts."""
+        mine = f"service-{service.id}-"
+        for name in [n for n in self._world.seen if n.startswith(mine)]:
+            if name != workload_name(service):
+                await self._world.forget(name, None)
+
+    async def _stop(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
+        alive = seen is not None and any(r.state is not ReplicaState.EXITED for r in seen.replicas)
+        if alive:
+            await self._world.engine.stop(self._world.handle(name, service.handle))
+            return
+        if service.state == "stopped" or not self._world.is_synced:
+            return
+        await self._world.forget(name, service.handle)
+
+        def change(store: Store) -> None:
+            store.services.update(
+                service.id, state="stopped", instances=[], handle=None, reason=None, message=None
+            )
+            services.note_state(store, service, "stopped", "The service is stopped.")
+
+        await self._world.write(change)
+        self._world.add(ROUTES)
+
+    async def _advance(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
+        if seen is None or not seen.replicas or len(seen.replicas) != service.replicas:
+            if seen is None and service.handle is not None and not self._world.is_synced:
+                return
+            await self._run(service, name)
+            return
+        exited = [r for r in seen.replicas if r.state is ReplicaState.EXITED]
+        if len(exited) == len(seen.replicas) and all(r.cause in _NOT_ITS_FAULT for r in exited):
+            await self._world.write(lambda s: services.start_anew(s, service))
+            self._world.add(Key("services", service.id))
+            return
+        why: Explanation | None = None
+        troubled = exited or [r for r in seen.replicas if r.restarts and r.cause]
+        if troubled:
+            handle = self._world.handle(name, service.handle)
+            why = await self._world.explain(troubled[0], handle)
+        changed = await self._world.write(
+            lambda s: services.record_observation(s, service, seen, why)
+        )
+        if changed:
+            self._world.add(ROUTES)
+
+    async def _run(self, service: ServiceRecord, name: str) -> None:
+        image = await self._image(service)
+        if image is None:
+            return
+        try:
+            files = self._world.context.files
+            code = await asyncio.to_thread(load_code, files, service.code_digest)
+            token = await self._world.write(lambda s: self._issue(s, service))
+            workload = self._workload(service, code, image, token)
+            async for handle in self._world.engine.run(workload):
+                await self._world.write(partial(self._keep_handle, id=service.id, handle=handle))
+        except EngineError as error:
+            why = explain_fault(BY_CODE["start_failed"], {"message": error.message})
+            await self._fail(service, why.reason, why.message)
+        except KplError as error:
+            await self._fail(service, error.code, error.message)
+
+    async def _fail(self, service: ServiceRecord, reason: str, message: str) -> None:
+        def change(store: Store) -> None:
+            store.services.update(service.id, state="failed", reason=reason, message=message)
+            services.note_state(store, service, "failed", message)
+
+        await self._world.write(change)
+
+    async def _image(self, service: ServiceRecord) -> str | None:
+        """Return the environment to run in; None while it is being built."""
+        if service.build_id is None:
+            return service.image or ""
+        build = await self._world.read(lambda s: s.builds.get(service.build_id or 0))
+        return build.image if build is not None and build.state == "succeeded" else None
+
+    @staticmethod
+    def _keep_handle(store: Store, id: int, handle: Handle) -> None:
+        store.services.update(id, handle=stored_handle(handle))
+
+    def _issue(self, store: Store, service: ServiceRecord) -> str:
+        key = self._world.context.jwt_key
+        return auth.issue(store, key, "service", service.id, service.owner)
+
+    def _workload(self, service: ServiceRecord, code: Code, image: str, token: str) -> Workload:
+        context = self._world.context
+        function = code.environment.function(services.FUNCTION)
+        given = [entry["key"] for entry in service.inputs]
+        facts = contract.Facts(
+            kind="deploy",
+            id=service.id,
+            token=token,
+            api_url=context.settings.runtime_url,
+            metric_token="none",  # noqa: S106 (services have no metrics; the variable must be set)
+            parameters=service.parameters,
+            inputs=given,
+            outputs=[port.key for port in function.outputs],
+            absent_inputs=[p.key for p in function.inputs if p.key not in given],
+            gpus=service.gpu,
+        )
+        return Workload(
+            name=workload_name(service),
+            kind=Kind.SERVICE,
+            labels=labels(context, "services", service.id, service.owner),
+            image=image,
+            command=("/bin/sh", "-c", function.cmd),
+            identity=f"service:{service.id}",
+            limits=Limits(
+                cpu=service.cpu, memory_mb=service.memory, gpu=service.gpu, shm_mb=service.shm
+            ),
+            code=str(code.folder),
+            environment={
+                **service.environment,
+                **contract.variables(facts),
+                "PORT": "{{port}}",
+                "KPL_ENV_SERVICE_PORT": "{{port}}",
+            },
+            secrets={contract.TOKEN_FILE: token},
+            inputs=input_sources(self._world, service.inputs),
+            outputs=tuple(facts.outputs),
+            replicas=service.replicas,
+            port=function.port,
+            health=function.health,
+        )

@@ -1,0 +1,258 @@
+"""Tasks: admitted in order, started, followed, ended; outputs become models and datasets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from functools import partial
+from typing import Any
+
+from kpl_lab.engines.spec import (
+    Capacity,
+    Cause,
+    Handle,
+    Input,
+    Kind,
+    Limits,
+    RelayTarget,
+    Replica,
+    ReplicaState,
+    Workload,
+)
+from kpl_lab.errors import EngineError
+from kpl_lab.platform import auth
+from kpl_lab.platform.domain import access, contract, tasks
+from kpl_lab.platform.domain.capacity import Amounts, ledger
+from kpl_lab.platform.domain.code import Code, load_code
+from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
+from kpl_lab.platform.runtime.outputs import OutputKeeper
+from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
+from kpl_lab.platform.storage.files import remove_tree
+from kpl_lab.platform.storage.records.work import TaskRecord
+from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.tasks import TaskState
+
+
+def workload_name(task: TaskRecord) -> str:
+    """Return the name of a task's workload."""
+    return f"task-{task.id}-{task.attempt}"
+
+
+def input_sources(world: World, inputs: list[Any]) -> tuple[Input, ...]:
+    """Return the folders of resolved inputs."""
+    files = world.context.files
+    found = []
+    for entry in inputs:
+        place = files.dataset if entry["kind"] == "dataset" else files.model
+        found.append(Input(key=entry["key"], source=str(place(entry["id"], entry["version"]))))
+    return tuple(found)
+
+
+class TaskReconciler:
+    """Brings tasks forward."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._outputs = OutputKeeper(world)
+
+    async def reconcile(self, id: int) -> float | None:
+        """Take the next step of one task."""
+        task = await self._world.read(lambda store: store.tasks.get(id))
+        if task is None:
+            return None
+        if task.desired == "delete":
+            await self._delete(task)
+        elif task.state in tasks.FINAL:
+            await self._world.forget(workload_name(task), task.handle)
+        elif task.state in ("preparing", "running", "stopping"):
+            await self._advance(task)
+        return None
+
+    async def _advance(self, task: TaskRecord) -> None:
+        name = workload_name(task)
+        seen = self._world.seen.get(name)
+        if seen is None or not seen.replicas:
+            if task.ending is not None:
+                await self._finish(task, None)
+            elif task.desired == "stop" and task.handle is None:
+                await self._world.write(lambda s: tasks.end(s, task, TaskState.STOPPED, None))
+            elif task.state == "preparing":
+                await self._start(task)
+            elif self._world.is_synced:
+                await self._lost(task)
+            return
+        replica = seen.replicas[0]
+        if ended(seen) is not None:
+            await self._finish(task, replica)
+            return
+        if task.state == "preparing" and replica.state is not ReplicaState.STARTING:
+            await self._world.write(lambda s: self._note_running(s, task, replica))
+        if task.desired == "stop":
+            await self._world.engine.stop(self._world.handle(name, task.handle))
+
+    @staticmethod
+    def _note_running(store: Store, task: TaskRecord, replica: Replica) -> None:
+        tasks.move(store, task, "running", started_at=replica.started_at or store.now())
+
+    async def _lost(self, task: TaskRecord) -> None:
+        explanation = explain_fault(BY_CODE["lost"], {})
+        await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
+
+    async def _start(self, task: TaskRecord) -> None:
+        try:
+            code = await asyncio.to_thread(load_code, self._world.context.files, task.code_digest)
+            token = await self._world.write(lambda s: self._issue(s, task))
+            workload = self._workload(task, code, token)
+            async for handle in self._world.engine.run(workload):
+                await self._world.write(partial(self._keep_handle, id=task.id, handle=handle))
+        except EngineError as error:
+            explanation = explain_fault(BY_CODE["start_failed"], {"message": error.message})
+            await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
+
+    @staticmethod
+    def _keep_handle(store: Store, id: int, handle: Handle) -> None:
+        store.tasks.update(id, handle=stored_handle(handle))
+
+    def _issue(self, store: Store, task: TaskRecord) -> str:
+        key = self._world.context.jwt_key
+        return auth.issue(store, key, "task", task.id, task.owner)
+
+    def _workload(self, task: TaskRecord, code: Code, token: str) -> Workload:
+        context = self._world.context
+        function = code.environment.function(task.function)
+        given = [entry["key"] for entry in task.inputs]
+        metric_token = hashlib.sha256(f"metric {token}".encode()).hexdigest()[:32]
+        facts = contract.Facts(
+            kind="pipeline",
+            id=task.id,
+            token=token,
+            api_url="{{relay}}",
+            metric_token=metric_token,
+            parameters=task.parameters,
+            inputs=given,
+            outputs=[port.key for port in function.outputs],
+            absent_inputs=[p.key for p in function.inputs if p.key not in given],
+            gpus=task.gpu,
+            code_limit_mb=context.options.code_limit_mb,
+        )
+        return Workload(
+            name=workload_name(task),
+            kind=Kind.TASK,
+            labels=labels(context, "tasks", task.id, task.owner),
+            image=task.image or "",
+            command=("/bin/sh", "-c", function.cmd),
+            identity=f"task:{task.id}",
+            limits=Limits(cpu=task.cpu, memory_mb=task.memory, gpu=task.gpu, shm_mb=task.shm),
+            code=str(code.folder),
+            environment={
+                **task.environment,
+                **contract.single_node(task.gpu),
+                **contract.variables(facts),
+            },
+            secrets={contract.TOKEN_FILE: token},
+            inputs=input_sources(self._world, task.inputs),
+            outputs=tuple(facts.outputs),
+            relay=RelayTarget(
+                url=context.settings.runtime_url,
+                token=token,
+                metric_token=metric_token,
+                task_id=task.id,
+            ),
+            time_limit_seconds=task.time_limit_seconds,
+        )
+
+    async def _finish(self, task: TaskRecord, replica: Replica | None) -> None:
+        """Keep log and outputs, say why it ended, end it. Each step may be taken again."""
+        handle = self._world.handle(workload_name(task), task.handle)
+        ending = task.ending
+        if ending is None:
+            assert replica is not None  # noqa: S101 (without an ending there is a replica)
+            ending = await self._note_end(task, replica, handle)
+        await self._world.keep_log(handle, self._world.context.files.task_log(task.id))
+        fresh = await self._world.read(lambda s: s.tasks.get(task.id))
+        if fresh is None:
+            return
+        await self._outputs.keep(fresh, handle, register=ending["state"] == "succeeded")
+        await self._world.write(lambda s: tasks.end_as_noted(s, fresh, ending))
+        await self._world.forget(handle.name, task.handle)
+
+    async def _note_end(self, task: TaskRecord, replica: Replica, handle: Handle) -> dict[str, Any]:
+        """Record how the command ended before anything is done about it."""
+        is_success = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
+        if is_success:
+            state, why = "succeeded", None
+        elif task.desired == "stop" or replica.cause is Cause.STOPPED:
+            state, why = "stopped", None
+        else:
+            state, why = "failed", await self._world.explain(replica, handle)
+        ending: dict[str, Any] = {
+            "state": state,
+            "why": {"reason": why.reason, "message": why.message} if why else None,
+            "remedy": why.remedy.model_dump() if why else None,
+            "cause": replica.cause.value if replica.cause else None,
+            "detail": dict(replica.detail),
+            "usage": {
+                "cpu_seconds": replica.cpu_seconds or 0.0,
+                "memory_peak": replica.memory_peak_mb,
+            },
+        }
+        started = replica.started_at or task.started_at
+        await self._world.write(
+            lambda s: s.tasks.update(
+                task.id, ending=ending, exit_code=replica.exit_code, started_at=started
+            )
+        )
+        return ending
+
+    async def _delete(self, task: TaskRecord) -> None:
+        await self._world.forget(workload_name(task), task.handle)
+        await self._world.write(lambda s: self._remove(s, task))
+        files = self._world.context.files
+        await asyncio.to_thread(files.task_log(task.id).unlink, missing_ok=True)
+        await asyncio.to_thread(remove_tree, files.path("outputs", task.id))
+
+    @staticmethod
+    def _remove(store: Store, task: TaskRecord) -> None:
+        auth.revoke(store, "task", task.id)
+        store.metrics.delete_of(task.id)
+        if store.tasks.delete(task.id):
+            store.events.write(access.subject("tasks", task), "deleted")
+
+
+class TaskScheduler:
+    """Admits queued tasks: by priority, then by age; a task never overtakes one it would starve."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def reconcile(self, id: int) -> float | None:
+        """Admit what fits now."""
+        del id
+        queued = await self._world.read(lambda s: s.tasks.queued())
+        if not queued:
+            return None
+        capacity = await self._world.engine.capacity()
+        admitted = await self._world.write(lambda s: self._admit(s, capacity))
+        for task in admitted:
+            self._world.add(task)
+        return None
+
+    def _admit(self, store: Store, capacity: Capacity) -> list[Key]:
+        book = ledger(store, capacity, self._world.context.options)
+        blocked: set[str] = set()
+        admitted = []
+        for task in store.tasks.queued():
+            build = store.builds.get(task.build_id) if task.build_id else None
+            if build is not None and build.state != "succeeded":
+                continue
+            wanted = Amounts.of(task.resources)
+            lacking = book.free.lacks(wanted)
+            if lacking or any(getattr(wanted, kind) > 0 for kind in blocked):
+                # Who waits for a kind must not be overtaken by later ones that take of it.
+                blocked.update(lacking)
+                continue
+            image = build.image if build is not None else task.image
+            if tasks.move(store, task, "preparing", image=image):
+                book = book.with_use(wanted)
+                admitted.append(Key("tasks", task.id))
+        return admitted

@@ -1,0 +1,141 @@
+"""What reconcilers share: the platform's parts, and what the engine was last seen to run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from kpl_lab.engines.base import Engine
+from kpl_lab.engines.spec import Handle, Observation, Replica, ReplicaState
+from kpl_lab.errors import EngineError
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain.faults import Explanation, explain
+from kpl_lab.platform.storage.store import Store
+
+T = TypeVar("T")
+LOG_TAIL_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Key:
+    """One thing to reconcile: a table and an id."""
+
+    resource: str
+    id: int = 0
+
+
+class Reconciler(Protocol):
+    """Brings one thing closer to what is wanted of it."""
+
+    async def reconcile(self, id: int) -> float | None:
+        """Look at one thing; return seconds after which to look again, or None."""
+        ...
+
+
+@dataclass
+class World:
+    """The platform's parts and the engine's last observations.
+
+    ``is_synced`` is false until the engine has told everything that it runs; before that nothing
+    may be taken for lost.
+    """
+
+    context: Context
+    seen: dict[str, Observation] = field(default_factory=dict)
+    is_synced: bool = False
+    add: Callable[[Key], None] = lambda _key: None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
+        return self.context.engine
+
+    async def read(self, question: Callable[[Store], T]) -> T:
+        """Ask the database something, in a thread."""
+
+        def ask() -> T:
+            with self.context.database.store(reads_only=True) as store:
+                return question(store)
+
+        return await asyncio.to_thread(ask)
+
+    async def write(self, change: Callable[[Store], T]) -> T:
+        """Change the database in one transaction, in a thread."""
+
+        def do() -> T:
+            with self.context.database.store() as store:
+                return change(store)
+
+        return await asyncio.to_thread(do)
+
+    def handle(self, name: str, stored: dict[str, Any] | None) -> Handle:
+        """Return the handle of a workload: the stored one, else one that holds its name alone."""
+        if stored and stored.get("name") == name:
+            data = stored.get("data")
+            return Handle(
+                engine=str(stored["engine"]), name=name, data=data if isinstance(data, dict) else {}
+            )
+        return Handle(engine=self.engine.name, name=name)
+
+    async def forget(self, name: str, stored: dict[str, Any] | None) -> None:
+        """Remove a workload with every trace; repeatable."""
+        await self.engine.delete(self.handle(name, stored))
+        self.seen.pop(name, None)
+
+    async def log_tail(self, handle: Handle, replica: int = 0) -> str:
+        """Return the end of a workload's log; empty where there is none."""
+        tail = b""
+        try:
+            async with asyncio.timeout(20):
+                async for chunk in self.engine.logs(handle, replica=replica):
+                    tail = (tail + chunk.data)[-LOG_TAIL_BYTES:]
+        except (EngineError, TimeoutError):
+            pass
+        return tail.decode("utf-8", "replace")
+
+    async def keep_log(self, handle: Handle, target: Path) -> None:
+        """Copy a workload's log into the store, whole or not at all; repeatable."""
+        if await asyncio.to_thread(target.exists):
+            return
+        fresh = target.with_suffix(".part")
+        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        file = await asyncio.to_thread(fresh.open, "wb")
+        try:
+            async for chunk in self.engine.logs(handle):
+                await asyncio.to_thread(file.write, chunk.data)
+        except EngineError:
+            pass  # what could be read is kept
+        finally:
+            await asyncio.to_thread(file.close)
+        await asyncio.to_thread(fresh.replace, target)
+
+    async def explain(self, replica: Replica, handle: Handle) -> Explanation:
+        """Return why a replica ended, in words."""
+        tail = await self.log_tail(handle, replica.index)
+        return explain(replica.cause, replica.exit_code, replica.detail, tail)
+
+
+def ended(seen: Observation | None) -> Replica | None:
+    """Return the replica of a one-replica workload if it has ended."""
+    if seen is None or seen.gone or not seen.replicas:
+        return None
+    first = seen.replicas[0]
+    return first if first.state is ReplicaState.EXITED else None
+
+
+def stored_handle(handle: Handle) -> dict[str, Any]:
+    """Return a handle as it is kept in a row."""
+    return {"engine": handle.engine, "name": handle.name, "data": dict(handle.data)}
+
+
+def labels(context: Context, resource: str, id: int, owner: str) -> dict[str, str]:
+    """Return the labels by which a workload is found again."""
+    return {
+        "instance": context.settings.instance,
+        "owner": owner,
+        "resource": resource,
+        "id": str(id),
+    }
