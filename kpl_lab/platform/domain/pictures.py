@@ -58,7 +58,9 @@ def why_no_picture(path: Path) -> str | None:
         with _opened(path) as image:
             image.verify()
     except UnidentifiedImageError:
-        return "is not a picture"
+        with path.open("rb") as file:
+            begins_like_one = media_type(file.read(16)) is not None
+        return "is a broken picture" if begins_like_one else "is not a picture"
     except (_TooManyPixels, Image.DecompressionBombError):
         return "has more pixels than is safe to open"
     except _BROKEN as error:
