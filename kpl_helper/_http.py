@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from kpl_helper.base import Config
 
-#: Statuses behind which a platform that restarts may hide, or a token that is being renewed.
-PASSING_STATUSES = frozenset({401, 403, 404, 408, 425, 429, 500, 502, 503, 504})
+#: Statuses behind which a platform that restarts may hide, a full disk, or a token that is being renewed.
+PASSING_STATUSES = frozenset({401, 403, 404, 408, 425, 429, 500, 502, 503, 504, 507})
 #: Statuses that say that the platform never looked at the request.
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 

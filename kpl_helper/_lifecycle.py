@@ -12,6 +12,7 @@ from kpl_helper import _sender
 
 TYPE_CHECKING = False  # as in typing, which costs a third of the import
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import Any
 
@@ -67,10 +68,22 @@ def _forget_parent() -> None:
 
 
 def _flush_with_multiprocessing() -> None:
-    """Children of `multiprocessing` end without atexit; they run its own finalizers instead."""
+    """Children of `multiprocessing` end without atexit; they run its own finalizers instead.
+
+    A child that is handed a figure unpickles it before it has become one, and then drops the finalizers
+    that are there; hence the second registration, which runs right after that.
+    """
     process: Any = sys.modules.get("multiprocessing.process")
-    if process is None or process.parent_process() is None:
+    if process is None or "multiprocessing.util" not in sys.modules:
         return
+    from multiprocessing.util import register_after_fork
+
+    register_after_fork(_flush, _finalize)
+    if process.parent_process() is not None:
+        _finalize(_flush)
+
+
+def _finalize(flush: Callable[[], None]) -> None:
     from multiprocessing.util import Finalize
 
-    Finalize(None, _flush, exitpriority=100)
+    Finalize(None, flush, exitpriority=100)

@@ -23,9 +23,10 @@ from kpl_helper.errors import (
 
 MB = 1024 * 1024
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".zip")
-#: Seconds for one read or write, and for the answer after the last byte.
+#: Seconds for one read or write; and for the answer after the last byte, since the relay beside the task
+#: waits up to a quarter of an hour for a platform that restarts.
 BLOCK_TIMEOUT = 60.0
-ANSWER_TIMEOUT = 600.0
+ANSWER_TIMEOUT = 1800.0
 #: First and longest pause before a repetition, seconds.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 

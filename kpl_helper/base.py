@@ -43,8 +43,9 @@ class Config:
 
     @property
     def has_task(self) -> bool:
-        """Whether there is a task or service that metrics, progress and failures belong to."""
-        return self.inner and not self.notebook and bool(self.api)
+        """Whether there is a task that metrics, progress and failures belong to."""
+        is_task = self.env_type not in ("notebook", "deploy")
+        return self.inner and is_task and bool(self.api)
 
     def token(self) -> str:
         """Return the bare JWT; the file is read anew each time, since the platform may renew it."""
