@@ -38,7 +38,9 @@ from kpl_lab.retry import backoff
 from kpl_lab.settings import Home, Settings
 
 _READ_BYTES = 256 * 1024
-_FOLLOW_SECONDS = 0.1
+# A log that grows is looked at often, one that rests seldom.
+_FOLLOW_FIRST_SECONDS = 0.01
+_FOLLOW_LAST_SECONDS = 0.2
 
 
 class _RunnerGone(Exception):
@@ -101,6 +103,7 @@ class LocalEngine(Engine):
     ) -> AsyncIterator[LogChunk]:
         """Yield the log file from ``offset`` on."""
         folder = self._home.local / "workloads" / handle.name / "replicas" / str(replica)
+        waits = backoff(_FOLLOW_FIRST_SECONDS, factor=1.5, max_seconds=_FOLLOW_LAST_SECONDS)
         while True:
             # The state first: what is written after a look at it cannot be missed.
             status = await asyncio.to_thread(Status.read, folder) if follow else None
@@ -108,10 +111,11 @@ class LocalEngine(Engine):
             if data:
                 yield LogChunk(data=data, offset=offset)
                 offset += len(data)
+                waits = backoff(_FOLLOW_FIRST_SECONDS, factor=1.5, max_seconds=_FOLLOW_LAST_SECONDS)
             elif status is None or status.is_final:
                 return
             else:
-                await asyncio.sleep(_FOLLOW_SECONDS)
+                await asyncio.sleep(next(waits))
 
     async def usage(self, handle: Handle, *, replica: int = 0) -> Usage | None:
         """Return present use."""

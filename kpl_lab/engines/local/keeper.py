@@ -6,8 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -26,12 +24,12 @@ from kpl_lab.engines.local.processes import boot_id
 from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
+from kpl_lab.engines.local.template import Template
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
 
 log = logging.getLogger(__name__)
 
 _RESYNC_SECONDS = 5.0
-SHIM_MARK = ":shim"
 _KILL_TRIES = 200
 _RESTART_LAST_SECONDS = 30.0
 
@@ -72,7 +70,9 @@ class Keeper:
         self._inotify = Inotify()
         self._followed: dict[tuple[str, int], _Followed] = {}
         self._by_watch: dict[int, _Followed] = {}
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+        self._template = Template(environment)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
@@ -93,6 +93,7 @@ class Keeper:
         for followed in list(self._followed.values()):
             self._unfollow(followed)
         self._inotify.close()
+        self._template.close()
 
     def start(self, entry: Entry, index: int, *, gpus: list[int], restarts: int = 0) -> None:
         """Start the supervisor of a replica.
@@ -116,24 +117,15 @@ class Keeper:
         status.write(place.root)
         entry.statuses[index] = status
         watch = self._inotify.add(place.root, IN_MOVED_TO)
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        mark = self._planner.mark_of(entry.name, index)
-        environment[processes.MARK] = mark + SHIM_MARK
-        environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
-        # -S: a supervisor needs the standard library alone, and starts faster so.
-        command = [sys.executable, "-S", "-m", "kpl_lab.engines.local.shim", str(place.root)]
-        with (place.root / "shim.log").open("ab") as errors:
-            child = subprocess.Popen(
-                command,
-                cwd="/",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-            )
-        self._children[child.pid] = child
-        self._follow(entry, index, os.pidfd_open(child.pid), watch)
+        pid = self._template.start(place.root)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            # It died at once (no room for its log); what it left tells how, or the burial does.
+            self._inotify.remove(watch)
+            self._spawn(self._bury(entry, index))
+        else:
+            self._follow(entry, index, pidfd, watch)
         self._publish(entry)
 
     def gpus_of(self, entry: Entry) -> list[int]:
@@ -234,9 +226,6 @@ class Keeper:
     def _on_end(self, followed: _Followed) -> None:
         entry, index = followed.entry, followed.index
         self._unfollow(followed)
-        for pid, child in list(self._children.items()):
-            if child.poll() is not None:
-                del self._children[pid]
         self._refresh(entry, index)
         status = entry.statuses.get(index)
         if status is not None and not status.is_final and not entry.is_deleting:
@@ -287,8 +276,6 @@ class Keeper:
         """Kill what a supervisor has left behind; its relay may deliver what it still has."""
         machine = self._planner.machine
         mark = f"{processes.MARK}={self._planner.mark_of(entry.name, index)}"
-        # The supervisor's own mark is also on a child of it that has not become the command yet.
-        _kill_all(lambda: processes.pids_with_variable(mark + SHIM_MARK))
         entry.reload(index)
         status = entry.statuses.get(index)
         if status is not None and status.cgroups:

@@ -102,6 +102,8 @@ def start_command(
     environment = environment_of(plan, place, values)
     folder = place.work if plan.code is not None or plan.home is None else Path(plan.home)
 
+    parent = os.getpid()
+
     def become() -> None:
         join()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -109,7 +111,7 @@ def start_command(
             namespace.enter_view(view_of(plan, place), uid=plan.uid, gid=plan.gid)
         if os.geteuid() == 0:
             namespace.drop_to(plan.uid, plan.gid)
-        namespace.die_with_parent()
+        namespace.die_with_parent(parent)
         os.umask(0o022)
         os.chdir(folder)
 
@@ -134,10 +136,12 @@ def spawn(
         With the reason of the child.
     """
     reader, writer = os.pipe()  # closed by a successful exec
+    parent = os.getpid()
     gc.disable()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
+        namespace.die_with_parent(parent)
         _child(argv, environment, become, (output, writer, keep))
     gc.enable()
     os.close(writer)
@@ -157,7 +161,6 @@ def _child(
 ) -> NoReturn:
     output, failures, keep = descriptors
     try:
-        namespace.die_with_parent()
         os.setsid()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

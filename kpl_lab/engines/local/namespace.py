@@ -225,6 +225,12 @@ def drop_to(uid: int, gid: int) -> None:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def die_with_parent() -> None:
-    """Have this process killed when the one that made it is gone (call after :func:`drop_to`)."""
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when ``parent``, which has forked it, is gone.
+
+    To be called once more after :func:`drop_to`, which undoes it. A parent that was killed just
+    before the call is noticed too.
+    """
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""The supervisor of one replica: ``python -m kpl_lab.engines.local.shim FOLDER``.
+"""The supervisor of one replica, forked by the template.
 
 Prepares the folder, starts the command, keeps its output, watches limits and health, ends it when
 it must end, and writes its end down before it ends itself. It outlives the runner and the platform:
@@ -14,7 +14,6 @@ import json
 import os
 import selectors
 import signal
-import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -358,13 +357,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return str(number)
-
-
-def main() -> None:
-    """Supervise the replica whose folder is the one argument."""
-    os.umask(0o022)
-    Shim(Path(sys.argv[1])).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 CAP_SYS_ADMIN = 21
@@ -99,6 +100,12 @@ def prctl(option: int, value: int) -> None:
         _libc().prctl(option, ctypes.c_ulong(value), zero, zero, zero),
         f"prctl {option}",
     )
+
+
+def name_process(name: str) -> None:
+    """Give this process a short name (15 bytes) in the machine's lists."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    _check(_libc().prctl(PR_SET_NAME, buffer, 0, 0, 0), "prctl")
 
 
 def mount_flags_of(path: str | Path) -> MountFlag:

@@ -1,0 +1,117 @@
+"""Supervisors by fork: a process that has imported all that a supervisor needs and waits.
+
+``python -S -m kpl_lab.engines.local.template FD``: for each line on the socket (a replica's folder
+as JSON) it forks a supervisor and answers its pid. A fork takes milliseconds where a fresh
+interpreter takes a tenth of a second, and shares its memory. It has one thread, holds nothing, and
+ends when the runner does; the supervisors go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from kpl_lab.engines.local import syscalls
+from kpl_lab.engines.local.shim import Shim
+
+_MAX_LINE_BYTES = 65536
+
+
+def _become_supervisor(folder: Path) -> NoReturn:
+    code = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with (folder / "shim.log").open("ab") as errors:
+            os.dup2(errors.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+        with contextlib.suppress(OSError):
+            syscalls.name_process("kpl-shim")
+        Shim(folder).run()
+        code = 0
+    finally:
+        if code:
+            sys.excepthook(*sys.exc_info())
+        os._exit(code)
+
+
+def serve(channel: socket.socket) -> None:
+    """Fork a supervisor for each folder named on ``channel`` until it is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
+    while line := channel.recv(_MAX_LINE_BYTES):
+        pid = os.fork()
+        if pid == 0:
+            channel.close()
+            _become_supervisor(Path(json.loads(line)))
+        channel.send(str(pid).encode())
+
+
+class Template:
+    """The runner's end: starts the template, asks it for supervisors, replaces it when it dies."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    def start(self, folder: Path) -> int:
+        """Return the pid of a new supervisor for ``folder``.
+
+        Raises
+        ------
+        OSError
+            No process can be made.
+        """
+        for _ in range(2):
+            channel = self._channel or self._launch()
+            with contextlib.suppress(OSError):
+                channel.send(json.dumps(str(folder)).encode())
+                answer = channel.recv(32)
+                if answer:
+                    return int(answer)
+            self.close()
+        raise OSError("the process that starts supervisors has died twice")
+
+    def close(self) -> None:
+        """End the template; supervisors go on."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
+    def _launch(self) -> socket.socket:
+        # Packets, not a stream: one send is one line.
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-S", "-m", "kpl_lab.engines.local.template"]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno())],
+                cwd="/",
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._channel = ours
+        return ours
+
+
+def main() -> None:
+    """Serve on the inherited socket whose number is the one argument."""
+    os.umask(0o022)
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        serve(channel)
+
+
+if __name__ == "__main__":
+    main()
