@@ -71,13 +71,13 @@ def _front_door(c: Any, settings: Settings, *, supervised: bool) -> None:  # noq
     proxy.traefik_api_password = settings.home.read_secret(Secret.FRONTDOOR_API)
     proxy.traefik_entrypoint = ENTRY_POINT
     proxy.traefik_api_entrypoint = API_ENTRY_POINT
-    proxy.dynamic_config_file = str(dynamic / "hub.yml")
+    proxy.dynamic_config_file = str(dynamic / "hub.toml")
     proxy.check_route_timeout = 30
     # The route of Traefik's API is in a file of the supervisor's, with a cheaper hash of its
     # random password: at bcrypt's usual cost every new route takes half a second longer.
     proxy.enable_setup_dynamic_config = False
     if not supervised:
-        proxy.static_config_file = str(settings.home.frontdoor / "traefik.yml")
+        proxy.static_config_file = str(settings.home.frontdoor / "traefik.toml")
         proxy.traefik_api_hashed_password = _cheap_hash(settings)
         proxy.extra_static_config = {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},

@@ -164,7 +164,9 @@ class HubTokens:
             The hub does not answer, and it was not asked about this token lately.
         """
         if hmac.compare_digest(token.encode(), self._internal.encode()):
-            return Caller(name="hub", kind="service", scopes=frozenset({scopes.INTERNAL}))
+            return Caller(
+                name="hub", kind="service", scopes=scopes.expand(frozenset({scopes.INTERNAL}))
+            )
         if not token.isascii():
             raise Unauthenticated("This token is wrong or has expired; sign in again.")
         key, now = digest(token), self._clock.monotonic()
