@@ -250,15 +250,19 @@ class ReadOnlyDataset:
     ) -> None:
         self.close()
 
-    def __getstate__(self) -> dict[str, object]:
+    def __reduce__(self) -> tuple[object, ...]:
         # A copy in another process maps the file itself.
-        return {
-            "data_dir": self.data_dir,
-            "data_name": self.data_name,
-            "columns": self._store.columns,
-            "cursor": self._cursor,
-        }
+        state = (self.data_dir, self.data_name, self._store.columns, self._cursor)
+        return _reopen, (type(self), *state)
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__init__(state["data_dir"], state["data_name"], state["columns"])  # type: ignore
-        self._cursor = state["cursor"]  # type: ignore
+
+def _reopen(
+    kind: type[ReadOnlyDataset],
+    data_dir: Path,
+    data_name: str,
+    columns: frozenset[str] | None,
+    cursor: int,
+) -> ReadOnlyDataset:
+    reader = kind(data_dir, data_name, columns)
+    reader._cursor = cursor  # noqa: SLF001 - of a copy that this module has just made
+    return reader
