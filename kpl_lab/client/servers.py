@@ -165,4 +165,6 @@ class Servers:
 
     @staticmethod
     def _hub_path(user: str, name: str) -> str:
-        return f"/users/{quote(user, safe='')}/servers/{quote(name, safe='')}"
+        # The default server has a path of its own: an empty last part would be lost on the way.
+        place = f"servers/{quote(name, safe='')}" if name else "server"
+        return f"/users/{quote(user, safe='')}/{place}"
