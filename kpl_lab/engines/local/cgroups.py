@@ -17,6 +17,7 @@ from kpl_lab.engines.local.plan import Ceilings
 
 _MIB = 1024 * 1024
 _PERIOD = 100_000
+_SELF = Path("/proc/self")
 CONTROLLERS = ("memory", "cpu", "pids", "cpuacct")
 
 
@@ -43,20 +44,20 @@ def group_name(name: str, index: int) -> str:
 NONE = Hierarchy("none", {})
 
 
-def _own_groups() -> dict[str, str]:
+def _own_groups(proc: Path) -> dict[str, str]:
     """Return this process's group by controller; version 2 under the empty name."""
     found = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
+    for line in (proc / "cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             found[controller] = path
     return found
 
 
-def _mounts() -> list[tuple[str, Path, str]]:
+def _mounts(proc: Path) -> list[tuple[str, Path, str]]:
     """Return kind, place and options of every cgroup mount."""
     found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in (proc / "mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):
@@ -70,7 +71,7 @@ def _folder(mount: Path, own: str | None) -> Path:
     return below if below.is_dir() else mount
 
 
-def detect(instance: str, mode: str = "auto") -> Hierarchy:
+def detect(instance: str, mode: str = "auto", *, proc: Path = _SELF) -> Hierarchy:
     """Return the best hierarchy in which groups can really be made.
 
     Parameters
@@ -79,19 +80,21 @@ def detect(instance: str, mode: str = "auto") -> Hierarchy:
         Word in the names of our groups.
     mode
         ``auto``, ``v2``, ``v1`` or ``none``.
+    proc
+        Where ``cgroup`` and ``mountinfo`` of this process are read.
     """
     name = f"kpl-{instance}"
     for kind, find in (("v2", _detect_v2), ("v1", _detect_v1)):
         if mode in ("auto", kind):
-            parents = find(name)
+            parents = find(name, proc)
             if "memory" in parents:
                 return Hierarchy(kind, parents)
     return NONE
 
 
-def _detect_v1(name: str) -> dict[str, str]:
-    own, found = _own_groups(), {}
-    for kind, mount, options in _mounts():
+def _detect_v1(name: str, proc: Path) -> dict[str, str]:
+    own, found = _own_groups(proc), {}
+    for kind, mount, options in _mounts(proc):
         if kind != "cgroup":
             continue
         for controller in set(options.split(",")) & set(CONTROLLERS):
@@ -103,9 +106,9 @@ def _detect_v1(name: str) -> dict[str, str]:
     return found
 
 
-def _detect_v2(name: str) -> dict[str, str]:
-    own = _own_groups().get("")
-    for kind, mount, _ in _mounts():
+def _detect_v2(name: str, proc: Path) -> dict[str, str]:
+    own = _own_groups(proc).get("")
+    for kind, mount, _ in _mounts(proc):
         if kind != "cgroup2":
             continue
         # The root first: only there may processes and groups with controllers live side by side.
@@ -278,10 +281,10 @@ class Group:
         return 0
 
 
-def machine_memory_limit_mb() -> int | None:
+def machine_memory_limit_mb(proc: Path = _SELF) -> int | None:
     """Return the tightest memory limit above this process in MiB; None: there is none."""
-    own, limits = _own_groups(), []
-    for kind, mount, options in _mounts():
+    own, limits = _own_groups(proc), []
+    for kind, mount, options in _mounts(proc):
         if kind == "cgroup2":
             folder, name = _folder(mount, own.get("")), "memory.max"
         elif "memory" in options.split(","):

@@ -200,7 +200,9 @@ def _show(fd: int, bind: Bind) -> None:
             bind.target.mkdir(exist_ok=True)
         else:
             bind.target.touch()
-    syscalls.mount(f"/proc/self/fd/{fd}", bind.target, None, MountFlag.BIND)
+    # Writable folders with all that is mounted in them: a store may lie on a disk of its own.
+    depth = MountFlag(0) if bind.read_only else MountFlag.REC
+    syscalls.mount(f"/proc/self/fd/{fd}", bind.target, None, MountFlag.BIND | depth)
     if bind.read_only:
         make_read_only(bind.target)
 
