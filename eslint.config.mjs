@@ -21,12 +21,12 @@ export default defineConfig([
       'src/api/types.ts'
     ]
   },
-  js.configs.recommended,
-  tseslint.configs.recommended,
   {
-    files: ['src/**/*.ts', 'src/**/*.tsx', 'schema/*.json'],
-    extends: [jupyterPlugin.configs.recommended]
+    files: ['**/*.js', '**/*.mjs', '**/*.ts', '**/*.tsx'],
+    extends: [js.configs.recommended, tseslint.configs.recommended]
   },
+  { plugins: { jupyter: jupyterPlugin } },
+  jupyterPlugin.configs.recommended,
   {
     files: ['src/**/*.ts', 'src/**/*.tsx'],
     plugins: { 'react-hooks': reactHooks },
@@ -52,6 +52,11 @@ export default defineConfig([
       '@typescript-eslint/no-floating-promises': 'error',
       // Options and private helpers live in namespaces, as in JupyterLab itself.
       '@typescript-eslint/no-namespace': 'off',
+      // What activation itself needs: the client, command registrations and their icons.
+      'jupyter/prefer-lazy-imports': [
+        'error',
+        { ignoreImports: ['../client', '../icons', './*commands'] }
+      ],
       curly: ['error', 'all'],
       eqeqeq: 'error',
       'max-lines': ['error', { max: 400, skipComments: true }],

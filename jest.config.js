@@ -24,5 +24,15 @@ module.exports = {
   automock: false,
   collectCoverage: false,
   testRegex: 'src/.*/?__tests__/.*\\.(test|spec)\\.tsx?$',
+  modulePathIgnorePatterns: [
+    '<rootDir>/.venv',
+    '<rootDir>/kpl_lab',
+    '<rootDir>/lib'
+  ],
+  // Types are checked by `npm run types:check`, once for all files.
+  transform: {
+    ...base.transform,
+    '^.+\\.tsx?$': ['ts-jest', { tsconfig: 'tsconfig.test.json' }]
+  },
   transformIgnorePatterns: [`/node_modules/(?!${esModules}).+`]
 };

@@ -101,6 +101,16 @@ export function duration(trans: TranslationBundle, seconds: number): string {
 }
 
 /**
+ * How long something will still take: an estimate, so no more exact than it can be.
+ */
+export function remaining(trans: TranslationBundle, seconds: number): string {
+  return duration(
+    trans,
+    seconds < 60 ? seconds : Math.max(60, Math.round(seconds / 60) * 60)
+  );
+}
+
+/**
  * How long ago something happened, coarse enough to stay true for a while.
  */
 export function ago(

@@ -2,7 +2,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { TaskView } from './api/types';
-import { duration, percent } from './format';
+import { percent, remaining } from './format';
 import {
   stateBadIcon,
   stateDraftIcon,
@@ -159,7 +159,7 @@ export function taskFacts(
         : trans.__(
             '%1 · %2 left',
             percent(progress),
-            duration(trans, seconds_left)
+            remaining(trans, seconds_left)
           );
     }
     case 'queued':

@@ -2,6 +2,7 @@ import * as React from 'react';
 import uPlot from 'uplot';
 
 import type { Figure } from '../api/types';
+import { useKpl } from '../context';
 import { measured } from '../format';
 
 /**
@@ -35,13 +36,18 @@ export function Chart(props: {
   const isZoomed = React.useRef(false);
   const latest = React.useRef(data);
   latest.current = data;
+  const xLabel = useKpl().trans.__('x');
   const names = figure.series.map(series => series.name).join('\u0000');
   React.useEffect(() => {
     const node = box.current;
     if (!node) {
       return;
     }
-    const options = Private.options(names.split('\u0000'), node, height);
+    const options = Private.options(
+      [xLabel, ...names.split('\u0000')],
+      node,
+      height
+    );
     const chart = new uPlot(
       {
         ...options,
@@ -68,13 +74,15 @@ export function Chart(props: {
       chart.destroy();
       plot.current = null;
     };
-  }, [names, isDark, height]);
+  }, [names, xLabel, isDark, height]);
   React.useEffect(() => {
     const chart = plot.current;
     if (chart) {
       // A zoomed chart stays where it is while points arrive.
       chart.setData(data, !isZoomed.current);
-      chart.redraw();
+      if (isZoomed.current) {
+        chart.redraw();
+      }
     }
   }, [data]);
   return (
@@ -118,7 +126,7 @@ namespace Private {
   }
 
   export function options(
-    names: string[],
+    [xName, ...names]: string[],
     node: HTMLElement,
     height: number
   ): uPlot.Options {
@@ -143,7 +151,7 @@ namespace Private {
       legend: { live: true },
       series: [
         {
-          label: 'x',
+          label: xName,
           value: (_, value) => (value === null ? '–' : measured(value))
         },
         ...names.map((name, at) => series(name, at, color))

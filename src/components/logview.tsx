@@ -28,11 +28,7 @@ export function LogView(props: {
   useModel(model);
   const [query, setQuery] = React.useState('');
   const [isFollowing, setFollowing] = React.useState(true);
-  const lines = React.useMemo(
-    () => Private.matching(model.lines, query),
-    // The array changes in place: the revision tells of it.
-    [model.lines, model.revision, query]
-  );
+  const lines = model.matching(query);
   if (model.error && !model.isLoaded) {
     return <ErrorNotice error={model.error} retry={() => model.retry()} />;
   }
@@ -154,16 +150,6 @@ function Lines(props: {
  * A namespace for private helpers.
  */
 namespace Private {
-  export function matching(
-    lines: ReadonlyArray<string>,
-    query: string
-  ): ReadonlyArray<string> {
-    const wanted = query.toLowerCase();
-    return wanted
-      ? lines.filter(line => line.toLowerCase().includes(wanted))
-      : lines;
-  }
-
   /**
    * A line with its first hit marked.
    */

@@ -38,6 +38,25 @@ export class LogModel extends VDomModel {
   }
 
   /**
+   * The lines that contain a text, whatever its case; all lines for an empty one.
+   */
+  matching(query: string): ReadonlyArray<string> {
+    if (query === '') {
+      return this._lines;
+    }
+    const known = this._found;
+    if (known?.query === query && known.revision === this._revision) {
+      return known.lines;
+    }
+    const wanted = query.toLowerCase();
+    const lines = this._lines.filter(line =>
+      line.toLowerCase().includes(wanted)
+    );
+    this._found = { query, lines, revision: this._revision };
+    return lines;
+  }
+
+  /**
    * How many lines were dropped at the start.
    */
   get dropped(): number {
@@ -185,6 +204,7 @@ export class LogModel extends VDomModel {
   private _dropped = 0;
   private _error: PlatformError | null = null;
   private _follower: IDisposable | null = null;
+  private _found: Private.IFound | null = null;
   private _frame = 0;
   private _hasRest = false;
   private _isComplete = false;
@@ -217,6 +237,12 @@ export namespace LogModel {
  * A namespace for private helpers.
  */
 namespace Private {
+  export interface IFound {
+    query: string;
+    revision: number;
+    lines: ReadonlyArray<string>;
+  }
+
   /**
    * What a terminal would show of a line: a carriage return starts it over, and colours
    * and other control sequences say nothing here.

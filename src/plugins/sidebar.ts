@@ -9,8 +9,9 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commandids';
-import { Sidebar } from '../panels/sidebar';
+import { kplIcon } from '../icons';
 import { IPlatformClient, IWorkbench } from '../tokens';
+import { LazyPanel } from '../widgets/lazy';
 
 /**
  * Adds the sidebar.
@@ -33,19 +34,27 @@ export const sidebarPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const language = translator ?? nullTranslator;
     const trans = language.load('kpl_lab');
-    const sidebar = new Sidebar({
-      translator: language,
-      state,
-      context: {
-        browse: () => Promise.resolve(null),
-        client,
-        commands: app.commands,
-        rendermime,
+    const sidebar = new LazyPanel(async () => {
+      const { Sidebar } = await import('../panels/sidebar');
+      return new Sidebar({
+        translator: language,
         state,
-        trans,
-        workbench
-      }
+        context: {
+          browse: () => Promise.resolve(null),
+          client,
+          commands: app.commands,
+          rendermime,
+          state,
+          trans,
+          workbench
+        }
+      });
     });
+    sidebar.id = 'kpl-lab-sidebar';
+    sidebar.title.icon = kplIcon;
+    sidebar.title.caption = trans.__('KPL Lab');
+    sidebar.node.setAttribute('role', 'region');
+    sidebar.node.setAttribute('aria-label', trans.__('KPL Lab'));
     app.shell.add(sidebar, 'left', { rank: 150, type: 'KPL Lab' });
     restorer?.add(sidebar, 'kpl-lab-sidebar');
     app.commands.addCommand(CommandIDs.showPanel, {

@@ -4,14 +4,12 @@ import type {
 } from '@jupyterlab/application';
 import { ReactWidget } from '@jupyterlab/apputils';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { CommandIDs } from '../commandids';
-import { memory, trimmed } from '../format';
-import { useModel, useSignal } from '../hooks';
 import { IPlatformClient } from '../tokens';
+import { LazyPanel } from '../widgets/lazy';
 
 /**
  * Adds capacity and running tasks to the status bar.
@@ -29,13 +27,17 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ): void => {
     const trans = (translator ?? nullTranslator).load('kpl_lab');
-    const item = ReactWidget.create(
-      <Status
-        client={client}
-        trans={trans}
-        onClick={() => void app.commands.execute(CommandIDs.showPanel)}
-      />
-    );
+    const item = new LazyPanel(async () => {
+      const { Status } = await import('../panels/status');
+      return ReactWidget.create(
+        <Status
+          client={client}
+          trans={trans}
+          onClick={() => void app.commands.execute(CommandIDs.showPanel)}
+        />
+      );
+    });
+    item.addClass('kpl-Status-item');
     statusBar.registerStatusItem('kpl-lab:status', {
       item,
       align: 'left',
@@ -43,58 +45,3 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     });
   }
 };
-
-/**
- * One line: what is in use, and how many tasks run.
- */
-function Status(props: {
-  client: IPlatformClient;
-  trans: TranslationBundle;
-  onClick: () => void;
-}): JSX.Element {
-  const { client, trans, onClick } = props;
-  const { place, stream } = client;
-  useModel(place);
-  useSignal(stream.stateChanged);
-  React.useEffect(() => {
-    const activity = place.activate();
-    return () => activity.dispose();
-  }, [place]);
-  const { capacity } = place;
-  if (!capacity) {
-    return <></>;
-  }
-  const words = [
-    trans.__(
-      'CPU %1/%2',
-      trimmed(capacity.cpu.used, 1),
-      trimmed(capacity.cpu.limit, 1)
-    ),
-    trans.__(
-      'Memory %1/%2',
-      trimmed(capacity.memory.used / 1024, 1),
-      memory(capacity.memory.limit)
-    )
-  ];
-  if (capacity.gpu.limit > 0) {
-    words.push(trans.__('GPU %1/%2', capacity.gpu.used, capacity.gpu.limit));
-  }
-  if (capacity.running_tasks > 0) {
-    words.push(
-      trans._n('%1 task runs', '%1 tasks run', capacity.running_tasks)
-    );
-  }
-  if (stream.state === 'reconnecting') {
-    words.push(trans.__('reconnecting…'));
-  }
-  return (
-    <button
-      type="button"
-      className="kpl-Status"
-      title={trans.__('KPL Lab: what is in use of what may be promised')}
-      onClick={onClick}
-    >
-      {words.join(' · ')}
-    </button>
-  );
-}

@@ -5,7 +5,7 @@ import { Signal } from '@lumino/signaling';
 import type { ServerConnection } from '@jupyterlab/services';
 
 import type { Event as PlatformEvent } from '../api/types';
-import { request } from '../request';
+import { PlatformError, request } from '../request';
 import type { IMessage } from './parser';
 import { EventParser } from './parser';
 
@@ -88,7 +88,7 @@ export class EventStream implements IDisposable {
   /**
    * Follow a log from a byte offset on.
    *
-   * @param source What it belongs to, e.g. `tasks:42`.
+   * @param source What it belongs to: `tasks:42`, `builds:3`, or `services:7:1` for replica 1.
    * @returns Ends the subscription when disposed of.
    */
   followLog(
@@ -136,11 +136,22 @@ export class EventStream implements IDisposable {
       }
       this._opened();
       await this._read(response.body.getReader(), abort);
-    } catch {
+    } catch (error) {
+      this._dropRefused(error);
       // Whatever cut the connection, the answer is the same: connect again.
     }
     if (abort === this._abort && !this._isDisposed) {
       this._retry();
+    }
+  }
+
+  /**
+   * A log that is gone must not keep the events of the whole page away.
+   */
+  private _dropRefused(error: unknown): void {
+    const { status } = PlatformError.from(error);
+    if (status === 400 || status === 404 || status === 422) {
+      this._followers.clear();
     }
   }
 
@@ -153,7 +164,13 @@ export class EventStream implements IDisposable {
       query.set('since', this._last);
     }
     for (const [source, offset] of this._offsets()) {
-      query.append('log', `${source}:${offset}`);
+      const [resource, id, replica] = source.split(':');
+      query.append(
+        'log',
+        [resource, id, offset, replica]
+          .filter(part => part !== undefined)
+          .join(':')
+      );
     }
     const text = query.toString();
     return text ? `api/events?${text}` : 'api/events';

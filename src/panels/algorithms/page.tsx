@@ -158,27 +158,48 @@ function Builds(props: { algorithm: AlgorithmDetail }): JSX.Element {
 }
 
 /**
- * The log of one version.
+ * The log of one version; there is none before its build begins.
  */
 function BuildLog(props: {
   algorithm: AlgorithmDetail;
   version: AlgorithmVersionView;
 }): JSX.Element {
-  const { client, trans } = useKpl();
+  const { trans } = useKpl();
   const { algorithm, version } = props;
-  const model = useLog(
-    version.build_id === null
-      ? `algorithms:${algorithm.id}:${version.number}`
-      : `builds:${version.build_id}`,
-    offset => client.algorithms.log(algorithm.id, version.number, offset)
-  );
-  if (version.build_id === null && version.state === 'ready') {
+  if (version.build_id === null) {
     return (
       <Empty
-        text={trans.__('Nothing had to be built: the image has all it needs.')}
+        text={
+          version.state === 'ready'
+            ? trans.__('Nothing had to be built: the image has all it needs.')
+            : trans.__('The build has not begun.')
+        }
       />
     );
   }
+  return (
+    <FollowedLog
+      key={version.build_id}
+      algorithm={algorithm}
+      version={version}
+      build={version.build_id}
+    />
+  );
+}
+
+/**
+ * The log of a build, followed while it lasts.
+ */
+function FollowedLog(props: {
+  algorithm: AlgorithmDetail;
+  version: AlgorithmVersionView;
+  build: number;
+}): JSX.Element {
+  const { client } = useKpl();
+  const { algorithm, version, build } = props;
+  const model = useLog(`builds:${build}`, offset =>
+    client.algorithms.log(algorithm.id, version.number, offset)
+  );
   return model ? (
     <LogView
       model={model}

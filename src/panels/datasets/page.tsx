@@ -114,7 +114,7 @@ function Head(props: {
           ))}
         </select>
       )}
-      {dataset.versions.length === 1 && <span>{'v1'}</span>}
+      {dataset.versions.length === 1 && <span>{`v${version?.number}`}</span>}
       {version?.records !== null && version?.records !== undefined && (
         <span>{trans._n('%1 record', '%1 records', version.records)}</span>
       )}

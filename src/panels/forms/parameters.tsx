@@ -1,13 +1,13 @@
 import { FormComponent } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
-import type { RJSFSchema } from '@rjsf/utils';
-import { customizeValidator } from '@rjsf/validator-ajv8';
+import type { RJSFSchema, ValidatorType } from '@rjsf/utils';
 import * as React from 'react';
 
 import type { FormDescription } from '../../api/types';
+import { Skeleton } from '../../components/basic';
 import { useKpl } from '../../context';
 
-const validator = customizeValidator<ReadonlyJSONObject>();
+type Validator = ValidatorType<ReadonlyJSONObject>;
 
 /**
  * The parameters of `parameter.yml` as fields; comments of the file are the help texts.
@@ -20,12 +20,26 @@ export function Parameters(props: {
   const { trans } = useKpl();
   const { form, values, onChange } = props;
   const schema = form.parameter_schema as RJSFSchema;
+  const [validator, setValidator] = React.useState<Validator | null>(null);
+  React.useEffect(() => {
+    let isMounted = true;
+    void import('@rjsf/validator-ajv8').then(
+      ({ customizeValidator }) =>
+        isMounted && setValidator(customizeValidator<ReadonlyJSONObject>())
+    );
+    return () => {
+      isMounted = false;
+    };
+  }, []);
   if (Object.keys(schema.properties ?? {}).length === 0) {
     return (
       <p className="kpl-quiet">
         {trans.__('The code has no parameter.yml, or it is empty.')}
       </p>
     );
+  }
+  if (!validator) {
+    return <Skeleton rows={3} />;
   }
   return (
     <div className="kpl-Parameters">

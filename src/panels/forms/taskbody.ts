@@ -223,7 +223,7 @@ export function wrapped(words: string[]): string {
     word.startsWith('~/') ? `~/${quoted(word.slice(2))}` : quoted(word)
   );
   const line = shown.join(' ');
-  return line.length <= 72 ? line : line.replace(/ (--[a-z])/g, ' \\\n  $1');
+  return line.length <= 44 ? line : line.replace(/ (--[a-z])/g, ' \\\n  $1');
 }
 
 function reference(input: TaskInput): string {

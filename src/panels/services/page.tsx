@@ -327,7 +327,7 @@ function ReplicaLog(props: {
 }): JSX.Element {
   const { client } = useKpl();
   const { service, replica } = props;
-  const model = useLog(`services:${service.id}/${replica}`, offset =>
+  const model = useLog(`services:${service.id}:${replica}`, offset =>
     client.services.log(service.id, replica, offset)
   );
   return model ? (

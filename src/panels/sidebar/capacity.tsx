@@ -45,7 +45,10 @@ export function Capacity(): JSX.Element {
         <Cell
           label={trans.__('CPU')}
           amount={cpu}
-          words={`${trimmed(cpu.used, 1)}/${trimmed(cpu.limit, 1)}`}
+          words={trans.__(
+            '%1 CPU',
+            `${trimmed(cpu.used, 1)}/${trimmed(cpu.limit, 1)}`
+          )}
         />
         <Cell
           label={trans.__('Memory')}
@@ -56,7 +59,7 @@ export function Capacity(): JSX.Element {
           <Cell
             label={trans.__('GPU')}
             amount={gpu}
-            words={`${gpu.used}/${gpu.limit}`}
+            words={trans.__('%1 GPU', `${gpu.used}/${gpu.limit}`)}
           />
         )}
       </button>
@@ -103,9 +106,7 @@ function Cell(props: {
         label={props.label}
         tone={share >= 0.95 ? 'bad' : share >= 0.8 ? 'warn' : 'busy'}
       />
-      <span className="kpl-Capacity-words">
-        {props.words} <span className="kpl-quiet">{props.label}</span>
-      </span>
+      <span className="kpl-Capacity-words">{props.words}</span>
     </span>
   );
 }

@@ -1,11 +1,12 @@
 import type { IStateDB } from '@jupyterlab/statedb';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
+import { MessageLoop } from '@lumino/messaging';
 import type { AccordionPanel } from '@lumino/widgets';
+import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import type { IKplContext } from '../../context';
 import { KplContext } from '../../context';
-import { kplIcon } from '../../icons';
 import { Capacity } from './capacity';
 import type { SectionKind } from './kinds';
 import { Section } from './section';
@@ -39,14 +40,8 @@ export class Sidebar extends SidePanel {
   constructor(options: Sidebar.IOptions) {
     const { context, translator, state } = options;
     super({ translator });
-    const { trans } = context;
     this._state = state;
-    this.id = 'kpl-lab-sidebar';
     this.addClass('kpl-Sidebar');
-    this.title.icon = kplIcon;
-    this.title.caption = trans.__('KPL Lab');
-    this.node.setAttribute('role', 'region');
-    this.node.setAttribute('aria-label', trans.__('KPL Lab'));
     const capacity = ReactWidget.create(
       <KplContext.Provider value={context}>
         <Capacity />
@@ -58,7 +53,17 @@ export class Sidebar extends SidePanel {
       this.addWidget(new Section({ context, kind }));
     }
     this._show(OPEN_AT_FIRST);
+    // The header grows with what it says, which tells no layout by itself.
+    this._observer = new ResizeObserver(() => {
+      MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize);
+    });
+    this._observer.observe(this.content.node);
     void this._restore();
+  }
+
+  override dispose(): void {
+    this._observer.disconnect();
+    super.dispose();
   }
 
   /**
@@ -102,6 +107,7 @@ export class Sidebar extends SidePanel {
     return this.content as AccordionPanel;
   }
 
+  private readonly _observer: ResizeObserver;
   private readonly _state: IStateDB | null;
 }
 

@@ -17,7 +17,7 @@ import { Page } from '../../components/page';
 import { CommandIDs } from '../../commandids';
 import type { IKplContext } from '../../context';
 import { useKpl } from '../../context';
-import { between, duration, percent } from '../../format';
+import { between, duration, percent, remaining } from '../../format';
 import { useNow } from '../../hooks';
 import { taskIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
@@ -59,7 +59,7 @@ function Head(props: { task: TaskDetail }): JSX.Element {
           <span>{percent(task.progress)}</span>
           {task.seconds_left !== null && (
             <span>
-              {trans.__('%1 left', duration(trans, task.seconds_left))}
+              {trans.__('%1 left', remaining(trans, task.seconds_left))}
             </span>
           )}
         </span>
