@@ -33,6 +33,7 @@ class Context:
     hub_tokens: HubTokens
     jwt_key: str
     clock: Clock
+    nudge: Nudge
     bell: Bell = field(default_factory=Bell)
 
     @property
@@ -44,13 +45,15 @@ class Context:
         """Close database and connections."""
         self.hub_tokens.close()
         self.database.close()
+        self.nudge.close()
 
 
 def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLOCK) -> Context:
     """Open everything of the installation that ``settings`` names."""
     options = load_options(settings.home)
     database = Database(settings.sqlalchemy_url, clock)
-    database.on_events(Nudge(settings.home))
+    nudge = Nudge(settings.home)
+    database.on_events(nudge)
     hub_tokens = HubTokens(
         settings.hub_api_url,
         settings.home.read_secret("hub-to-platform"),
@@ -67,4 +70,5 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         hub_tokens=hub_tokens,
         jwt_key=settings.home.read_secret("jwt"),
         clock=clock,
+        nudge=nudge,
     )

@@ -12,11 +12,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from kpl_lab.errors import KplError
+from kpl_lab.platform.api.middleware import MEDIA_TYPE
 from kpl_lab.schemas.common import Problem
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
 _WORDS = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),

@@ -1,0 +1,115 @@
+"""Around every request: an id, an end to its size, and headers that browsers heed.
+
+Plain ASGI, not Starlette's ``BaseHTTPMiddleware``: that one copies every body through a queue and
+hides a client's leaving from event streams.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kpl_lab.schemas.common import Problem
+
+MEDIA_TYPE = "application/problem+json"
+MAX_BODY_BYTES = 4 * 1024 * 1024
+# Batches of metric points that a relay has gathered while the platform was away.
+MAX_RUNTIME_BODY_BYTES = 32 * 1024 * 1024
+# Bodies that are written to disk as they come, under limits of their own.
+_STREAMED = re.compile(r"PUT /kpl/api/v1/uploads/[0-9]+|POST /kpl/runtime/.*upload.*")
+
+
+class SingleSlashes:
+    """Clients 0.0.7 to 0.1.2 join base and path with two slashes; they count as one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its slashes folded."""
+        if scope["type"] == "http" and "//" in scope["path"]:
+            scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
+        await self._app(scope, receive, send)
+
+
+class RequestFrame:
+    """Names each request, and sets the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = uuid.uuid4().hex[:16]
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_framed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
+        await self._app(scope, receive, send_framed)
+
+
+class BodyLimit:
+    """Refuses bodies that nobody needs, before they fill the memory.
+
+    What says its length is refused at once; what does not is read up to the limit.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http" or _STREAMED.fullmatch(f"{scope['method']} {scope['path']}"):
+            await self._app(scope, receive, send)
+            return
+        is_runtime = scope["path"].startswith("/kpl/runtime/")
+        limit = MAX_RUNTIME_BODY_BYTES if is_runtime else MAX_BODY_BYTES
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdigit() and int(length) > limit:
+            await _refuse(scope, send, limit)
+            return
+        parts: list[Message] = []
+        left = limit
+        more = True
+        while more:
+            message = await receive()
+            parts.append(message)
+            left -= len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+            if left < 0:
+                await _refuse(scope, send, limit)
+                return
+
+        async def replay() -> Message:
+            return parts.pop(0) if parts else await receive()
+
+        await self._app(scope, replay, send)
+
+
+async def _refuse(scope: Scope, send: Send, limit: int) -> None:
+    problem = Problem(
+        code="too_large",
+        message=f"The request has more than {limit} bytes, the limit here. Send files as uploads.",
+        detail={"limit": limit},
+        request_id=str(scope.get("state", {}).get("request_id", "")),
+    )
+    body = json.dumps(problem.model_dump()).encode()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
