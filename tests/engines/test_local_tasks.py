@@ -222,6 +222,7 @@ async def test_workloads_of_an_earlier_start_of_the_machine_are_lost(bench: Loca
     status = Status.read(folder)
     assert status is not None
     assert status.shim is not None
+    status.shim.kill(signal.SIGKILL)
     processes.send(bench.marked(), signal.SIGKILL)  # as when the machine is switched off
     await until(lambda: not bench.marked(), 5)
     status.shim = replace(status.shim, boot="another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -32,6 +33,12 @@ log = logging.getLogger(__name__)
 _RESYNC_SECONDS = 5.0
 _KILL_TRIES = 200
 _RESTART_LAST_SECONDS = 30.0
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
+    """Send a signal; no-op when the process has just ended."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _kill_all(find: Callable[[], list[int]]) -> None:
@@ -153,7 +160,7 @@ class Keeper:
         fresh.replace(stop)
         followed = self._followed.get((entry.name, index))
         if followed is not None:
-            signal.pidfd_send_signal(followed.pidfd, signal.SIGTERM)
+            _signal(followed.pidfd, signal.SIGTERM)
 
     def retire(self, entry: Entry, index: int) -> None:
         """End a replica that is one too many, and forget it afterwards."""
@@ -168,7 +175,7 @@ class Keeper:
         followed = self._followed.get((entry.name, index))
         if followed is not None:
             # Its own descriptor: one that has just been started has told nothing of itself yet.
-            signal.pidfd_send_signal(followed.pidfd, signal.SIGKILL)
+            _signal(followed.pidfd, signal.SIGKILL)
             self._unfollow(followed)
         await asyncio.to_thread(self._clean, entry, index, signal.SIGKILL)
         await asyncio.to_thread(remove_tree, entry.place(index).root)
@@ -191,7 +198,7 @@ class Keeper:
                 self._follow(entry, index, pidfd, self._inotify.add(place.root, IN_MOVED_TO))
                 entry.reload(index)
                 if place.stop.exists():
-                    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+                    _signal(pidfd, signal.SIGTERM)
                 return
         self._spawn(self._bury(entry, index))
 

@@ -30,11 +30,10 @@ from kpl_lab.engines.local.processes import ProcessId, send
 from kpl_lab.engines.local.relay_process import RelayProcess
 from kpl_lab.engines.local.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.local.status import Status
+from kpl_lab.engines.local.vitals import Vitals, cause_of, has_little_room
 from kpl_lab.engines.spec import Cause, ReplicaState
 
-_MEASURE_SECONDS = 1.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_LITTLE_ROOM_BYTES = 1024 * 1024
 
 
 class Shim:
@@ -63,9 +62,7 @@ class Shim:
         self._doom: Doom | None = None
         self._kill_at: float | None = None
         self._begin = 0.0
-        self._next_measure = 0.0
-        self._peak_mb = 0
-        self._oom_before = 0
+        self._vitals = Vitals(self._plan, self._cage)
         self._watch: ServiceWatch | None = None
         self._is_asked_to_stop = False
 
@@ -131,7 +128,7 @@ class Shim:
         values = launch.placeholders(plan, self._place, port=port, relay=relay)
         self._exit, self._doom, self._kill_at = None, None, None
         self._begin = time.monotonic()
-        self._oom_before = self._cage.oom_kills()
+        self._vitals.begin()
         self._main = launch.start_command(
             plan, self._place, values, output=self._log.writer, join=self._cage.join
         ).pid
@@ -153,7 +150,7 @@ class Shim:
         return self._exit is not None  # set while children are reaped
 
     def _pause(self) -> float:
-        pause = self._plan.timing.watchdog if not self._plan.cgroups else _MEASURE_SECONDS
+        pause = self._vitals.pause_seconds
         if self._watch is not None:
             pause = min(pause, self._watch.wait_seconds)
         return 0.05 if self._kill_at is not None else pause
@@ -188,8 +185,7 @@ class Shim:
             self._end(Doom(Cause.STOPPED), grace=self._grace_asked())
         if timing.time_limit is not None and moment - self._begin > timing.time_limit:
             self._end(Doom(Cause.TIME_LIMIT, {"limit_seconds": timing.time_limit}))
-        if moment >= self._next_measure:
-            self._measure(moment)
+        self._look_at_memory()
         if self._watch is not None and self._doom is None:
             doom = self._watch.step()
             if doom is not None:
@@ -222,20 +218,13 @@ class Shim:
             # A second stop, with less patience.
             self._kill_at = min(self._kill_at, kill_at)
 
-    def _measure(self, moment: float) -> None:
-        pause = self._plan.timing.watchdog if not self._plan.cgroups else _MEASURE_SECONDS
-        self._next_measure = moment + pause
-        used, limit = self._cage.memory_mb(), self._plan.ceilings.memory_mb
-        self._peak_mb = max(self._peak_mb, used)
-        if not self._plan.cgroups and used > limit:
-            self._end(
-                Doom(Cause.OUT_OF_MEMORY, {"used_mb": used, "limit_mb": limit}, is_polite=False)
-            )
-        kills = self._cage.oom_kills()
-        if kills != self._status.detail.get("oom_kills", 0):
-            # A part of it was killed (a notebook's kernel); it lives, and its owner must be told.
-            self._peak_mb = max(self._peak_mb, limit)
-            self._status.detail |= {"oom_kills": kills, "used_mb": self._peak_mb, "limit_mb": limit}
+    def _look_at_memory(self) -> None:
+        doom = self._vitals.look()
+        if doom is not None:
+            self._end(doom)
+        news = self._vitals.news()
+        if news is not None:
+            self._status.detail |= news
             self._save()
 
     def _end_the_rest(self) -> None:
@@ -247,32 +236,13 @@ class Shim:
         self._reap()
 
     def _note_end(self) -> None:
-        status, code = self._status, self._exit
-        status.ended_at, status.exit_code = statuses.now(), code
-        kills = self._cage.oom_kills() - self._oom_before
-        if kills > 0:
-            self._peak_mb = max(self._peak_mb, self._plan.ceilings.memory_mb)
-        status.memory_peak_mb = self._peak_mb
-        if self._doom is not None:
-            status.cause = self._doom.cause
-            status.detail |= self._doom.detail
-        elif kills > 0 and code != 0:
-            status.cause = Cause.OUT_OF_MEMORY
-            limit = self._plan.ceilings.memory_mb
-            status.detail |= {"used_mb": self._peak_mb, "limit_mb": limit}
-        elif code != 0 and self._is_disk_full():
-            status.cause = Cause.DISK_FULL
-            status.detail |= {"folder": str(self._place.root)}
-        elif code is not None and code < 0:
-            is_kill = -code == signal.SIGKILL
-            status.cause = Cause.KILLED if is_kill else Cause.SIGNAL
-            status.detail |= {"signal": _signal_name(-code)}
-        else:
-            status.cause = Cause.EXIT
-
-    def _is_disk_full(self) -> bool:
-        room = os.statvfs(self._place.root)
-        return self._log.is_full_disk or room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
+        status, folder = self._status, self._place.root
+        status.ended_at, status.exit_code = statuses.now(), self._exit
+        is_disk_full = self._log.is_full_disk or has_little_room(folder)
+        end = cause_of(self._exit, self._doom, self._vitals, is_disk_full=is_disk_full)
+        status.cause = end.cause
+        status.detail |= end.detail
+        status.memory_peak_mb = self._vitals.peak_mb
 
     def _shall_restart(self) -> bool:
         if self._plan.kind != "service" or self._is_asked_to_stop:
@@ -350,10 +320,3 @@ class Shim:
             if until is not None and time.monotonic() > until:
                 return
             self._wait(0.5)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
