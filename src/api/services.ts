@@ -48,7 +48,7 @@ export class ServicesApi extends ResourceApi<
    */
   events(ref: number): Promise<IPage<Event>> {
     return requestJSON(this.settings, this.path(ref, '/events'), {
-      query: { limit: 100 }
+      query: { limit: 200 }
     });
   }
 

@@ -63,7 +63,7 @@ export class TasksApi extends ResourceApi<TaskView, TaskDetail, TaskUpdate> {
    */
   events(ref: number): Promise<IPage<Event>> {
     return requestJSON(this.settings, this.path(ref, '/events'), {
-      query: { limit: 100 }
+      query: { limit: 200 }
     });
   }
 

@@ -3,7 +3,1024 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/kpl/api/v1/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Healthz
+         * @description Tell that the process answers.
+         */
+        get: operations["healthz_kpl_api_v1_healthz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Readyz
+         * @description Tell that the database answers too.
+         */
+        get: operations["readyz_kpl_api_v1_readyz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Version
+         * @description Return what answers here.
+         */
+        get: operations["version_kpl_api_v1_version_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Me
+         * @description Return who the caller is and what they may do.
+         */
+        get: operations["me_kpl_api_v1_me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Upload
+         * @description Announce bytes that will follow.
+         */
+        post: operations["create_upload_kpl_api_v1_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Upload
+         * @description Return how far an upload is: where to go on after a break.
+         */
+        get: operations["get_upload_kpl_api_v1_uploads__id__get"];
+        /**
+         * Put Upload
+         * @description Append the raw body at ``offset``, which must be where the upload stands.
+         */
+        put: operations["put_upload_kpl_api_v1_uploads__id__put"];
+        post?: never;
+        /**
+         * Delete Upload
+         * @description Give an upload up.
+         */
+        delete: operations["delete_upload_kpl_api_v1_uploads__id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/uploads/{id}/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Complete Upload
+         * @description Declare an upload whole.
+         */
+        post: operations["complete_upload_kpl_api_v1_uploads__id__complete_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Datasets
+         * @description Return datasets, newest first.
+         */
+        get: operations["list_datasets_kpl_api_v1_datasets_get"];
+        put?: never;
+        /**
+         * Create Dataset
+         * @description Make a dataset of an upload; it is prepared in the background.
+         */
+        post: operations["create_dataset_kpl_api_v1_datasets_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/datasets/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Dataset
+         * @description Return a dataset with its versions.
+         */
+        get: operations["get_dataset_kpl_api_v1_datasets__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Dataset
+         * @description Remove a dataset with all its versions.
+         */
+        delete: operations["delete_dataset_kpl_api_v1_datasets__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Dataset
+         * @description Change what is said about a dataset.
+         */
+        patch: operations["update_dataset_kpl_api_v1_datasets__ref__patch"];
+        trace?: never;
+    };
+    "/kpl/api/v1/datasets/{ref}/versions/{number}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Records
+         * @description Return a page of records in storage order.
+         */
+        get: operations["list_records_kpl_api_v1_datasets__ref__versions__number__records_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/datasets/{ref}/versions/{number}/records/{index}/fields/{field}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Field
+         * @description Return one field's bytes: with ``size`` as a PNG that is safe to show, else to save.
+         */
+        get: operations["get_field_kpl_api_v1_datasets__ref__versions__number__records__index__fields__field__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/datasets/{ref}/versions/{number}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Dataset
+         * @description Return a version's files as a tar.
+         */
+        get: operations["download_dataset_kpl_api_v1_datasets__ref__versions__number__download_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Models
+         * @description Return models, newest first.
+         */
+        get: operations["list_models_kpl_api_v1_models_get"];
+        put?: never;
+        /**
+         * Create Model
+         * @description Make a model of an upload; it is prepared in the background.
+         */
+        post: operations["create_model_kpl_api_v1_models_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/models/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model
+         * @description Return a model with its versions.
+         */
+        get: operations["get_model_kpl_api_v1_models__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Model
+         * @description Remove a model with all its versions.
+         */
+        delete: operations["delete_model_kpl_api_v1_models__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Model
+         * @description Change what is said about a model.
+         */
+        patch: operations["update_model_kpl_api_v1_models__ref__patch"];
+        trace?: never;
+    };
+    "/kpl/api/v1/models/{ref}/versions/{number}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Model
+         * @description Return a version's files as a tar.
+         */
+        get: operations["download_model_kpl_api_v1_models__ref__versions__number__download_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/algorithms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Algorithms
+         * @description Return algorithms, newest first.
+         */
+        get: operations["list_algorithms_kpl_api_v1_algorithms_get"];
+        put?: never;
+        /**
+         * Create Algorithm
+         * @description Publish code: checked at once, its environment built in the background.
+         */
+        post: operations["create_algorithm_kpl_api_v1_algorithms_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/algorithms/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Algorithm
+         * @description Return an algorithm with its versions, README and form.
+         */
+        get: operations["get_algorithm_kpl_api_v1_algorithms__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Algorithm
+         * @description Remove an algorithm with all its versions.
+         */
+        delete: operations["delete_algorithm_kpl_api_v1_algorithms__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Algorithm
+         * @description Change what is said about an algorithm.
+         */
+        patch: operations["update_algorithm_kpl_api_v1_algorithms__ref__patch"];
+        trace?: never;
+    };
+    "/kpl/api/v1/algorithms/{ref}/versions/{number}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Build Log Of Version
+         * @description Return a part of the log of a version's build; empty where nothing had to be built.
+         */
+        get: operations["get_build_log_of_version_kpl_api_v1_algorithms__ref__versions__number__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/algorithms/{ref}/versions/{number}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Algorithm File
+         * @description Return a text file of a version's code.
+         */
+        get: operations["get_algorithm_file_kpl_api_v1_algorithms__ref__versions__number__files__path__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Build
+         * @description Return how a build is doing.
+         */
+        get: operations["get_build_kpl_api_v1_builds__id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Build Log
+         * @description Return a part of a build's log.
+         */
+        get: operations["get_build_log_kpl_api_v1_builds__id__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/images": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Images
+         * @description Return the catalog, in its own order.
+         */
+        get: operations["list_images_kpl_api_v1_images_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/forms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Describe Form
+         * @description Return what a submit form needs, from the texts of the two files.
+         */
+        post: operations["describe_form_kpl_api_v1_forms_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tasks
+         * @description Return tasks, newest first.
+         */
+        get: operations["list_tasks_kpl_api_v1_tasks_get"];
+        put?: never;
+        /**
+         * Create Task
+         * @description Submit a task, or keep it as a draft.
+         */
+        post: operations["create_task_kpl_api_v1_tasks_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Task
+         * @description Return everything about a task.
+         */
+        get: operations["get_task_kpl_api_v1_tasks__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Task
+         * @description Remove a task with log, curves and kept files; one that runs is ended first.
+         */
+        delete: operations["delete_task_kpl_api_v1_tasks__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Task
+         * @description Change what is said about a task, or start a draft.
+         */
+        patch: operations["update_task_kpl_api_v1_tasks__ref__patch"];
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Task
+         * @description Ask a task to end.
+         */
+        post: operations["stop_task_kpl_api_v1_tasks__ref__stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Task Log
+         * @description Return a part of a task's log, by byte offset.
+         */
+        get: operations["get_task_log_kpl_api_v1_tasks__ref__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Task Metrics
+         * @description Return progress, results and curves, thinned to ``points`` points a series.
+         */
+        get: operations["get_task_metrics_kpl_api_v1_tasks__ref__metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Task Events
+         * @description Return what happened to a task, newest first.
+         */
+        get: operations["list_task_events_kpl_api_v1_tasks__ref__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/files/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Task File
+         * @description Return a text file of the code that the task runs.
+         */
+        get: operations["get_task_file_kpl_api_v1_tasks__ref__files__path__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/tasks/{ref}/outputs/{key}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Output
+         * @description Return the kept files of an output as a tar.
+         */
+        get: operations["download_output_kpl_api_v1_tasks__ref__outputs__key__download_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Services
+         * @description Return services, newest first.
+         */
+        get: operations["list_services_kpl_api_v1_services_get"];
+        put?: never;
+        /**
+         * Create Service
+         * @description Deploy a service.
+         */
+        post: operations["create_service_kpl_api_v1_services_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Service
+         * @description Return everything about a service.
+         */
+        get: operations["get_service_kpl_api_v1_services__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Service
+         * @description Remove a service and its address.
+         */
+        delete: operations["delete_service_kpl_api_v1_services__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Service
+         * @description Scale, stop, start, or change who may call.
+         */
+        patch: operations["update_service_kpl_api_v1_services__ref__patch"];
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Service Log
+         * @description Return a part of the log of one replica.
+         */
+        get: operations["get_service_log_kpl_api_v1_services__ref__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Service Events
+         * @description Return what happened to a service, newest first.
+         */
+        get: operations["list_service_events_kpl_api_v1_services__ref__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Servers
+         * @description Return notebook servers, newest first.
+         */
+        get: operations["list_servers_kpl_api_v1_servers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Server
+         * @description Return a notebook server.
+         */
+        get: operations["get_server_kpl_api_v1_servers__id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Server Events
+         * @description Return what happened to a server, newest first.
+         */
+        get: operations["list_server_events_kpl_api_v1_servers__id__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}/mounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Mounts
+         * @description Return the datasets in a server's file tree.
+         */
+        get: operations["list_mounts_kpl_api_v1_servers__id__mounts_get"];
+        put?: never;
+        /**
+         * Create Mount
+         * @description Show a dataset in a running server, without a restart.
+         */
+        post: operations["create_mount_kpl_api_v1_servers__id__mounts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}/mounts/{mount}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete Mount
+         * @description Take a dataset out of a server's file tree.
+         */
+        delete: operations["delete_mount_kpl_api_v1_servers__id__mounts__mount__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Capacity
+         * @description Return what there is, what is promised, and what waits.
+         */
+        get: operations["get_capacity_kpl_api_v1_capacity_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/internal/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Server
+         * @description Give a new server its identity.
+         */
+        post: operations["create_server_kpl_api_v1_internal_servers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/internal/servers/{id}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Server
+         * @description Admit a server and start it.
+         */
+        post: operations["start_server_kpl_api_v1_internal_servers__id__start_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/internal/servers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Server Status
+         * @description Return how a server is doing.
+         */
+        get: operations["get_server_status_kpl_api_v1_internal_servers__id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/internal/servers/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Server
+         * @description Ask a server to end.
+         */
+        post: operations["stop_server_kpl_api_v1_internal_servers__id__stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/internal/shutdown": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Shutdown
+         * @description Return what has not ended yet.
+         */
+        get: operations["get_shutdown_kpl_api_v1_internal_shutdown_get"];
+        put?: never;
+        /**
+         * Shut Down
+         * @description End what runs because the platform goes down; what waits stays queued.
+         */
+        post: operations["shut_down_kpl_api_v1_internal_shutdown_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Events
+         * @description Stream events after ``since`` (or from now on) and the logs that are named.
+         */
+        get: operations["stream_events_kpl_api_v1_events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
@@ -61,13 +1078,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -89,13 +1104,9 @@ export interface components {
          * @description Change what is said about an algorithm.
          */
         AlgorithmUpdate: {
-            /**
-             * Description
-             * @default null
-             */
-            description: string | null;
-            /** @default null */
-            visibility: components["schemas"]["Visibility"] | null;
+            /** Description */
+            description?: string | null;
+            visibility?: components["schemas"]["Visibility"] | null;
         };
         /**
          * AlgorithmVersionView
@@ -120,23 +1131,13 @@ export interface components {
             /**
              * Environment
              * @description digest of the locked environment
-             * @default null
              */
             environment: string | null;
-            /**
-             * Build Id
-             * @default null
-             */
+            /** Build Id */
             build_id: number | null;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -168,13 +1169,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -223,15 +1222,9 @@ export interface components {
             digest: string;
             /** Cached */
             cached: boolean;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -345,13 +1338,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -369,7 +1360,6 @@ export interface components {
             /**
              * Progress
              * @description 0–1 while it is being prepared
-             * @default null
              */
             progress: number | null;
             /** Versions */
@@ -380,18 +1370,11 @@ export interface components {
          * @description Change what is said about a dataset; its versions stay as they are.
          */
         DatasetUpdate: {
-            /**
-             * Description
-             * @default null
-             */
-            description: string | null;
-            /**
-             * Purpose
-             * @default null
-             */
-            purpose: string | null;
-            /** @default null */
-            visibility: components["schemas"]["Visibility"] | null;
+            /** Description */
+            description?: string | null;
+            /** Purpose */
+            purpose?: string | null;
+            visibility?: components["schemas"]["Visibility"] | null;
         };
         /**
          * DatasetVersionView
@@ -408,15 +1391,9 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /**
-             * Records
-             * @default null
-             */
+            /** Records */
             records: number | null;
-            /**
-             * Bytes
-             * @default null
-             */
+            /** Bytes */
             bytes: number | null;
             /**
              * Format
@@ -448,18 +1425,11 @@ export interface components {
             /**
              * Task Id
              * @description the task whose output this is
-             * @default null
              */
             task_id: number | null;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -491,13 +1461,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -515,7 +1483,6 @@ export interface components {
             /**
              * Progress
              * @description 0–1 while it is being prepared
-             * @default null
              */
             progress: number | null;
         };
@@ -555,7 +1522,7 @@ export interface components {
              */
             message: string;
             /** Data */
-            data?: {
+            data: {
                 [key: string]: unknown;
             };
         };
@@ -604,6 +1571,19 @@ export interface components {
             warnings: string[];
         };
         /**
+         * FormRequest
+         * @description The texts of the two files that describe an algorithm.
+         */
+        FormRequest: {
+            /** Environment Yml */
+            environment_yml: string;
+            /**
+             * Parameter Yml
+             * @default
+             */
+            parameter_yml: string;
+        };
+        /**
          * FunctionView
          * @description One of train, test, infer, deploy, compile as ``environment.yml`` declares it.
          */
@@ -617,15 +1597,9 @@ export interface components {
             inputs: components["schemas"]["PortView"][];
             /** Outputs */
             outputs: components["schemas"]["PortView"][];
-            /**
-             * Port
-             * @default null
-             */
+            /** Port */
             port: number | null;
-            /**
-             * Health
-             * @default null
-             */
+            /** Health */
             health: string | null;
             /**
              * Interface
@@ -677,10 +1651,7 @@ export interface components {
              * @default []
              */
             aliases: string[];
-            /**
-             * Icon
-             * @default null
-             */
+            /** Icon */
             icon: string | null;
             /**
              * Default
@@ -688,17 +1659,10 @@ export interface components {
              */
             default: boolean;
             default_resources: components["schemas"]["Resources"];
-            /** @default null */
             max_resources: components["schemas"]["Resources"] | null;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -720,15 +1684,9 @@ export interface components {
             id: number;
             /** Name */
             name: string;
-            /**
-             * Version
-             * @default null
-             */
+            /** Version */
             version: number | null;
-            /**
-             * Key
-             * @default null
-             */
+            /** Key */
             key: string | null;
         };
         /**
@@ -816,13 +1774,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -831,10 +1787,7 @@ export interface components {
             version: number | null;
             /** Bytes */
             bytes: number | null;
-            /**
-             * Task Id
-             * @default null
-             */
+            /** Task Id */
             task_id: number | null;
             /** Versions */
             versions: components["schemas"]["ModelVersionView"][];
@@ -854,13 +1807,9 @@ export interface components {
          * @description Change what is said about a model.
          */
         ModelUpdate: {
-            /**
-             * Description
-             * @default null
-             */
-            description: string | null;
-            /** @default null */
-            visibility: components["schemas"]["Visibility"] | null;
+            /** Description */
+            description?: string | null;
+            visibility?: components["schemas"]["Visibility"] | null;
         };
         /**
          * ModelVersionView
@@ -877,10 +1826,7 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
-            /**
-             * Bytes
-             * @default null
-             */
+            /** Bytes */
             bytes: number | null;
             /**
              * Files
@@ -902,25 +1848,16 @@ export interface components {
             parameters: {
                 [key: string]: unknown;
             };
-            /**
-             * Task Id
-             * @default null
-             */
+            /** Task Id */
             task_id: number | null;
             /**
              * Lineage
              * @default []
              */
             lineage: components["schemas"]["LineageLink"][];
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -952,13 +1889,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -967,10 +1902,7 @@ export interface components {
             version: number | null;
             /** Bytes */
             bytes: number | null;
-            /**
-             * Task Id
-             * @default null
-             */
+            /** Task Id */
             task_id: number | null;
         };
         /**
@@ -983,11 +1915,8 @@ export interface components {
              * @description name or id
              */
             dataset: string;
-            /**
-             * Version
-             * @default null
-             */
-            version: number | null;
+            /** Version */
+            version?: number | null;
         };
         /**
          * MountView
@@ -1019,16 +1948,100 @@ export interface components {
              * @description false where read-only holds by file mode alone
              */
             enforced: boolean;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
+        };
+        /** Page[AlgorithmView] */
+        Page_AlgorithmView_: {
+            /** Items */
+            items: components["schemas"]["AlgorithmView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[DatasetView] */
+        Page_DatasetView_: {
+            /** Items */
+            items: components["schemas"]["DatasetView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[Event] */
+        Page_Event_: {
+            /** Items */
+            items: components["schemas"]["Event"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[ImageView] */
+        Page_ImageView_: {
+            /** Items */
+            items: components["schemas"]["ImageView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[ModelView] */
+        Page_ModelView_: {
+            /** Items */
+            items: components["schemas"]["ModelView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[MountView] */
+        Page_MountView_: {
+            /** Items */
+            items: components["schemas"]["MountView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[ServerView] */
+        Page_ServerView_: {
+            /** Items */
+            items: components["schemas"]["ServerView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[ServiceView] */
+        Page_ServiceView_: {
+            /** Items */
+            items: components["schemas"]["ServiceView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /** Page[TaskView] */
+        Page_TaskView_: {
+            /** Items */
+            items: components["schemas"]["TaskView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
         };
         /**
          * PortView
@@ -1049,10 +2062,7 @@ export interface components {
              * @default false
              */
             optional: boolean;
-            /**
-             * Format
-             * @default null
-             */
+            /** Format */
             format: string | null;
         };
         /**
@@ -1065,7 +2075,7 @@ export interface components {
             /** Message */
             message: string;
             /** Detail */
-            detail?: {
+            detail: {
                 [key: string]: unknown;
             };
             /** Request Id */
@@ -1127,10 +2137,7 @@ export interface components {
              * @description what to do next
              */
             action: string;
-            /**
-             * Usual Duration
-             * @default null
-             */
+            /** Usual Duration */
             usual_duration: string | null;
         };
         /**
@@ -1145,20 +2152,14 @@ export interface components {
              * @description starting, ready, unhealthy, failed or stopped
              */
             state: string;
-            /**
-             * Started At
-             * @default null
-             */
+            /** Started At */
             started_at: string | null;
             /**
              * Restarts
              * @default 0
              */
             restarts: number;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -1166,28 +2167,20 @@ export interface components {
          * @description What a submitter changes of the function's declared limits.
          */
         ResourceOverride: {
-            /**
-             * Cpu
-             * @default null
-             */
-            cpu: number | null;
+            /** Cpu */
+            cpu?: number | null;
             /**
              * Memory
              * @description MiB
-             * @default null
              */
-            memory: number | null;
-            /**
-             * Gpu
-             * @default null
-             */
-            gpu: number | null;
+            memory?: number | null;
+            /** Gpu */
+            gpu?: number | null;
             /**
              * Shm
              * @description MiB
-             * @default null
              */
-            shm: number | null;
+            shm?: number | null;
         };
         /**
          * ResourceView
@@ -1333,29 +2326,46 @@ export interface components {
             api_url: string;
         };
         /**
-         * ServerReport
-         * @description The spawner tells what became of a server (hub token only).
+         * ServerLaunch
+         * @description ``POST /internal/servers/{id}/start``: what the hub wants run (hub token only).
+         *
+         *     Values may hold the placeholders of ``kpl_lab.engines.spec``, ``{{port}}`` above all.
          */
-        ServerReport: {
+        ServerLaunch: {
+            /** Command */
+            command: string[];
+            /** Environment */
+            environment: {
+                [key: string]: string;
+            };
+            /**
+             * Skeleton
+             * @description folder whose content a home gets when it is made
+             */
+            skeleton?: string | null;
+        };
+        /**
+         * ServerStatus
+         * @description ``GET /internal/servers/{id}``: how far a server is (hub token only).
+         */
+        ServerStatus: {
+            /** Id */
+            id: number;
             /**
              * State
              * @enum {string}
              */
-            state: "starting" | "running" | "stopped" | "failed";
+            state: "pending" | "starting" | "running" | "stopping" | "stopped" | "failed";
             /**
-             * Workload
-             * @description name of the engine's workload
-             * @default null
+             * Address
+             * @description host:port, once it listens
              */
-            workload: string | null;
-            /**
-             * Reason
-             * @default null
-             */
+            address: string | null;
+            /** Reason */
             reason: string | null;
             /**
              * Message
-             * @default null
+             * @description what it waits for, or why it ended, in words
              */
             message: string | null;
         };
@@ -1387,15 +2397,9 @@ export interface components {
             mounts: components["schemas"]["MountView"][];
             /** Url */
             url: string;
-            /**
-             * Reason
-             * @default null
-             */
+            /** Reason */
             reason: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -1408,25 +2412,17 @@ export interface components {
             /**
              * Model
              * @description NAME[:VERSION] or id
-             * @default null
              */
-            model: string | null;
+            model?: string | null;
             /**
              * Algorithm
              * @description NAME[:VERSION] or id
-             * @default null
              */
-            algorithm: string | null;
-            /**
-             * Upload
-             * @default null
-             */
-            upload: number | null;
-            /**
-             * Code Name
-             * @default null
-             */
-            code_name: string | null;
+            algorithm?: string | null;
+            /** Upload */
+            upload?: number | null;
+            /** Code Name */
+            code_name?: string | null;
             /**
              * Replicas
              * @default 1
@@ -1439,14 +2435,7 @@ export interface components {
             parameters: {
                 [key: string]: unknown;
             };
-            /**
-             * @default {
-             *       "cpu": null,
-             *       "memory": null,
-             *       "gpu": null,
-             *       "shm": null
-             *     }
-             */
+            /** @default {} */
             resources: components["schemas"]["ResourceOverride"];
             /**
              * Environment
@@ -1508,13 +2497,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -1533,13 +2520,11 @@ export interface components {
             /**
              * Model
              * @description NAME:VERSION
-             * @default null
              */
             model: string | null;
             /**
              * Algorithm
              * @description NAME:VERSION, or null for a code folder
-             * @default null
              */
             algorithm: string | null;
             /** Code Name */
@@ -1559,17 +2544,10 @@ export interface components {
             environment: {
                 [key: string]: string;
             };
-            /**
-             * Model Id
-             * @default null
-             */
+            /** Model Id */
             model_id: number | null;
-            /**
-             * Task Id
-             * @default null
-             */
+            /** Task Id */
             task_id: number | null;
-            /** @default null */
             remedy: components["schemas"]["Remedy"] | null;
         };
         /**
@@ -1583,26 +2561,14 @@ export interface components {
          * @description Scale, stop (``replicas`` kept, address kept), start, or change who may call.
          */
         ServiceUpdate: {
-            /**
-             * Replicas
-             * @default null
-             */
-            replicas: number | null;
-            /**
-             * Running
-             * @default null
-             */
-            running: boolean | null;
-            /**
-             * Access
-             * @default null
-             */
-            access: ("private" | "workspace" | "public") | null;
-            /**
-             * Description
-             * @default null
-             */
-            description: string | null;
+            /** Replicas */
+            replicas?: number | null;
+            /** Running */
+            running?: boolean | null;
+            /** Access */
+            access?: ("private" | "workspace" | "public") | null;
+            /** Description */
+            description?: string | null;
         };
         /**
          * ServiceView
@@ -1632,13 +2598,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Description */
@@ -1657,13 +2621,11 @@ export interface components {
             /**
              * Model
              * @description NAME:VERSION
-             * @default null
              */
             model: string | null;
             /**
              * Algorithm
              * @description NAME:VERSION, or null for a code folder
-             * @default null
              */
             algorithm: string | null;
             /** Code Name */
@@ -1678,27 +2640,23 @@ export interface components {
             /**
              * Name
              * @description default: function and code folder or algorithm
-             * @default null
              */
-            name: string | null;
+            name?: string | null;
             /**
              * Upload
              * @description a finished upload with the code folder, packed
-             * @default null
              */
-            upload: number | null;
+            upload?: number | null;
             /**
              * Code Name
              * @description the code folder's name; names the model
-             * @default null
              */
-            code_name: string | null;
+            code_name?: string | null;
             /**
              * Algorithm
              * @description name or id, optionally :VERSION
-             * @default null
              */
-            algorithm: string | null;
+            algorithm?: string | null;
             /**
              * Function
              * @default train
@@ -1718,14 +2676,7 @@ export interface components {
             parameters: {
                 [key: string]: unknown;
             };
-            /**
-             * @default {
-             *       "cpu": null,
-             *       "memory": null,
-             *       "gpu": null,
-             *       "shm": null
-             *     }
-             */
+            /** @default {} */
             resources: components["schemas"]["ResourceOverride"];
             /**
              * Environment
@@ -1740,11 +2691,8 @@ export interface components {
              * @default []
              */
             save_as: components["schemas"]["SaveAs"][];
-            /**
-             * Time Limit Seconds
-             * @default null
-             */
-            time_limit_seconds: number | null;
+            /** Time Limit Seconds */
+            time_limit_seconds?: number | null;
             /**
              * Priority
              * @default 0
@@ -1801,13 +2749,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Function */
@@ -1817,7 +2763,6 @@ export interface components {
             /**
              * Algorithm
              * @description NAME:VERSION
-             * @default null
              */
             algorithm: string | null;
             /** Description */
@@ -1832,15 +2777,10 @@ export interface components {
             /**
              * Progress
              * @description 0–1
-             * @default null
              */
             progress: number | null;
-            /**
-             * Seconds Left
-             * @default null
-             */
+            /** Seconds Left */
             seconds_left: number | null;
-            /** @default null */
             queue: components["schemas"]["QueuePosition"] | null;
             /** Started At */
             started_at: string | null;
@@ -1882,9 +2822,7 @@ export interface components {
              * @default []
              */
             notices: string[];
-            /** @default null */
             remedy: components["schemas"]["Remedy"] | null;
-            /** @default null */
             usage: components["schemas"]["TaskUsage"] | null;
         };
         /**
@@ -1907,9 +2845,8 @@ export interface components {
             /**
              * Version
              * @description null: the newest ready one
-             * @default null
              */
-            version: number | null;
+            version?: number | null;
         };
         /**
          * TaskMetrics
@@ -1942,33 +2879,17 @@ export interface components {
             /**
              * Resource
              * @description models or datasets
-             * @default null
              */
             resource: string | null;
-            /**
-             * Resource Id
-             * @default null
-             */
+            /** Resource Id */
             resource_id: number | null;
-            /**
-             * Name
-             * @default null
-             */
+            /** Name */
             name: string | null;
-            /**
-             * Version
-             * @default null
-             */
+            /** Version */
             version: number | null;
-            /**
-             * Bytes
-             * @default null
-             */
+            /** Bytes */
             bytes: number | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message: string | null;
         };
         /**
@@ -1982,21 +2903,12 @@ export interface components {
          * @description Change what is said about a task; ``start`` sends a draft off.
          */
         TaskUpdate: {
-            /**
-             * Name
-             * @default null
-             */
-            name: string | null;
-            /**
-             * Description
-             * @default null
-             */
-            description: string | null;
-            /**
-             * Labels
-             * @default null
-             */
-            labels: {
+            /** Name */
+            name?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Labels */
+            labels?: {
                 [key: string]: string;
             } | null;
             /**
@@ -2018,19 +2930,16 @@ export interface components {
             /**
              * Cpu
              * @description cores in use now
-             * @default null
              */
             cpu: number | null;
             /**
              * Memory
              * @description MiB in use now
-             * @default null
              */
             memory: number | null;
             /**
              * Memory Peak
              * @description MiB
-             * @default null
              */
             memory_peak: number | null;
         };
@@ -2062,13 +2971,11 @@ export interface components {
             /**
              * Reason
              * @description code of why it ended badly
-             * @default null
              */
             reason: string | null;
             /**
              * Message
              * @description the same as a sentence, with the next step
-             * @default null
              */
             message: string | null;
             /** Function */
@@ -2078,7 +2985,6 @@ export interface components {
             /**
              * Algorithm
              * @description NAME:VERSION
-             * @default null
              */
             algorithm: string | null;
             /** Description */
@@ -2093,15 +2999,10 @@ export interface components {
             /**
              * Progress
              * @description 0–1
-             * @default null
              */
             progress: number | null;
-            /**
-             * Seconds Left
-             * @default null
-             */
+            /** Seconds Left */
             seconds_left: number | null;
-            /** @default null */
             queue: components["schemas"]["QueuePosition"] | null;
             /** Started At */
             started_at: string | null;
@@ -2128,9 +3029,8 @@ export interface components {
             /**
              * Size
              * @description bytes, when known beforehand
-             * @default null
              */
-            size: number | null;
+            size?: number | null;
         };
         /**
          * UploadView
@@ -2193,6 +3093,7 @@ export type Event = components['schemas']['Event'];
 export type FieldSchema = components['schemas']['FieldSchema'];
 export type Figure = components['schemas']['Figure'];
 export type FormDescription = components['schemas']['FormDescription'];
+export type FormRequest = components['schemas']['FormRequest'];
 export type FunctionView = components['schemas']['FunctionView'];
 export type ImageView = components['schemas']['ImageView'];
 export type LineageLink = components['schemas']['LineageLink'];
@@ -2206,6 +3107,15 @@ export type ModelVersionView = components['schemas']['ModelVersionView'];
 export type ModelView = components['schemas']['ModelView'];
 export type MountCreate = components['schemas']['MountCreate'];
 export type MountView = components['schemas']['MountView'];
+export type PageAlgorithmView = components['schemas']['Page_AlgorithmView_'];
+export type PageDatasetView = components['schemas']['Page_DatasetView_'];
+export type PageEvent = components['schemas']['Page_Event_'];
+export type PageImageView = components['schemas']['Page_ImageView_'];
+export type PageModelView = components['schemas']['Page_ModelView_'];
+export type PageMountView = components['schemas']['Page_MountView_'];
+export type PageServerView = components['schemas']['Page_ServerView_'];
+export type PageServiceView = components['schemas']['Page_ServiceView_'];
+export type PageTaskView = components['schemas']['Page_TaskView_'];
 export type PortView = components['schemas']['PortView'];
 export type Problem = components['schemas']['Problem'];
 export type QueuePosition = components['schemas']['QueuePosition'];
@@ -2220,7 +3130,8 @@ export type SaveAs = components['schemas']['SaveAs'];
 export type Series = components['schemas']['Series'];
 export type ServerCreate = components['schemas']['ServerCreate'];
 export type ServerGrant = components['schemas']['ServerGrant'];
-export type ServerReport = components['schemas']['ServerReport'];
+export type ServerLaunch = components['schemas']['ServerLaunch'];
+export type ServerStatus = components['schemas']['ServerStatus'];
 export type ServerView = components['schemas']['ServerView'];
 export type ServiceCreate = components['schemas']['ServiceCreate'];
 export type ServiceDetail = components['schemas']['ServiceDetail'];
@@ -2241,4 +3152,2153 @@ export type UploadView = components['schemas']['UploadView'];
 export type VersionView = components['schemas']['VersionView'];
 export type Visibility = components['schemas']['Visibility'];
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    healthz_kpl_api_v1_healthz_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
+                    };
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readyz_kpl_api_v1_readyz_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
+                    };
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    version_kpl_api_v1_version_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me_kpl_api_v1_me_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_upload_kpl_api_v1_uploads_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_upload_kpl_api_v1_uploads__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_upload_kpl_api_v1_uploads__id__put: {
+        parameters: {
+            query: {
+                offset: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_upload_kpl_api_v1_uploads__id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    complete_upload_kpl_api_v1_uploads__id__complete_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_datasets_kpl_api_v1_datasets_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DatasetView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_dataset_kpl_api_v1_datasets_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatasetCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_dataset_kpl_api_v1_datasets__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_dataset_kpl_api_v1_datasets__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_dataset_kpl_api_v1_datasets__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DatasetUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_records_kpl_api_v1_datasets__ref__versions__number__records_get: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+                class_name?: string | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_field_kpl_api_v1_datasets__ref__versions__number__records__index__fields__field__get: {
+        parameters: {
+            query?: {
+                size?: number | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+                index: number;
+                field: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_dataset_kpl_api_v1_datasets__ref__versions__number__download_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_models_kpl_api_v1_models_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ModelView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_model_kpl_api_v1_models_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_model_kpl_api_v1_models__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_model_kpl_api_v1_models__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_model_kpl_api_v1_models__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_model_kpl_api_v1_models__ref__versions__number__download_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_algorithms_kpl_api_v1_algorithms_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AlgorithmView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_algorithm_kpl_api_v1_algorithms_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlgorithmCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlgorithmDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_algorithm_kpl_api_v1_algorithms__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlgorithmDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_algorithm_kpl_api_v1_algorithms__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_algorithm_kpl_api_v1_algorithms__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AlgorithmUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlgorithmDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_build_log_of_version_kpl_api_v1_algorithms__ref__versions__number__log_get: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+                tail?: number | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_algorithm_file_kpl_api_v1_algorithms__ref__versions__number__files__path__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                number: number;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_build_kpl_api_v1_builds__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_build_log_kpl_api_v1_builds__id__log_get: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+                tail?: number | null;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_images_kpl_api_v1_images_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ImageView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    describe_form_kpl_api_v1_forms_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FormRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FormDescription"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tasks_kpl_api_v1_tasks_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TaskView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_task_kpl_api_v1_tasks_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_task_kpl_api_v1_tasks__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_task_kpl_api_v1_tasks__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_task_kpl_api_v1_tasks__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_task_kpl_api_v1_tasks__ref__stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_task_log_kpl_api_v1_tasks__ref__log_get: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+                tail?: number | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_task_metrics_kpl_api_v1_tasks__ref__metrics_get: {
+        parameters: {
+            query?: {
+                points?: number;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskMetrics"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_task_events_kpl_api_v1_tasks__ref__events_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_task_file_kpl_api_v1_tasks__ref__files__path__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_output_kpl_api_v1_tasks__ref__outputs__key__download_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_services_kpl_api_v1_services_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ServiceView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_service_kpl_api_v1_services_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_service_kpl_api_v1_services__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_service_kpl_api_v1_services__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_service_kpl_api_v1_services__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_service_log_kpl_api_v1_services__ref__log_get: {
+        parameters: {
+            query?: {
+                replica?: number;
+                offset?: number;
+                limit?: number;
+                tail?: number | null;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_service_events_kpl_api_v1_services__ref__events_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_servers_kpl_api_v1_servers_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ServerView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_server_kpl_api_v1_servers__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_server_events_kpl_api_v1_servers__id__events_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_mounts_kpl_api_v1_servers__id__mounts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MountView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_mount_kpl_api_v1_servers__id__mounts_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MountCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MountView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_mount_kpl_api_v1_servers__id__mounts__mount__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                mount: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_capacity_kpl_api_v1_capacity_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CapacityView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_server_kpl_api_v1_internal_servers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServerCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerGrant"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_server_kpl_api_v1_internal_servers__id__start_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServerLaunch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerStatus"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_server_status_kpl_api_v1_internal_servers__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerStatus"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_server_kpl_api_v1_internal_servers__id__stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_shutdown_kpl_api_v1_internal_shutdown_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    shut_down_kpl_api_v1_internal_shutdown_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_events_kpl_api_v1_events_get: {
+        parameters: {
+            query?: {
+                since?: number | null;
+                resource?: string[] | null;
+                log?: string[] | null;
+            };
+            header?: {
+                "last-event-id"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}

@@ -1,3 +1,4 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { IPage } from '../api/common';
@@ -5,10 +6,12 @@ import type { Event as PlatformEvent } from '../api/types';
 import { useKpl } from '../context';
 import { exact } from '../format';
 import { useRemote } from '../hooks';
+import { stateWords } from '../states';
 import { ErrorNotice, Skeleton, TimeAgo } from './basic';
 
 /**
- * What happened to a resource, newest first; progress is left out, it stands in the head.
+ * What happened to a resource, newest first; progress and measurements are left out,
+ * they have places of their own.
  */
 export function EventList(props: {
   read: () => Promise<IPage<PlatformEvent>>;
@@ -23,9 +26,9 @@ export function EventList(props: {
   if (!remote.value) {
     return <Skeleton rows={3} />;
   }
-  const events = remote.value.items.filter(
-    event => event.kind !== 'progress' && event.message !== ''
-  );
+  const events = remote.value.items
+    .map(event => ({ ...event, words: Private.words(trans, event) }))
+    .filter(event => event.words !== '');
   return (
     <section className="kpl-Events">
       <h2>{trans.__('What happened')}</h2>
@@ -38,10 +41,32 @@ export function EventList(props: {
             <span className="kpl-Events-time" title={exact(event.time)}>
               <TimeAgo time={event.time} />
             </span>
-            <span>{event.message}</span>
+            <span>{event.words}</span>
           </li>
         ))}
       </ol>
     </section>
   );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * An event in words; empty for what is not worth a line.
+   */
+  export function words(
+    trans: TranslationBundle,
+    event: PlatformEvent
+  ): string {
+    const { kind, message, data } = event;
+    if (message) {
+      return message;
+    }
+    if (kind === 'created') {
+      return trans.__('created');
+    }
+    return typeof data?.state === 'string' ? stateWords(trans, data.state) : '';
+  }
 }

@@ -118,6 +118,9 @@ function RecordGrid(props: {
           >
             <img
               loading="lazy"
+              onLoad={({ currentTarget: image }) => {
+                image.dataset.small = String(image.naturalWidth < 48);
+              }}
               alt={trans.__('Record %1', record.index)}
               src={client.datasets.fieldUrl(
                 dataset.id,

@@ -48,7 +48,7 @@ function Results(props: {
   const { client, trans } = useKpl();
   const { task, revision } = props;
   const metrics = useRemote(
-    () => client.tasks.metrics(task.id, 2),
+    () => client.tasks.metrics(task.id, 4),
     `tasks/${task.id}`,
     revision
   );
