@@ -54,6 +54,10 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
     model: dict = {}
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        if not self.path.startswith("/healthz"):
+            super().log_request(code, size)
+
     def do_GET(self) -> None:
         if self.path.partition("?")[0] in ("/healthz", "/"):
             self.answer(200, {"status": "ok", "classes": self.model["labels"]})

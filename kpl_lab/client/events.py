@@ -160,4 +160,7 @@ def _understood(message: Message, subscription: Subscription) -> Event | LogChun
         event = Event.model_validate_json(message.data)
         subscription.since = event.id
         return event
+    if message.kind == "ready":
+        # Where "now" was: a connection that breaks before the first event goes on from there.
+        subscription.since = int(json.loads(message.data)["since"])
     return Tick()

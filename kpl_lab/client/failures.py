@@ -92,11 +92,10 @@ def _from_status(response: httpx.Response, said: str) -> KplError:
             said or "The token is wrong or has expired; sign in with `kpl login`.", detail=detail
         )
     if status == Forbidden.http_status:
-        return Forbidden(
-            f"Not allowed: {said or 'the token does not cover this'}. Ask an admin, or sign in "
-            "as somebody else with `kpl login`.",
-            detail=detail,
-        )
+        # A whole sentence names the next step itself; the hub often says one word only.
+        words = f"Not allowed: {said or 'the token does not cover this'}. Ask an admin, or sign in "
+        words += "as somebody else with `kpl login`."
+        return Forbidden(said if said.endswith(".") else words, detail=detail)
     if status == NotFound.http_status and not said:
         return Unavailable(
             f"{url} is not an address of KPL Lab; check the part before /kpl, or wait if it was "
