@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.platform.api import PUBLIC_PATHS
+from kpl_lab.platform.api import FRONT_DOOR_PATHS, PUBLIC_PATHS
 from kpl_lab.platform.api.middleware import MEDIA_TYPE
 from kpl_lab.platform.app import API_PREFIX, create_api
 from kpl_lab.schemas.common import Event, Problem, ResourceView
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
+OPEN_PATHS = PUBLIC_PATHS + FRONT_DOOR_PATHS
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -48,7 +49,7 @@ def describe() -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            _mend(operation, is_public=path.removeprefix(API_PREFIX) in PUBLIC_PATHS)
+            _mend(operation, is_public=path.removeprefix(API_PREFIX) in OPEN_PATHS)
     return document
 
 

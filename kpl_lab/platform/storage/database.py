@@ -90,6 +90,9 @@ class Database:
             except (OperationalError, IntegrityError, DataError) as error:
                 session.rollback()
                 raise _translate(error) from error
+            except UnicodeEncodeError as error:  # half a surrogate pair, which JSON lets through
+                session.rollback()
+                raise Invalid("A text holds characters that no text has.") from error
         if store.events.added:
             for listener in self._listeners:
                 listener()
