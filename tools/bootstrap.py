@@ -230,13 +230,10 @@ def link(target: Path, place: Path) -> None:
     place.symlink_to(target)
 
 
-def link_server_extension() -> None:
-    """Switch the server extension on for every Jupyter server of the environment."""
-    folder = Path("etc") / "jupyter_server_config.d" / "kpl_lab.json"
-    link(
-        ROOT / "kpl_lab" / folder,
-        VENV / "etc" / "jupyter" / "jupyter_server_config.d" / "kpl_lab.json",
-    )
+def link_configuration() -> None:
+    """Switch the server extension on in the environment, and what calls servers outside off."""
+    for name in ("jupyter_server_config.d/kpl_lab.json", "labconfig/page_config.json"):
+        link(ROOT / "kpl_lab" / "etc" / name, VENV / "etc" / "jupyter" / name)
 
 
 class Background(threading.Thread):
@@ -280,7 +277,7 @@ def set_up(is_dev: bool) -> None:
         install_packages(lock)
         modules.result()
         build_extension(node)
-    link_server_extension()
+    link_configuration()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -110,6 +110,7 @@ def _supervise(settings: Settings, wanted: list[Plan], say: Say) -> None:
             start_new_session=True,
         )
     wait_kept(home, process)
+    launch.disown(process)
     say(f"supervisor started, pid {process.pid}")
 
 

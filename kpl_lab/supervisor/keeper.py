@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +41,7 @@ class Keeper:
         self._plans = plans
         self._namespaces = namespaces
         self._retry = {plan.name: asyncio.Event() for plan in plans}
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children: set[int] = set()
 
     async def run(self) -> None:
         """Keep everything running; returns only by being cancelled."""
@@ -84,24 +83,26 @@ class Keeper:
 
     def _start(self, plan: Plan, deaths: int) -> ProcessId | None:
         try:
-            process = launch.start(
+            pid = launch.start(
                 plan, self._home, in_namespace=self._namespaces.get(plan.name, False)
             )
         except KplError as error:
             log.error("%s", error.message)  # noqa: TRY400 (the sentence says it all)
             self._note(Record(name=plan.name, plan=plan.digest, message=error.message))
             return None
-        self._children[process.pid] = process
-        record = records.record_of(plan.name, process.pid, plan=plan.digest, restarts=deaths)
+        self._children.add(pid)
+        record = records.record_of(plan.name, pid, plan=plan.digest, restarts=deaths)
         self._note(record)
-        log.info("started %s, pid %s", plan.name, process.pid)
+        log.info("started %s, pid %s", plan.name, pid)
         return record.identity
 
     async def _gone(self, identity: ProcessId) -> None:
         await wait_gone(identity)
-        child = self._children.pop(identity.pid, None)
-        code = child.wait() if child else None
-        log.warning("pid %s ended%s", identity.pid, "" if code is None else f" with {code}")
+        how = ""
+        if identity.pid in self._children:
+            self._children.discard(identity.pid)
+            how = f" with {_exit_code(identity.pid)}"
+        log.warning("pid %s ended%s", identity.pid, how)
 
     async def _pause(self, plan: Plan, deaths: int) -> None:
         wait = WAITS[min(deaths, len(WAITS) - 1)]
@@ -146,6 +147,11 @@ class Keeper:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(found.si_pid, os.WNOHANG)
         return True
+
+
+def _exit_code(pid: int) -> int:
+    """Take leave of a child that has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 async def wait_gone(identity: ProcessId) -> None:

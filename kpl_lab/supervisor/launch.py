@@ -49,8 +49,8 @@ def needs_namespace(home: Home, account: Account | None) -> bool:
     return True
 
 
-def start(plan: Plan, home: Home, *, in_namespace: bool) -> subprocess.Popen[bytes]:
-    """Start ``plan`` and return at once.
+def start(plan: Plan, home: Home, *, in_namespace: bool) -> int:
+    """Start ``plan`` and return its pid at once; whoever keeps it takes leave of it by that.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def start(plan: Plan, home: Home, *, in_namespace: bool) -> subprocess.Popen[byt
     keep_log_small(plan.log)
     fd = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             plan.command,
             cwd="/" if in_namespace else plan.directory,
             env=dict(plan.environment),
@@ -76,6 +76,13 @@ def start(plan: Plan, home: Home, *, in_namespace: bool) -> subprocess.Popen[byt
         ) from error
     finally:
         os.close(fd)
+    disown(process)
+    return process.pid
+
+
+def disown(process: subprocess.Popen[bytes]) -> None:
+    """Have Python no longer look after ``process``, which is to outlive the object."""
+    process.returncode = 0
 
 
 def _become(plan: Plan, home: Home, in_namespace: bool) -> Callable[[], None] | None:

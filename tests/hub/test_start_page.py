@@ -1,0 +1,150 @@
+"""The start page as HTML."""
+
+import datetime as dt
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import pytest
+
+from kpl_lab.hub import start_page
+from kpl_lab.hub.options import Choice
+from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.start_page import Scene
+from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.servers import Amount, CapacityView, ImageView
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def image(name: str, **changes: Any) -> ImageView:
+    values = {
+        "id": 1,
+        "name": name,
+        "state": "ready",
+        "created_at": NOW,
+        "title": name.title(),
+        "description": "",
+        "framework": "scikit-learn",
+        "versions": {"python": "3.11"},
+        "accelerator": "cpu",
+        "default_resources": Resources(cpu=1, memory=2048),
+    }
+    return ImageView.model_validate(values | changes)
+
+
+def capacity(gpus: int = 0, memory: int = 24000) -> CapacityView:
+    return CapacityView(
+        cpu=Amount(limit=8, used=0),
+        memory=Amount(limit=memory, used=0),
+        gpu=Amount(limit=gpus, used=0),
+        queued_tasks=0,
+        running_tasks=0,
+        storage_free_bytes=1,
+    )
+
+
+def scene(**changes: Any) -> Scene:
+    values: dict[str, Any] = {
+        "user": "alice",
+        "server_name": "",
+        "choice": Choice(),
+        "images": [image("base", default=True), image("torch")],
+        "capacity": capacity(),
+    }
+    return Scene(**(values | changes))
+
+
+class Inputs(HTMLParser):
+    """Collects the form's inputs."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[dict[str, Any]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "input":
+            self.found.append(dict(attrs))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [field for field in self.found if field.get("name") == name]
+
+
+def test_a_first_visit_offers_the_default_image_and_its_limits() -> None:
+    form = Inputs(start_page.render(scene()))
+    assert [f["value"] for f in form.named("image") if "checked" in f] == ["base"]
+    assert form.named("memory")[0]["value"] == "2048"
+
+
+def test_the_last_choice_is_there_again() -> None:
+    form = Inputs(start_page.render(scene(choice=Choice(image="torch", cpu=2, memory=4096))))
+    assert [f["value"] for f in form.named("image") if "checked" in f] == ["torch"]
+    assert (form.named("cpu")[0]["value"], form.named("memory")[0]["value"]) == ("2", "4096")
+
+
+def test_an_image_that_is_gone_is_not_chosen_again() -> None:
+    form = Inputs(start_page.render(scene(choice=Choice(image="gone"))))
+    assert [f["value"] for f in form.named("image") if "checked" in f] == ["base"]
+
+
+def test_an_image_that_cannot_start_cannot_be_chosen() -> None:
+    images = [image("base", state="missing", message="Its environment is missing.")]
+    html = start_page.render(scene(images=images))
+    assert "disabled" in Inputs(html).named("image")[0]
+    assert "Its environment is missing." in html
+
+
+def test_what_users_write_is_text() -> None:
+    evil = "<script>alert(1)</script>"
+    html = start_page.render(scene(images=[image("base", title=evil, description=evil)]))
+    assert "<script" not in html
+
+
+def test_a_gpu_preset_is_offered_where_there_is_a_gpu() -> None:
+    assert "gpu" not in [p.name for p in start_page.presets(capacity())]
+    assert "gpu" in [p.name for p in start_page.presets(capacity(gpus=1))]
+
+
+def test_no_preset_is_larger_than_the_machine() -> None:
+    assert all(p.resources.memory <= 3000 for p in start_page.presets(capacity(memory=3000)))
+
+
+def test_how_the_last_server_ended_is_said() -> None:
+    html = start_page.render(scene(ended="Out of memory: used 2.0 of 2 GiB. Start with more."))
+    assert "Out of memory: used 2.0 of 2 GiB." in html
+
+
+async def test_a_dead_platform_leaves_a_page_that_says_so() -> None:
+    client = PlatformClient("http://127.0.0.1:9/kpl/api/v1", "token")
+    found = await start_page.collect(client, "alice", "", {"image": "base", "junk": 1})
+    assert "does not answer" in start_page.render(found)
+    assert found.choice.image == "base"
+
+
+@pytest.mark.parametrize(("visibility", "is_shown"), [("private", False), ("public", True)])
+async def test_private_datasets_of_others_are_not_shown(visibility: str, is_shown: bool) -> None:
+    dataset = {
+        "id": 1,
+        "name": "fruit",
+        "state": "ready",
+        "created_at": NOW.isoformat(),
+        "updated_at": NOW.isoformat(),
+        "owner": "bob",
+        "workspace": "default",
+        "visibility": visibility,
+        "description": "",
+        "purpose": "other",
+        "version": 1,
+        "records": 3,
+        "bytes": 10,
+        "format": "kpl",
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        items = [dataset] if request.url.path.endswith("/datasets") else []
+        return httpx.Response(200, json={"items": items, "next": None})
+
+    client = PlatformClient("http://x", "token", transport=httpx.MockTransport(answer))
+    found = await start_page.collect(client, "alice", "", {})
+    assert bool(found.datasets) is is_shown
