@@ -212,6 +212,17 @@ async def test_a_dataset_is_mounted_into_a_running_server_read_only(
     assert [path.name for path in data.iterdir()] == ["root.data"]
 
 
+async def test_an_ended_server_holds_no_mount(root_bench: LocalBench) -> None:
+    bench = root_bench
+    data = bench.folder("datasets/1/1", {"root.data": "d"})
+    handle = await start(bench.engine, listing("server-1"))
+    await see(bench.engine, "server-1", READY)
+    await bench.engine.mount(handle, data, "digits")
+    await bench.engine.stop(handle)
+    await end_of(bench.engine, "server-1")
+    await until(lambda: not [p for p in mounts.mount_points() if bench.home in p.parents])
+
+
 async def test_two_servers_of_one_user_have_mounts_of_their_own(root_bench: LocalBench) -> None:
     bench = root_bench
     data = bench.folder("datasets/1/1", {"root.data": "d"})

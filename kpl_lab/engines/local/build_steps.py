@@ -69,6 +69,9 @@ def create(folder: Path, base: Path) -> Path:
     # addsitedir and not plain paths: the base's own .pth files (editable installs) count too.
     calls = "; ".join(f"site.addsitedir({path!r})" for path in base_sites)
     (own_site / _PTH_NAME).write_text(f"import site; {calls}\n")
+    if subprocess.run([str(python_of(folder)), "-c", "import pip"], check=False).returncode:
+        say("the base has no pip; adding one")
+        subprocess.run([str(python_of(folder)), "-m", "ensurepip"], check=True)
     for name in ("pip", "pip3"):
         write_script(folder, name, "pip._internal.cli.main:main")
     return own_site

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kpl_lab.engines.local import environments, processes
+from kpl_lab.engines.local import environments, mounts, processes
 from kpl_lab.engines.local import status as statuses
 from kpl_lab.engines.local.cgroups import Group, group_name
 from kpl_lab.engines.local.launch import PASSED_ON
@@ -239,12 +239,19 @@ class Keeper:
             self._spawn(self._bury(entry, index))
         elif index >= entry.workload.replicas and not entry.is_deleting:
             self._spawn(self._retire(entry, index))
+        elif entry.workload.kind is Kind.SERVER:
+            self._spawn(self._unmount_all(entry))
 
     async def _retire(self, entry: Entry, index: int) -> None:
         async with entry.lock:
             if not entry.is_deleting and index >= entry.workload.replicas:
                 await self.destroy(entry, index)
                 self._publish(entry)
+
+    async def _unmount_all(self, entry: Entry) -> None:
+        """Take the live mounts of an ended server away; nobody sees them any more."""
+        async with entry.lock:
+            await asyncio.to_thread(mounts.remove_root, entry.mounts)
 
     async def _bury(self, entry: Entry, index: int) -> None:
         """Deal with a replica whose supervisor is gone without a last word."""
@@ -263,6 +270,8 @@ class Keeper:
                 self.start(entry, index, gpus=gpus, restarts=status.restarts + 1)
                 return
             self._write_end(entry, index, status)
+            if entry.workload.kind is Kind.SERVER:
+                await asyncio.to_thread(mounts.remove_root, entry.mounts)
         self._publish(entry)
 
     def _write_end(self, entry: Entry, index: int, status: Status) -> None:
