@@ -214,7 +214,7 @@ def _filler(mapped: type, column: Any) -> Any:
         UtcDateTime: dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         JSON: [],
         Boolean: False,
-        Integer: 1,
+        Integer: 64,
         Float: 1.0,
         Text: "text",
     }
