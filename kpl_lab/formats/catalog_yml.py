@@ -6,6 +6,7 @@ On the local engine an image is a Python environment. The shipped catalog is
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,9 +79,13 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All images, in the order of the file; exactly one of them is the default."""
+    """All images, in the order of the file; exactly one of them is the default.
+
+    ``changed_at`` is when the file was written last.
+    """
 
     entries: tuple[CatalogEntry, ...]
+    changed_at: dt.datetime
 
     @property
     def default(self) -> CatalogEntry:
@@ -121,9 +126,10 @@ class Catalog:
 class _Reader:
     """Reads one catalog; near misses are refused and other unknown keys too: admins write it."""
 
-    def __init__(self, file: str, folder: Path) -> None:
+    def __init__(self, file: str, folder: Path, changed_at: dt.datetime) -> None:
         self.file = file
         self.folder = folder
+        self.changed_at = changed_at
 
     def keys(self, place: Place, known: tuple[str, ...], where: str) -> dict[str, Place]:
         found = place.mapping()
@@ -146,7 +152,7 @@ class _Reader:
             entries.append(entry)
         if sum(entry.is_default for entry in entries) != 1:
             raise found["images"].error("exactly one image must have `default: true`.")
-        return Catalog(tuple(entries))
+        return Catalog(tuple(entries), self.changed_at)
 
     def entry(self, place: Place) -> CatalogEntry:
         found = self.keys(place, _ENTRY_KEYS, "an image")
@@ -198,23 +204,23 @@ class _Reader:
             raise place.error(f"{first['loc'][0]}: {first['msg']}.") from error
 
 
-def parse_catalog(text: str, *, file: str = FILE, folder: Path = Path()) -> Catalog:
+def parse_catalog(text: str, path: Path, changed_at: dt.datetime) -> Catalog:
     """Return a checked catalog.
 
     Parameters
     ----------
-    folder
-        Where relative environments start.
+    path
+        The file; its name stands in errors, in its folder relative environments start.
 
     Raises
     ------
     Invalid
         Names file, line, key and what is allowed.
     """
-    root = parse(text, file)
+    root = parse(text, path.name)
     if root is None:
-        raise invalid(file, None, "", "the catalog is empty; it needs `version` and `images`.")
-    return _Reader(file, folder).root(root)
+        raise invalid(path.name, None, "", "the file is empty; it needs `version` and `images`.")
+    return _Reader(path.name, path.parent, changed_at).root(root)
 
 
 def load_catalog(home: Path | None = None) -> Catalog:
@@ -233,11 +239,11 @@ def load_catalog(home: Path | None = None) -> Catalog:
 
 # The catalog is asked for with every start; the file is read again when it has changed.
 @lru_cache(maxsize=8)
-def _load(path: Path, _modified: int, _size: int) -> Catalog:
+def _load(path: Path, modified: int, _size: int) -> Catalog:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise invalid(
             path.name, None, "", "the file is not UTF-8 text; save it as UTF-8."
         ) from error
-    return parse_catalog(text, file=path.name, folder=path.parent)
+    return parse_catalog(text, path, dt.datetime.fromtimestamp(modified / 1e9, dt.UTC))

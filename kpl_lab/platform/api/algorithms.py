@@ -59,13 +59,13 @@ def _functions(context: Context, version: AlgorithmVersionRecord | None) -> list
 def _facts(
     context: Context,
     record: AlgorithmRecord,
-    newest: AlgorithmVersionRecord | None,
+    used: AlgorithmVersionRecord | None,
     names: dict[int, str],
 ) -> dict[str, Any]:
     return views.base_fields(record, names) | {
         "description": record.description,
         "version": record.version,
-        "functions": _functions(context, newest),
+        "functions": _functions(context, used),
     }
 
 
@@ -102,11 +102,9 @@ def list_algorithms(
 ) -> Page[AlgorithmView]:
     """Return algorithms, newest first."""
     found = store.algorithms.page(listing.query(caller))
-    newest = store.algorithm_versions.newest_of([r.id for r in found])
+    used = store.algorithm_versions.used_of(found)
     names = views.workspace_names(store)
-    return listing.page(
-        found, lambda r: AlgorithmView(**_facts(context, r, newest.get(r.id), names))
-    )
+    return listing.page(found, lambda r: AlgorithmView(**_facts(context, r, used.get(r.id), names)))
 
 
 @router.post("/algorithms", status_code=201)
@@ -245,7 +243,7 @@ def _image_view(context: Context, number: int, entry: CatalogEntry) -> ImageView
         id=number,
         name=entry.name,
         state="missing" if not is_there else "offline" if entry.is_offline else "ready",
-        created_at=context.clock.now(),
+        created_at=context.catalog.changed_at,
         title=entry.title,
         description=entry.description,
         framework=entry.framework,

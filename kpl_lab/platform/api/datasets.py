@@ -32,15 +32,19 @@ NOUN = datasets.NOUN
 
 
 def _facts(
-    record: DatasetRecord, newest: DatasetVersionRecord | None, names: dict[int, str]
+    record: DatasetRecord,
+    used: DatasetVersionRecord | None,
+    newest: DatasetVersionRecord | None,
+    names: dict[int, str],
 ) -> dict[str, Any]:
+    """Return what lists show: the facts of the version in use, the progress of the newest."""
     return views.base_fields(record, names) | {
         "description": record.description,
         "purpose": record.purpose,
         "version": record.version,
-        "records": newest.records if newest else None,
-        "bytes": newest.bytes if newest else None,
-        "format": newest.format if newest else "kpl",
+        "records": used.records if used else None,
+        "bytes": used.bytes if used else None,
+        "format": used.format if used else "kpl",
         "progress": newest.progress if newest and newest.state == "preparing" else None,
     }
 
@@ -48,8 +52,9 @@ def _facts(
 def _detail(store: Store, record: DatasetRecord) -> DatasetDetail:
     versions = store.dataset_versions.of(record.id)
     newest = versions[0] if versions else None
+    used = next((v for v in versions if v.number == record.version), None)
     return DatasetDetail(
-        **_facts(record, newest, views.workspace_names(store)),
+        **_facts(record, used, newest, views.workspace_names(store)),
         versions=[DatasetVersionView.model_validate(v) for v in versions],
     )
 
@@ -59,8 +64,11 @@ def list_datasets(store: ReadingStoreDep, caller: Reading, listing: ListDep) -> 
     """Return datasets, newest first."""
     found = store.datasets.page(listing.query(caller))
     newest = store.dataset_versions.newest_of([r.id for r in found])
+    used = store.dataset_versions.used_of(found)
     names = views.workspace_names(store)
-    return listing.page(found, lambda r: DatasetView(**_facts(r, newest.get(r.id), names)))
+    return listing.page(
+        found, lambda r: DatasetView(**_facts(r, used.get(r.id), newest.get(r.id), names))
+    )
 
 
 @router.post("/datasets", status_code=201)

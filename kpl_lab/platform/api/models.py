@@ -32,13 +32,14 @@ NOUN = models.NOUN
 
 
 def _facts(
-    record: ModelRecord, newest: ModelVersionRecord | None, names: dict[int, str]
+    record: ModelRecord, used: ModelVersionRecord | None, names: dict[int, str]
 ) -> dict[str, Any]:
+    """Return what lists show: the facts of the version in use."""
     return views.base_fields(record, names) | {
         "description": record.description,
         "version": record.version,
-        "bytes": newest.bytes if newest else None,
-        "task_id": newest.task_id if newest else None,
+        "bytes": used.bytes if used else None,
+        "task_id": used.task_id if used else None,
     }
 
 
@@ -70,8 +71,9 @@ def _users(store: Store, record: ModelRecord, caller: Caller) -> list[LineageLin
 def _detail(store: Store, record: ModelRecord, caller: Caller) -> ModelDetail:
     versions = store.model_versions.of(record.id)
     users = _users(store, record, caller)
+    used = next((v for v in versions if v.number == record.version), None)
     return ModelDetail(
-        **_facts(record, versions[0] if versions else None, views.workspace_names(store)),
+        **_facts(record, used, views.workspace_names(store)),
         versions=[_version_view(v, users) for v in versions],
     )
 
@@ -80,9 +82,9 @@ def _detail(store: Store, record: ModelRecord, caller: Caller) -> ModelDetail:
 def list_models(store: ReadingStoreDep, caller: Reading, listing: ListDep) -> Page[ModelView]:
     """Return models, newest first."""
     found = store.models.page(listing.query(caller))
-    newest = store.model_versions.newest_of([r.id for r in found])
+    used = store.model_versions.used_of(found)
     names = views.workspace_names(store)
-    return listing.page(found, lambda r: ModelView(**_facts(r, newest.get(r.id), names)))
+    return listing.page(found, lambda r: ModelView(**_facts(r, used.get(r.id), names)))
 
 
 @router.post("/models", status_code=201)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from kpl_lab.platform.storage.orm.assets import (
     AlgorithmRow,
@@ -41,6 +43,10 @@ class UploadRepository(Repository[UploadRow, UploadRecord]):
     row = UploadRow
     record = UploadRecord
 
+    def older_than(self, time: dt.datetime) -> list[UploadRecord]:
+        """Return what was announced before ``time``."""
+        return self.find(UploadRow.created_at < time)
+
 
 class VersionRepository(Repository[Row, Record]):
     """Numbered versions of one kind of asset; ``parent`` is the column that names the asset."""
@@ -73,6 +79,13 @@ class VersionRepository(Repository[Row, Record]):
         found = self.find(self.row.id.in_(newest))
         return {getattr(version, self.parent): version for version in found}
 
+    def used_of(self, assets: Iterable[Any]) -> dict[int, Record]:
+        """Return the version in use of each of several assets that have one, in one question."""
+        parent = getattr(self.row, self.parent)
+        pairs = [(a.id, a.version) for a in assets if a.version is not None]
+        found = self.find(tuple_(parent, self.row.number).in_(pairs)) if pairs else []
+        return {getattr(version, self.parent): version for version in found}
+
     def next_number(self, asset_id: int) -> int:
         """Return the number that the next version gets; numbers are never given twice."""
         highest = self._session.scalar(select(func.max(self.row.number)).where(self._of(asset_id)))
@@ -81,6 +94,12 @@ class VersionRepository(Repository[Row, Record]):
     def in_state(self, state: str) -> list[Record]:
         """Return all versions in ``state``."""
         return self.find(self.row.state == state)
+
+    def waits_for(self, upload_id: int) -> bool:
+        """Tell whether a version is still to be made of an upload."""
+        return bool(
+            self.find(self.row.upload_id == upload_id, self.row.state == "preparing", limit=1)
+        )
 
     def delete_of(self, asset_id: int) -> None:
         """Remove all versions of one asset."""

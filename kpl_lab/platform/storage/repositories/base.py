@@ -89,6 +89,10 @@ class Repository(Generic[Row, Record]):
         result = self._session.execute(statement)
         return bool(getattr(result, "rowcount", 0))
 
+    def ids(self) -> list[int]:
+        """Return the ids of all rows."""
+        return list(self._session.scalars(select(self.row.id)))
+
     def delete(self, id: int) -> bool:
         """Remove a row; tell whether it was there."""
         result = self._session.execute(

@@ -150,6 +150,10 @@ class IdempotencyRepository:
             )
         )
 
+    def trim(self, before: dt.datetime) -> None:
+        """Forget what was made before ``before``."""
+        self._session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < before))
+
     def keep(self, owner: str, key: str, resource: str, id: int) -> None:
         """Remember what this key made."""
         self._session.add(
