@@ -33,7 +33,7 @@ from kpl_lab.engines.spec import (
     Usage,
     Workload,
 )
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.settings import Home, Settings
 
@@ -154,7 +154,7 @@ class LocalEngine(Engine):
         """Return what limits and views rest on here, for ``kpl-lab doctor``.
 
         ``cgroups`` (``v2``, ``v1`` or ``none``), ``controllers``, ``namespaces``, ``root``,
-        ``gpus``.
+        ``gpus``, ``warm`` (the next notebook server starts from a process that has imported it).
         """
         return dict(await self._call("facts", {}))
 
@@ -174,7 +174,7 @@ class LocalEngine(Engine):
                     yield item
             except (OSError, _RunnerGone) as error:
                 if time.monotonic() + wait > deadline:
-                    raise EngineError(
+                    raise Unavailable(
                         "The runner of the local engine does not answer; `kpl-lab status` shows "
                         "whether it runs, `kpl-lab up` starts it.",
                         code="runner_unreachable",

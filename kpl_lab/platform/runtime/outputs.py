@@ -9,6 +9,7 @@ from typing import Any
 
 from kpl_dataset import DatasetError, check
 from kpl_lab.engines.spec import Handle
+from kpl_lab.errors import EngineError
 from kpl_lab.naming import slug
 from kpl_lab.platform.domain import datasets, imports, models
 from kpl_lab.platform.runtime.world import World
@@ -47,7 +48,11 @@ class OutputKeeper:
         key = planned["key"]
         incoming = self._world.context.files.path("incoming", f"task-{task.id}-{slug(key)}")
         await asyncio.to_thread(incoming.parent.mkdir, parents=True, exist_ok=True)
-        await self._world.engine.collect(handle, key, incoming)
+        try:
+            await self._world.engine.collect(handle, key, incoming)
+        except EngineError as error:
+            # The engine answers, and there is nothing to be had: trying again would not help.
+            return {**planned, "is_kept": True, "message": error.message}
         try:
             return await asyncio.to_thread(self._place, task, planned, incoming, register)
         finally:
