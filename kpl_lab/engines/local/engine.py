@@ -33,7 +33,7 @@ from kpl_lab.engines.spec import (
     Usage,
     Workload,
 )
-from kpl_lab.errors import EngineError, Unavailable
+from kpl_lab.errors import Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.settings import Home, Settings
 
