@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from kpl_lab.errors import BY_STATUS, KplError, NotFound, Unavailable
+from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import DatasetView
 from kpl_lab.schemas.servers import (
@@ -22,6 +25,8 @@ from kpl_lab.schemas.servers import (
 
 M = TypeVar("M", bound=BaseModel)
 MOST_ITEMS = 200
+# Longer than the supervisor takes to restart what has died.
+RESTART_SECONDS = 6.0
 
 
 class PlatformClient:
@@ -99,6 +104,20 @@ class PlatformClient:
             ) from error
 
     async def _send(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
+        """Send a request, again while a part of the platform is being restarted."""
+        deadline = time.monotonic() + RESTART_SECONDS
+        for wait in backoff(0.1, max_seconds=1.0):
+            try:
+                return await self._send_once(method, path, body)
+            except Unavailable:
+                # Every route that the hub calls may be called twice: a server that is created
+                # again takes the place of the first.
+                if time.monotonic() + wait > deadline:
+                    raise
+            await asyncio.sleep(wait)
+        raise AssertionError("back-off never ends")
+
+    async def _send_once(self, method: str, path: str, body: BaseModel | None) -> httpx.Response:
         content: Any = None if body is None else body.model_dump(mode="json")
         try:
             answer = await self._http.request(method, path, json=content)

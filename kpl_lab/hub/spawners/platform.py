@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from jupyterhub.spawner import Spawner, SpawnException
-from traitlets import Float, Instance, Integer, Unicode
+from traitlets import Float, Instance, Integer, Unicode, default
 
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
@@ -77,6 +77,10 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     def _remembered(self) -> dict[str, Any]:
         kept = self.orm_spawner.user_options if self.orm_spawner else None
         return dict(kept or {})
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Callable[[Spawner, dict[str, Any]], None]:
+        return _leave_options
 
     # Start, stop, poll.
 
@@ -177,6 +181,10 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         """Yield the steps of the start in words."""
         async for event in self._steps.follow():
             yield event
+
+
+def _leave_options(spawner: Spawner, user_options: dict[str, Any]) -> None:
+    """Set nothing: the start reads and checks the options itself."""
 
 
 def _find_image(images: list[ImageView], name: str | None) -> ImageView:
