@@ -147,7 +147,9 @@ function FailureNotice(props: { service: ServiceDetail }): JSX.Element | null {
   }
   return (
     <Notice tone={state === 'failed' ? 'bad' : 'warn'} title={remedy?.cause}>
-      {message && <p>{message}</p>}
+      {message && !(remedy && message.startsWith(remedy.cause)) && (
+        <p>{message}</p>
+      )}
       {remedy && (
         <p>
           <strong>{trans.__('What to do:')}</strong> {remedy.action}

@@ -190,7 +190,10 @@ namespace Private {
           tone="bad"
           title={task.remedy?.cause || trans.__('The task failed.')}
         >
-          {task.message && <p>{task.message}</p>}
+          {task.message &&
+            !(task.remedy && task.message.startsWith(task.remedy.cause)) && (
+              <p>{task.message}</p>
+            )}
           {task.remedy && (
             <p>
               <strong>{trans.__('What to do:')}</strong> {task.remedy.action}
