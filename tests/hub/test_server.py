@@ -104,7 +104,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     try:
         done = kpl_lab("up")
         assert done.returncode == 0, done.stderr
-        yield Hub(home)
+        hub = Hub(home)
+        with hub.client:
+            yield hub
     finally:
         kpl_lab("down")
 

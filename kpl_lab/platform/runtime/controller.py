@@ -83,17 +83,17 @@ class Controller:
 
     async def _watch_once(self) -> None:
         fresh: set[str] = set()
-        is_first_round = True
         async for seen in self.world.engine.watch():
             if not seen.name:
                 for name in [n for n in self.world.seen if n not in fresh]:
                     del self.world.seen[name]
-                is_first_round = False
+                # An engine that came back tells everything once more: what it tells of from here
+                # on is what counts then.
+                fresh.clear()
                 self.world.is_synced = True
                 self._nudged.set()
                 continue
-            if is_first_round:
-                fresh.add(seen.name)
+            fresh.add(seen.name)
             if seen.gone:
                 self.world.seen.pop(seen.name, None)
             else:
