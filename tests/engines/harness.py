@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from kpl_lab.engines.base import Engine
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.engines.local import cgroups, mounts, namespace, processes, syscalls
 from kpl_lab.engines.local.engine import LocalEngine
+from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.spec import (
     Handle,
     Input,
@@ -291,6 +293,7 @@ OPTIONS = {
     "watchdog_seconds": 0.05,
     "processes_max": 200,
     "relay_wait_seconds": 5.0,
+    "warm_start": False,
 }
 
 
@@ -325,9 +328,18 @@ async def local_bench(
     finally:
         if bench.process is not None and bench.process.poll() is None:
             bench.kill()
-        for pid in bench.marked():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
+        sweep(bench)
+
+
+def sweep(bench: LocalBench) -> None:
+    """Remove what a failed test has left running or mounted."""
+    for folder in bench.home.glob("local/workloads/*"):
+        for place in folder.glob("replicas/*"):
+            status = Status.read(place)
+            if status is not None and status.shim is not None:
+                status.shim.kill(signal.SIGKILL)
+        mounts.remove_root(folder / "mounts")
+    processes.send(bench.marked(), signal.SIGKILL)
 
 
 def show_logs(home: Path) -> None:

@@ -199,8 +199,9 @@ class Calls:
             group = Group(self._planner.machine.hierarchy.mode, status.cgroups)
             pids, memory, cpu = group.pids(), group.memory_mb(), group.cpu_seconds() or 0.0
         else:
-            mark = f"{processes.MARK}={self._planner.mark_of(entry.name, replica)}"
-            pids = processes.pids_with_variable(mark)
+            relay = set() if status.relay is None else {status.relay.pid}
+            shim = status.shim
+            pids = [] if shim is None else processes.descendants(shim.pid, without=relay)
             memory, cpu = processes.memory_mb(pids), processes.cpu_seconds(pids)
         return Usage(
             cpu=0.0,
@@ -222,6 +223,7 @@ class Calls:
             "namespaces": found.is_namespaced,
             "root": os.geteuid() == 0,
             "gpus": found.gpu_count,
+            "warm": self._keeper.is_warm(),
         }
 
     async def _collect(self, name: str, output: str, target: str) -> int:

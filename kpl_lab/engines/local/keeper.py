@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -80,12 +81,17 @@ class Keeper:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
         self._template = Template(environment)
+        # A home is asked for by what it imports; there is none, so that nobody's is read.
+        warm_environment = {**environment, "HOME": "/nonexistent"}
+        self._warm = Template(warm_environment, is_warm=True) if planner.is_warm else None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Adopt everything that the ledger knows."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._inotify.fd, self._on_files)
+        if self._warm is not None:
+            self._warm.prepare()
         for entry in list(self._ledger.entries.values()):
             for index in sorted({*entry.statuses, *range(entry.workload.replicas)}):
                 self._adopt(entry, index)
@@ -101,6 +107,8 @@ class Keeper:
             self._unfollow(followed)
         self._inotify.close()
         self._template.close()
+        if self._warm is not None:
+            self._warm.close()
 
     def start(self, entry: Entry, index: int, *, gpus: list[int], restarts: int = 0) -> None:
         """Start the supervisor of a replica.
@@ -124,7 +132,7 @@ class Keeper:
         status.write(place.root)
         entry.statuses[index] = status
         watch = self._inotify.add(place.root, IN_MOVED_TO)
-        pid = self._template.start(place.root)
+        pid = self._start_process(entry, place.root)
         try:
             pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -134,6 +142,19 @@ class Keeper:
         else:
             self._follow(entry, index, pidfd, watch)
         self._publish(entry)
+
+    def is_warm(self) -> bool:
+        """Say whether the next server would start from the warm template."""
+        return self._warm is not None and self._warm.is_ready()
+
+    def _start_process(self, entry: Entry, folder: Path) -> int:
+        """Fork a supervisor, for a server from the warm template where that is possible."""
+        is_own = Path(entry.workload.image).resolve() == Path(sys.prefix).resolve()
+        if self._warm is not None and is_own and entry.workload.kind is Kind.SERVER:
+            with contextlib.suppress(OSError):
+                if self._warm.is_ready():
+                    return self._warm.start(folder)
+        return self._template.start(folder)
 
     def gpus_of(self, entry: Entry) -> list[int]:
         """Return indices of free GPUs for one more replica."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from kpl_lab.engines.local import namespace
+from kpl_lab.engines.local import namespace, warm
 from kpl_lab.engines.local.plan import Place, Plan
 from kpl_lab.engines.local.prepare import view_of
 from kpl_lab.engines.local.processes import MARK
@@ -179,6 +179,9 @@ def _child(
         ):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if warm.can_run(argv, environment):
+            os.close(failures)
+            warm.run(argv, environment)
         os.execvpe(argv[0], argv, dict(environment))  # noqa: S606 (running it is our purpose)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""

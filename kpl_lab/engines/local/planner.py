@@ -68,6 +68,7 @@ class Planner:
         self._options = options
         self.accounts = accounts
         self.machine = machine
+        self.is_warm = options.warm_start
         self.platform = accounts.get(PLATFORM)
 
     def mark_of(self, name: str, index: int) -> str:

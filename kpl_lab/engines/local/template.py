@@ -19,10 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from kpl_lab.engines.local import syscalls
+from kpl_lab.engines.local import syscalls, warm
 from kpl_lab.engines.local.shim import Shim
 
 _MAX_LINE_BYTES = 65536
+_READY = b"ready"
 
 
 def _become_supervisor(folder: Path) -> NoReturn:
@@ -57,7 +58,9 @@ def serve(channel: socket.socket) -> None:
 class Template:
     """The runner's end: starts the template, asks it for supervisors, replaces it when it dies."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, is_warm: bool = False) -> None:
+        self._is_warm = is_warm
+        self._is_ready = False
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
@@ -78,24 +81,41 @@ class Template:
                 if answer:
                     return int(answer)
             self.close()
-        raise OSError("the process that starts supervisors has died twice")
+            if self._is_warm:
+                self.prepare()  # for the next one; this one shall not wait for it
+                break
+        raise OSError("the process that starts supervisors has died")
+
+    def prepare(self) -> None:
+        """Have a warm template import what it is to import; returns at once."""
+        self._launch()
+
+    def is_ready(self) -> bool:
+        """Say whether a warm template has imported all it needs; never waits."""
+        if self._channel is not None and not self._is_ready:
+            with contextlib.suppress(OSError):
+                self._is_ready = self._channel.recv(32, socket.MSG_DONTWAIT) == _READY
+        return self._is_ready
 
     def close(self) -> None:
         """End the template; supervisors go on."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        self._is_ready = False
         if self._process is not None:
+            self._process.terminate()  # it may still be importing
             self._process.wait()
             self._process = None
 
     def _launch(self) -> socket.socket:
         # Packets, not a stream: one send is one line.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-S", "-m", "kpl_lab.engines.local.template"]
+        options = [] if self._is_warm else ["-S"]  # the standard library alone: faster
+        command = [sys.executable, *options, "-m", "kpl_lab.engines.local.template"]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno())],
+                [*command, str(theirs.fileno()), *(["warm"] if self._is_warm else [])],
                 cwd="/",
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -110,6 +130,10 @@ def main() -> None:
     """Serve on the inherited socket whose number is the one argument."""
     os.umask(0o022)
     with socket.socket(fileno=int(sys.argv[1])) as channel:
+        if sys.argv[2:] == ["warm"]:
+            if not warm.preload():
+                return
+            channel.send(_READY)
         serve(channel)
 
 

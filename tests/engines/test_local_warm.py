@@ -1,0 +1,149 @@
+"""Warm start: servers forked from a process that has imported JupyterLab's server."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import os
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kpl_lab.engines.local import processes
+from kpl_lab.engines.local.status import Status
+from kpl_lab.engines.spec import Cause, Kind, ReplicaState, Workload
+from tests.engines.harness import (
+    end_of,
+    is_state,
+    limits,
+    local_bench,
+    possible_modes,
+    see,
+    start,
+    task,
+    text_of,
+)
+
+SCOPES = ["access:servers!user=alice"]
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """Give the address of as much of a hub as a server asks for when it starts."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            alice = {"name": "alice", "kind": "user", "admin": False, "scopes": SCOPES}
+            answer = json.dumps({"version": "6.1.1", **alice}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("X-JupyterHub-Version", "6.1.1")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=found.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{found.server_address[1]}"
+    found.shutdown()
+    found.server_close()
+    thread.join()
+
+
+def singleuser(hub: str) -> Workload:
+    """Return a notebook server as the hub's spawner describes it."""
+    return replace(
+        task("server-1", ""),
+        kind=Kind.SERVER,
+        identity="user:alice",
+        home="alice",
+        command=("jupyterhub-singleuser", "--ServerApp.answer_yes=True"),
+        limits=limits(memory_mb=2048),
+        environment={
+            "JUPYTERHUB_API_TOKEN": "t0ken",
+            "JUPYTERHUB_API_URL": f"{hub}/hub/api",
+            "JUPYTERHUB_ACTIVITY_URL": f"{hub}/hub/api/users/alice/activity",
+            "JUPYTERHUB_BASE_URL": "/",
+            "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-alice",
+            "JUPYTERHUB_HOST": "",
+            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps(SCOPES),
+            "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/",
+            "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:{{port}}/user/alice/",
+            "JUPYTERHUB_USER": "alice",
+        },
+    )
+
+
+def asks(address: str | None) -> int:
+    """Return the status of a call that needs no sign-in."""
+    with urllib.request.urlopen(f"http://{address}/user/alice/api", timeout=20) as found:
+        return int(found.status)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in possible_modes() if mode != "bare-root"])
+async def test_a_server_from_the_template_is_like_any_other(
+    tmp_path: Path, hub: str, mode: str
+) -> None:
+    async with local_bench(tmp_path, mode, {"warm_start": True}) as bench:
+        async with asyncio.timeout(60):
+            while not (await bench.local.facts())["warm"]:  # noqa: ASYNC110 (nothing tells it)
+                await asyncio.sleep(0.1)
+        handle = await start(bench.engine, singleuser(hub))
+        found = await see(bench.engine, "server-1", is_state(ReplicaState.READY))
+        assert asks(found.replicas[0].address) == 200
+        home = bench.home / "local" / "homes" / "alice"
+        keep_setting(found.replicas[0].address)
+        kept = home / ".jupyter" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        assert [path.name for path in kept.iterdir()] == ["themes.jupyterlab-settings"]
+        status = Status.read(bench.replica_folder("server-1"))
+        assert status is not None
+        assert status.shim is not None
+        main = processes.descendants(status.shim.pid)[0]
+        command, account, opened = facts_of(main)
+        assert b"\0warm\0" in command
+        assert account == (bench.home / "local" / "homes" / "alice").stat().st_uid
+        if os.geteuid() == 0:
+            assert account != 0
+        # Nothing of the supervisor or the template is left open in it.
+        assert not [path for path in opened if "/replicas/" in path and "/inside/" not in path]
+        text = await text_of(bench.engine, handle)
+        assert "Jupyter Server" in text
+        await bench.engine.stop(handle)
+        assert (await end_of(bench.engine, "server-1")).cause is Cause.STOPPED
+
+
+def keep_setting(address: str | None) -> None:
+    """Save a setting of JupyterLab, as its page does."""
+    request = urllib.request.Request(
+        f"http://{address}/user/alice/lab/api/settings/@jupyterlab/apputils-extension:themes",
+        data=json.dumps({"raw": "{}"}).encode(),
+        method="PUT",
+        headers={"Authorization": "token alices", "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=20).close()
+
+
+def facts_of(pid: int) -> tuple[bytes, int, list[str]]:
+    """Return the command line, the account and the open files of a process."""
+    root = Path(f"/proc/{pid}")
+    opened = [str(path.readlink()) for path in (root / "fd").iterdir()]
+    return (root / "cmdline").read_bytes(), root.stat().st_uid, opened
+
+
+async def test_while_the_template_is_not_ready_servers_start_cold(tmp_path: Path, hub: str) -> None:
+    async with local_bench(tmp_path, possible_modes()[0], {"warm_start": True}) as bench:
+        await start(bench.engine, singleuser(hub))
+        found = await see(bench.engine, "server-1", is_state(ReplicaState.READY))
+        assert asks(found.replicas[0].address) == 200
