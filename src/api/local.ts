@@ -25,6 +25,18 @@ type FromPath<T, Required extends keyof T = never> = { path: string } & Body<
 >;
 
 /**
+ * What this notebook server uses; memory in MiB.
+ */
+export interface IServerUsage {
+  cpu: number;
+  cpu_limit: number | null;
+  memory: number;
+  memory_limit: number | null;
+  disk_free: number;
+  processes: number;
+}
+
+/**
  * What the Jupyter server does itself, as the user: read the home folder, measure itself.
  */
 export class LocalApi {
@@ -37,6 +49,13 @@ export class LocalApi {
    */
   folder(path: string): Promise<FormDescription> {
     return requestJSON(this._settings, 'local/folder', { query: { path } });
+  }
+
+  /**
+   * What this notebook server uses now.
+   */
+  usage(): Promise<IServerUsage> {
+    return requestJSON(this._settings, 'local/usage');
   }
 
   /**

@@ -11,6 +11,11 @@ import type { EventStream, ILogPart } from '../stream/stream';
 const KEPT = 200_000;
 
 /**
+ * A page of fewer bytes is taken for the end of what there is.
+ */
+const SHORT = 65_536;
+
+/**
  * A log as lines, read from its start or its end and then followed.
  *
  * Parts may come far faster than they can be painted: they are collected, and the model
@@ -117,16 +122,29 @@ export class LogModel extends VDomModel {
         if (page.complete) {
           return;
         }
-        if (page.text === '') {
+        // A short page is the end so far; a log that grows fast has no empty one.
+        if (page.next_offset - page.offset < SHORT) {
           break;
         }
       }
       this._follow();
     } catch (error) {
-      this._error = PlatformError.from(error);
-      if (!this.isDisposed) {
-        this.stateChanged.emit();
-      }
+      this._fail(PlatformError.from(error));
+    }
+  }
+
+  /**
+   * What has been read stays; the stream goes on by itself when the platform is back.
+   */
+  private _fail(error: PlatformError): void {
+    if (this.isDisposed) {
+      return;
+    }
+    if (this._isLoaded && error.isPassing) {
+      this._follow();
+    } else {
+      this._error = error;
+      this.stateChanged.emit();
     }
   }
 

@@ -9,6 +9,8 @@ import { Within, makeContext } from './context';
 
 const { context } = makeContext({});
 
+const NAME = 'CPU';
+
 describe('a state', () => {
   it('is told in words, not by colour alone', () => {
     render(
@@ -66,8 +68,8 @@ describe('facts', () => {
 
 describe('a meter', () => {
   it('is read out, and never fuller than full', () => {
-    render(<Meter value={12} limit={8} label="CPU" />);
-    const meter = screen.getByRole('meter', { name: 'CPU' });
+    render(<Meter value={12} limit={8} label={NAME} />);
+    const meter = screen.getByRole('meter', { name: NAME });
     expect(meter.getAttribute('aria-valuenow')).toBe('12');
     expect((meter.firstChild as HTMLElement).style.width).toBe('100%');
   });
@@ -81,7 +83,7 @@ describe('tabs', () => {
       label: id,
       content: () => <p>{`content ${id}`}</p>
     }));
-    return <Tabs label="Example" tabs={tabs} current={tab} onChange={setTab} />;
+    return <Tabs label={NAME} tabs={tabs} current={tab} onChange={setTab} />;
   }
 
   it('begin with the first and make only what is shown', () => {

@@ -2,6 +2,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import type { IDisposable } from '@lumino/disposable';
 
 import type { LogPage } from '../../api/types';
+import { PlatformError } from '../../request';
 import { EventStream } from '../../stream/stream';
 import type { ILogPart } from '../../stream/stream';
 import { LogModel } from '../log';
@@ -44,19 +45,31 @@ function sized(text: string, offset: number, complete = false): ILogPart {
 }
 
 describe('LogModel', () => {
-  const stream = new SpokenStream();
+  let stream: SpokenStream;
   let model: LogModel;
 
-  afterEach(() => model.dispose());
+  beforeEach(() => {
+    stream = new SpokenStream();
+  });
 
-  async function open(...pages: ILogPart[]): Promise<void> {
+  afterEach(() => {
+    model.dispose();
+    stream.dispose();
+  });
+
+  async function open(...pages: (ILogPart | PlatformError)[]): Promise<void> {
     stream.from = null;
     const left = [...pages];
     model = new LogModel({
       source: 'tasks:1',
       stream,
-      read: async (offset): Promise<LogPage> =>
-        left.shift() ?? sized('', offset)
+      read: async (offset): Promise<LogPage> => {
+        const page = left.shift() ?? sized('', offset);
+        if (page instanceof PlatformError) {
+          throw page;
+        }
+        return page;
+      }
     });
     while (!model.isComplete && stream.from === null) {
       await new Promise(resolve => setTimeout(resolve, 1));
@@ -64,9 +77,18 @@ describe('LogModel', () => {
   }
 
   it('reads page after page, then follows from there', async () => {
-    await open(sized('one\ntwo\n', 0), sized('three\n', 8));
-    expect(model.lines).toEqual(['one', 'two', 'three']);
-    expect(stream.from).toBe(14);
+    const first = 'a line of a long log\n'.repeat(4000);
+    await open(sized(first, 0), sized('the last\n', first.length));
+    expect(model.lines).toHaveLength(4001);
+    expect(stream.from).toBe(first.length + 9);
+  });
+
+  it('goes on following when the platform goes away while it reads', async () => {
+    const first = 'a line of a long log\n'.repeat(4000);
+    const away = new PlatformError({ message: '', code: 'x', status: 503 });
+    await open(sized(first, 0), away);
+    expect(model.error).toBeNull();
+    expect(stream.from).toBe(first.length);
   });
 
   it('follows nothing that has ended', async () => {
