@@ -21,9 +21,7 @@ from typing import Any
 
 from kpl_lab.errors import Invalid, KplError
 from kpl_lab.platform.domain import imports
-from kpl_lab.platform.domain.datasets import Imported
-from kpl_lab.platform.domain.imports import MAX_SKIPPED_TOLD, Source
-from kpl_lab.platform.domain.models import files_of
+from kpl_lab.platform.domain.imports import MAX_SKIPPED_TOLD, Imported, Source
 from kpl_lab.platform.storage import archives
 from kpl_lab.platform.storage.archives import ArchiveLimits
 from kpl_lab.platform.storage.files import explain_full_disk, make_read_only, remove_tree
@@ -164,7 +162,7 @@ def import_model(job: Job, progress: Progress) -> list[dict[str, Any]]:
         else:
             (imports.lone_folder(folder) or folder).rename(result)
         remove_tree(Path(job.work))
-    files = files_of(result)
+    files = archives.listing(result)
     if not files:
         raise Invalid(
             f"{job.filename!r} holds no files, so there is no model in it.", code="empty_model"
@@ -181,10 +179,14 @@ def run(job: Job, progress: Progress) -> dict[str, Any]:
     KplError
         What was sent cannot be used; says why.
     """
-    if job.kind == "model":
-        files = import_model(job, progress)
-        return {"files": files, "bytes": sum(f["bytes"] for f in files)}
-    found = asdict(import_dataset(job, progress))
+    try:
+        if job.kind == "model":
+            return {"files": import_model(job, progress)}
+        found = asdict(import_dataset(job, progress))
+    except KplError:
+        remove_tree(Path(job.work))
+        remove_tree(Path(job.result))
+        raise
     left_out = found["skipped"]
     if len(left_out) > MAX_SKIPPED_TOLD:
         more = len(left_out) - MAX_SKIPPED_TOLD

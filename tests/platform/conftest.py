@@ -9,18 +9,23 @@ context     all its parts, on the in-memory engine
 app         the API
 client      a test client without a token; ``login("alice")`` gives one that has one
 upload      sends bytes in parts and completes them
+site        the whole platform at work: API, controller and in-memory engine in one loop
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import shutil
+import subprocess
 import tarfile
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,10 +39,13 @@ from kpl_lab.engines.fake import FakeEngine
 from kpl_lab.platform import scopes
 from kpl_lab.platform.app import create_app
 from kpl_lab.platform.context import Context, create_context
+from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
+from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage import upgrade
 from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.settings import Home, Ports, Settings
+from tests.platform.running import Site, running
 
 with warnings.catch_warnings():
     # Starlette wants another HTTP library for its test client; ours is httpx.
@@ -154,6 +162,30 @@ def client(app: FastAPI) -> Iterator[Client]:
         yield made
 
 
+SmallDisk = Callable[[Path], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def small_disk() -> SmallDisk:
+    """Return a context manager that makes a folder a disk of its own with 128 KiB of room."""
+
+    @contextmanager
+    def mounted(folder: Path) -> Iterator[None]:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
+        if (
+            os.geteuid() != 0
+            or subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode
+        ):
+            pytest.skip("a disk of one's own cannot be mounted here")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+
+    return mounted
+
+
 Login = Callable[..., Client]
 
 
@@ -228,3 +260,34 @@ def picture(color: str = "red", format: str = "PNG", size: tuple[int, int] = (8,
     out = io.BytesIO()
     Image.new("RGB", size, color).save(out, format)
     return out.getvalue()
+
+
+def prepare(context: Context) -> None:
+    """Do the controller's part: make all versions that wait, each in its own process."""
+
+    async def all_of_them() -> None:
+        world = World(context)
+        with context.database.store(reads_only=True) as store:
+            waiting = [("dataset", v.id) for v in store.dataset_versions.in_state("preparing")] + [
+                ("model", v.id) for v in store.model_versions.in_state("preparing")
+            ]
+        for kind, id in waiting:
+            await ImportReconciler(world, kind).reconcile(id)
+
+    asyncio.run(all_of_them())
+
+
+def create(context: Context, client: Client, noun: str, filename: str, content: bytes) -> Any:
+    """Upload, create and prepare; return the detail."""
+    body = {"name": "thing", "upload": send(client, filename, content)}
+    made = client.post(noun, json=body)
+    assert made.status_code == 201, made.text
+    prepare(context)
+    return client.get(made.headers["Location"].removeprefix(f"{API}/")).json()
+
+
+@pytest.fixture
+async def site(context: Context, hub: Hub) -> AsyncIterator[Site]:
+    """Give the whole platform at work: API, controller and in-memory engine in one loop."""
+    async with running(context, hub) as found:
+        yield found

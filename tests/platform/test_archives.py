@@ -11,6 +11,7 @@ from kpl_lab.errors import Invalid, StorageFull, TooLarge
 from kpl_lab.platform.storage import archives
 from kpl_lab.platform.storage.archives import ArchiveLimits
 from tests.hostile.archives import REFUSED, plain, raw_zip_name, special, tar, zipped
+from tests.platform.conftest import SmallDisk
 
 LIMITS = ArchiveLimits(total_bytes=50_000_000, entries=200, ratio=200)
 
@@ -71,29 +72,11 @@ def test_modes_and_owners_of_the_archive_do_not_count(tmp_path: Path) -> None:
     assert mode & 0o6000 == 0
 
 
-def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full here")
+def test_a_full_disk_is_told_as_one(tmp_path: Path, small_disk: SmallDisk) -> None:
     packed = tmp_path / "packed"
-    packed.write_bytes(tar(plain("a", b"x" * 100_000)))
-    target = tmp_path / "target"
-    target.mkdir()
-    # The archive's one file is written to a device that never has room.
-    with pytest.raises(StorageFull, match="no room left"):
-        archives.unpack(packed, _FullFolder(target), LIMITS)
-
-
-class _FullFolder(type(Path())):  # type: ignore[misc]
-    """A folder in which every file is ``/dev/full``."""
-
-    def joinpath(self, *parts: str) -> Path:
-        return _FullFile(super().joinpath(*parts))
-
-
-class _FullFile(type(Path())):  # type: ignore[misc]
-    def open(self, mode: str = "r") -> object:
-        return Path("/dev/full").open(mode.replace("x", "w"), buffering=0)
+    packed.write_bytes(tar(plain("a", b"x" * 500_000)))
+    with small_disk(tmp_path / "target"), pytest.raises(StorageFull, match="no room left"):
+        archives.unpack(packed, tmp_path / "target", LIMITS)
 
 
 @pytest.mark.parametrize(

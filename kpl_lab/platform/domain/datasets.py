@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads
+from kpl_lab.platform.domain.imports import Imported as Imported
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
 from kpl_lab.platform.storage.store import Store
@@ -31,18 +31,6 @@ class Origin:
     upload_id: int | None = None
     task_id: int | None = None
     format: str = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """What an import found."""
-
-    records: int
-    bytes: int
-    fields: list[Mapping[str, str]]
-    classes: list[Mapping[str, Any]] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    format: str = "kpl"
 
 
 def create(store: Store, caller: Caller, request: DatasetCreate) -> DatasetRecord:

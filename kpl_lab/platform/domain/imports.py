@@ -10,7 +10,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from kpl_dataset import BasicType, DatasetError, ReadOnlyDataset, WriteOnlyDatas
 from kpl_dataset.common import ClassificationDatasetDefine
 from kpl_lab.errors import Invalid
 from kpl_lab.platform.domain import pictures
-from kpl_lab.platform.domain.datasets import Imported
-from kpl_lab.platform.domain.records import label_columns, labels
 from kpl_lab.platform.storage.archives import plain_files
 from kpl_lab.platform.storage.files import size_of
 
@@ -36,6 +34,18 @@ _TYPES = mimetypes.MimeTypes(filenames=())
 _TYPES.add_type("application/xml", ".xml")
 
 Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import found."""
+
+    records: int
+    bytes: int
+    fields: list[Mapping[str, str]]
+    classes: list[Mapping[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    format: str = "kpl"
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def _looks_like_picture(path: Path) -> bool:
 
 def _holds_mostly_pictures(folder: Path) -> bool:
     files = [p for p in plain_files(folder) if not _is_junk(p.relative_to(folder))]
-    return sum(map(_looks_like_picture, files)) * 2 > len(files)
+    return bool(files) and sum(map(_looks_like_picture, files)) * 2 >= len(files)
 
 
 def read_kpl(source: Source, result: Path) -> Imported:
@@ -281,6 +291,23 @@ def describe(record_type: Mapping[str, Any]) -> list[Mapping[str, str]]:
         return "List" if isinstance(kind, list) else "Map" if isinstance(kind, dict) else str(kind)
 
     return [{"name": name, "type": word(kind)} for name, kind in record_type.items()]
+
+
+def label_columns(record_type: Mapping[str, Any]) -> list[str]:
+    """Return the fields that hold class names: the record's own, or its objects'."""
+    found = ["class_name"] if record_type.get("class_name") == "String" else []
+    objects = record_type.get("object")
+    if isinstance(objects, list) and isinstance(objects[0], dict):
+        found += ["object"] if objects[0].get("name") == "String" else []
+    return found
+
+
+def labels(record: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the classes that one record names; reads what :func:`label_columns` named."""
+    if "class_name" in record:
+        yield record["class_name"]
+    for thing in record.get("object", ()):
+        yield thing["name"]
 
 
 def count_classes(reader: ReadOnlyDataset) -> list[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads
-from kpl_lab.platform.storage.archives import plain_files
+from kpl_lab.platform.storage.archives import listing
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import ModelRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
@@ -92,10 +92,7 @@ def begin_version(
 
 def files_of(folder: Path) -> list[dict[str, Any]]:
     """Return path and size of every file of a version."""
-    return [
-        {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size}
-        for path in plain_files(folder)
-    ]
+    return listing(folder)
 
 
 def finish_version(store: Store, version: ModelVersionRecord, files: list[dict[str, Any]]) -> None:

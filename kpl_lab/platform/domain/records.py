@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from kpl_dataset import DatasetError, ReadOnlyDataset
 from kpl_lab.errors import Invalid, NotFound
 from kpl_lab.platform.domain import pictures
+from kpl_lab.platform.domain.imports import label_columns, labels
 from kpl_lab.schemas.datasets import RecordPage, RecordView
 
 MAX_TEXT = 2000
@@ -54,23 +54,6 @@ def _of_class(folder: Path, class_name: str) -> array[int]:
         return array("Q")
     with ReadOnlyDataset(folder, columns=columns) as reader:
         return array("Q", (i for i, r in enumerate(reader) if class_name in labels(r)))
-
-
-def label_columns(record_type: Mapping[str, Any]) -> list[str]:
-    """Return the fields that hold class names: the record's own, or its objects'."""
-    found = ["class_name"] if record_type.get("class_name") == "String" else []
-    objects = record_type.get("object")
-    if isinstance(objects, list) and isinstance(objects[0], dict):
-        found += ["object"] if objects[0].get("name") == "String" else []
-    return found
-
-
-def labels(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the classes that one record names; reads what :func:`label_columns` named."""
-    if "class_name" in record:
-        yield record["class_name"]
-    for thing in record.get("object", ()):
-        yield thing["name"]
 
 
 def _view(reader: ReadOnlyDataset, index: int, href: str) -> RecordView:

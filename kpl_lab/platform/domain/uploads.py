@@ -30,7 +30,7 @@ def create(
             f"The upload has {size} bytes; at most {limit} are allowed here.",
             detail={"size": size, "limit": limit},
         )
-    clean = Path(filename.replace("\\", "/")).name[:MAX_FILENAME] or "upload"
+    clean = Path(filename.replace("\\", "/")).name.lstrip(".")[:MAX_FILENAME] or "upload"
     return store.uploads.add(
         owner=caller.name,
         filename=clean,

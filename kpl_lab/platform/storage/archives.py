@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from kpl_lab.errors import Invalid, TooLarge
 from kpl_lab.platform.storage.files import explain_full_disk
@@ -213,6 +213,14 @@ def plain_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield path
+
+
+def listing(folder: Path) -> list[dict[str, Any]]:
+    """Return path and size of every file below a folder."""
+    return [
+        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size}
+        for path in plain_files(folder)
+    ]
 
 
 def lose_top_folder(folder: Path) -> Path:
