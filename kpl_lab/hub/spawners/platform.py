@@ -20,6 +20,14 @@ from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, Serve
 ENDED = ("stopped", "failed")
 
 
+class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no types
+    """Why a server was not started, in the user's words alone."""
+
+    def __str__(self) -> str:
+        # JupyterHub puts this into the progress that users read.
+        return str(self.message)
+
+
 class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     """Asks the platform for a server and follows what becomes of it."""
 
@@ -212,13 +220,13 @@ def _find_image(images: list[ImageView], name: str | None) -> ImageView:
     )
 
 
-def _refusal(error: KplError) -> SpawnException:
-    return SpawnException(error.message, reason=error.code, status_code=error.http_status)
+def _refusal(error: KplError) -> NotStarted:
+    return NotStarted(error.message, reason=error.code, status_code=error.http_status)
 
 
-def _failure(status: ServerStatus) -> SpawnException:
+def _failure(status: ServerStatus) -> NotStarted:
     message = status.message or "The server ended before it was ready; start it again."
-    return SpawnException(message, reason=status.reason or status.state, status_code=500)
+    return NotStarted(message, reason=status.reason or status.state, status_code=500)
 
 
 _clients: dict[tuple[str, str], PlatformClient] = {}
