@@ -1,0 +1,124 @@
+"""Chromium before a real installation; what is needed to understand a failure is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+
+from tests.ui.installation import ROOT, Installation, free_port
+from tests.ui.pictures import Pictures
+
+RESULTS = ROOT / "ui-tests" / "results"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE = {"width": 1440, "height": 900}
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """An installation that everything in this folder shares."""
+    # Unix sockets have short paths: not below pytest's own long one.
+    folder = Path(tempfile.mkdtemp(prefix="kpl-ui-"))
+    folder.chmod(0o755)
+    found = Installation(folder / "h", free_port())
+    try:
+        found.up()
+        yield found
+    finally:
+        if (found.home / "logs").is_dir():
+            shutil.copytree(found.home / "logs", RESULTS / "logs", dirs_exist_ok=True)
+        found.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# Not for the session: Playwright keeps an event loop, which tests elsewhere need for themselves.
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """The driver of the browser."""
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def context(playwright: Playwright, installation: Installation) -> Iterator[BrowserContext]:
+    """A fresh profile; what the walk signs in stays signed in until the module ends."""
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("there is no Chromium; `apt-get install chromium`")
+    with tempfile.TemporaryDirectory(prefix="kpl-chromium-") as profile:
+        opened = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=program,
+            headless=True,
+            args=list(ARGUMENTS),
+            viewport=SIZE,  # type: ignore[arg-type] # a TypedDict there, a plain one here
+            base_url=installation.url,
+            color_scheme="light",
+            locale="en-US",
+            reduced_motion="reduce",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        opened.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(context: BrowserContext) -> Page:
+    """The one tab in which a module walks."""
+    return context.pages[0]
+
+
+@pytest.fixture(scope="module")
+def pictures(page: Page) -> Pictures:
+    """Takes pictures; those of the documentation are replaced when ``KPL_PICTURES`` is set."""
+    kept = ROOT / "docs" / "images" if os.environ.get("KPL_PICTURES") else None
+    return Pictures(page, RESULTS, kept)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the browser showed when a test failed, and remember that the walk broke off."""
+    report = yield
+    if report.when != "call" or not report.failed:
+        return report
+    page = getattr(item, "funcargs", {}).get("page")
+    if isinstance(page, Page) and not page.is_closed():
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", item.name)
+        page.screenshot(path=RESULTS / f"failed-{name}.png")
+        (RESULTS / f"failed-{name}.html").write_text(page.content())
+    if item.parent is not None:
+        item.parent.stash[BROKEN_OFF] = item.name
+    return report
+
+
+BROKEN_OFF = pytest.StashKey[str]()
+
+
+@pytest.fixture(autouse=True)
+def walk_goes_on(request: pytest.FixtureRequest) -> None:
+    """Leave a step out where the step before it failed: it would fail for that reason."""
+    parent = request.node.parent
+    broken = parent.stash.get(BROKEN_OFF, None) if parent is not None else None
+    if broken:
+        pytest.skip(f"the walk broke off at {broken}")

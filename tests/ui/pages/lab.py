@@ -1,0 +1,153 @@
+"""JupyterLab around our panels: menus, file browser, terminal, notebook, theme."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.ui.installation import wait_for
+from tests.ui.pages.forms import Form
+from tests.ui.pages.resource import ResourcePage
+from tests.ui.pages.sidebar import Sidebar
+
+
+class Lab:
+    """JupyterLab in one tab of the browser."""
+
+    def __init__(self, page: Page, user_home: Path) -> None:
+        self.page = page
+        self.user_home = user_home
+        self.sidebar = Sidebar(page)
+        self._terminals = 0
+
+    def wait(self) -> None:
+        """Wait until JupyterLab can be used."""
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
+        expect(self.page.locator(".jp-DirListing-content")).to_be_attached()
+        expect(self.page.locator(".jp-SideBar.jp-mod-left")).to_be_visible()
+
+    def menu(self, *words: str) -> None:
+        """Choose from the main menu."""
+        self.page.locator(".lm-MenuBar-item", has_text=words[0]).click()
+        for word in words[1:]:
+            item = self.page.locator(".lm-Menu-item").filter(
+                has=self.page.get_by_text(word, exact=True)
+            )
+            item.last.click()
+
+    def use_theme(self, name: str) -> None:
+        """Switch to ``Light`` or ``Dark``."""
+        wanted = f"JupyterLab {name}"
+        if self.page.locator("body").get_attribute("data-jp-theme-name") != wanted:
+            self.menu("Settings", "Theme", wanted)
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", wanted)
+
+    def close_tabs(self) -> None:
+        """Close everything in the main area; what is not saved is dropped."""
+        self.menu("File", "Close All Tabs")
+        expect(
+            self.page.locator("#jp-main-dock-panel .jp-mod-current .jp-Launcher")
+        ).to_be_visible()
+
+    # The file browser
+
+    def show_files(self, folder: str = "") -> None:
+        """Show a folder of the home in the file browser."""
+        self._show_tab("filebrowser")
+        self.page.locator(".jp-BreadCrumbs-home").click()
+        for part in filter(None, folder.split("/")):
+            self.file(part).dblclick()
+            expect(self.page.locator(".jp-BreadCrumbs-item", has_text=part)).to_be_visible()
+
+    def file(self, name: str) -> Locator:
+        """A row of the file browser."""
+        return self.page.locator(".jp-DirListing-item").filter(
+            has=self.page.get_by_text(name, exact=True)
+        )
+
+    def file_menu(self, name: str, words: str) -> None:
+        """Choose from the context menu of a file or folder."""
+        self.file(name).click(button="right")
+        self.page.locator(".lm-Menu-item", has_text=words).click()
+
+    def _show_tab(self, panel: str) -> None:
+        tab = self.page.locator(f'.jp-SideBar .lm-TabBar-tab[data-id="{panel}"]')
+        if "lm-mod-current" not in (tab.get_attribute("class") or ""):
+            tab.click()
+        expect(self.page.locator(f"#{panel}")).to_be_visible()
+
+    def show_sidebar(self) -> Sidebar:
+        """Show the sidebar of KPL Lab."""
+        self._show_tab("kpl-lab-sidebar")
+        return self.sidebar
+
+    # The main area
+
+    @property
+    def form(self) -> Form:
+        """The form that is in front."""
+        return Form(self.page)
+
+    @property
+    def resource(self) -> ResourcePage:
+        """The page of a resource that is in front."""
+        return ResourcePage(self.page)
+
+    def open_terminal(self) -> None:
+        """Open a new terminal and wait for its prompt."""
+        self.menu("File", "New", "Terminal")
+        front = self.page.locator(".jp-Terminal:visible")
+        expect(front.locator(".xterm")).to_be_visible()
+        front.click()
+
+    def run_in_terminal(self, command: str, seconds: float = 120) -> str:
+        """Type a command into the terminal in front; return what it printed once it succeeded."""
+        self._terminals += 1
+        said, ended = (self.user_home / f".walk-{self._terminals}.{end}" for end in ("out", "end"))
+        keyboard = self.page.keyboard
+        keyboard.insert_text(
+            f"( {command} ) > ~/{said.name} 2>&1; echo $? > ~/{ended.name}; cat ~/{said.name}"
+        )
+        keyboard.press("Enter")
+        code = wait_for(lambda: ended.exists() and ended.read_text().strip(), command, seconds)
+        assert code == "0", said.read_text()
+        return said.read_text()
+
+    # A notebook
+
+    def run_notebook(self) -> None:
+        """Run all cells of the notebook in front and wait for the last one."""
+        cells = self.page.locator(".jp-NotebookPanel:visible .jp-CodeCell")
+        expect(cells.first).to_be_visible()
+        expect(
+            self.page.locator(".jp-Toolbar-kernelStatus, .jp-KernelStatus").first
+        ).to_be_visible()
+        self.menu("Run", "Run All Cells")
+        prompts = cells.locator(".jp-InputPrompt")
+        expect(prompts.last).to_have_text(re.compile(r"^\[\d+\]:$"), timeout=120_000)
+
+    # Projects of tests
+
+    def write_project(self, name: str, environment: str, code: str) -> str:
+        """Write a project folder into the home, as its user would; return its name."""
+        owner = self.user_home.stat()
+        folder = self.user_home / name
+        folder.mkdir()
+        for path, text in (("environment.yml", environment), ("main.py", code)):
+            (folder / path).write_text(text)
+            os.chown(folder / path, owner.st_uid, owner.st_gid)
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        return name
+
+    def submit(self, folder: str) -> ResourcePage:
+        """Submit a folder of the home from its context menu, named after it."""
+        self.show_files()
+        self.file_menu(folder, "Submit Task")
+        form = self.form
+        form.wait("New task")
+        form.fill("Name", folder)
+        form.send("Submit")
+        return self.resource

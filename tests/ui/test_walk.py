@@ -1,0 +1,288 @@
+"""The walk: everything that a developer does in a day, once, in a real browser.
+
+The steps build on one another, as a day does; where one fails the rest is left out.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.installation import Installation
+from tests.ui.pages.hub import SignIn, StartPage, StartProgress
+from tests.ui.pages.lab import Lab
+from tests.ui.pictures import Pictures
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def lab(page: Page, installation: Installation) -> Lab:
+    return Lab(page, installation.user_home)
+
+
+def test_a_user_signs_in(page: Page, installation: Installation, pictures: Pictures) -> None:
+    door = SignIn(page)
+    door.open()
+    pictures.take("sign-in")
+    door.sign_in("admin", "wrong")
+    expect(page.get_by_text("Invalid username or password")).to_be_visible()
+    door.sign_in("admin", installation.password)
+    StartPage(page).wait()
+
+
+def test_the_start_page_shows_images_limits_and_what_is_free(
+    page: Page, pictures: Pictures
+) -> None:
+    start = StartPage(page)
+    expect(start.card("Python and scikit-learn")).to_contain_text("scikit-learn")
+    expect(start.free("memory")).to_have_text(re.compile(r"^[\d.]+ GiB of [\d.]+ GiB free$"))
+    start.limit("Memory, MiB").fill("99999999")
+    expect(start.warning).to_contain_text("more than the machine has")
+    start.limit("Memory, MiB").fill("2048")
+    start.limit("CPU cores").fill("1")
+    expect(start.warning).to_be_hidden()
+    expect(start.command).to_have_text("kpl server start --image base --cpu 1 --memory 2048")
+    page.locator("#kpl-exact summary").click()
+    pictures.take("start-page", for_documentation=True)
+    page.emulate_media(color_scheme="dark")
+    pictures.take("start-page-dark", for_documentation=True)
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_start_is_told_in_words_and_ends_in_jupyterlab(page: Page, lab: Lab) -> None:
+    StartPage(page).start_button.click()
+    progress = StartProgress(page)
+    expect(progress.headline.or_(page.locator("#jp-top-panel")).first).to_be_visible()
+    page.wait_for_url("**/user/admin/lab**")
+    lab.wait()
+
+
+def test_the_example_project_is_in_the_file_browser(lab: Lab) -> None:
+    lab.show_files("digits")
+    for name in ("environment.yml", "parameter.yml", "train.py", "digits.ipynb", "README.md"):
+        expect(lab.file(name)).to_be_visible()
+
+
+def test_a_folder_of_pictures_becomes_a_dataset(lab: Lab, pictures: Pictures) -> None:
+    lab.open_terminal()
+    said = lab.run_in_terminal("cd ~/digits && python make_dataset.py")
+    assert "1797 pictures" in said
+    expect(lab.file("pictures")).to_be_visible()
+    lab.file_menu("pictures", "Save as Dataset")
+    form = lab.form
+    form.wait("New dataset")
+    form.fill("Name", "digits")
+    expect(form.card).to_contain_text("kpl dataset create digits --from")
+    pictures.take("dataset-form")
+    form.send("Create")
+    lab.resource.wait("digits", "ready")
+
+
+def test_its_records_are_shown_as_pictures_with_counts(lab: Lab, pictures: Pictures) -> None:
+    records = lab.resource.tab("Records")
+    expect(records.get_by_role("heading", name="10 classes")).to_be_visible()
+    expect(
+        records.get_by_text("1–60 of 1,797").or_(records.get_by_text("1–60 of 1797"))
+    ).to_be_visible()
+    pixels = "image => image.complete && image.naturalWidth > 0"
+    expect(records.get_by_alt_text("Record 0", exact=True)).to_be_visible()
+    assert records.get_by_alt_text("Record 0", exact=True).evaluate(pixels)
+    lab.show_sidebar()
+    expect(lab.sidebar.row("datasets", "digits")).to_contain_text("v1")
+    pictures.take("dataset", for_documentation=True)
+    records.get_by_role("button", name=re.compile("^7")).first.click()
+    expect(records.get_by_text(re.compile("1–60 of 179$"))).to_be_visible()
+
+
+def test_a_mounted_dataset_is_in_the_file_browser_and_read_only(lab: Lab) -> None:
+    lab.show_sidebar()
+    lab.sidebar.act("datasets", "digits", "Mount")
+    expect(lab.sidebar.row("datasets", "digits").get_by_role("img")).to_be_visible()
+    lab.show_files("datasets/digits")
+    expect(lab.page.locator(".jp-DirListing-item").first).to_be_visible()
+    lab.open_terminal()
+    said = lab.run_in_terminal("! touch ~/datasets/digits/mine")
+    assert "Read-only file system" in said
+
+
+def test_the_notebook_reads_the_mounted_dataset(lab: Lab, pictures: Pictures) -> None:
+    lab.close_tabs()
+    lab.show_files("digits")
+    lab.file("digits.ipynb").dblclick()
+    lab.run_notebook()
+    expect(lab.page.locator(".jp-OutputArea-output", has_text="1797 records")).to_be_attached()
+    expect(lab.page.locator('[data-mime-type="application/vnd.jupyter.error"]')).to_have_count(0)
+    pictures.take("notebook")
+
+
+def test_a_form_submits_a_task(lab: Lab, pictures: Pictures) -> None:
+    lab.show_files()
+    lab.file_menu("digits", "Submit Task")
+    form = lab.form
+    form.wait("New task")
+    form.choose("Function", "train")
+    form.fill("Name", "train digits")
+    form.choose("Pictures of digits", "digits")
+    form.fill("epochs", "150")
+    expect(form.card).to_contain_text("--param epochs=150")
+    expect(form.card).to_contain_text("--input data=dataset:digits")
+    pictures.take("task-form", for_documentation=True)
+    form.send("Submit")
+    lab.resource.wait("train digits", "running")
+
+
+def test_a_running_task_shows_progress_log_and_curves(lab: Lab, pictures: Pictures) -> None:
+    page = lab.resource
+    expect(page.root.locator(".kpl-Page-progress")).to_contain_text("%")
+    log = page.tab("Log")
+    expect(log.get_by_text(re.compile(r"^epoch \d+: loss"))).not_to_have_count(0)
+    charts = page.tab("Curves").locator(".kpl-Chart")
+    expect(charts).to_have_count(2)
+    expect(charts.first.locator("canvas")).to_be_visible()
+    lab.show_sidebar()
+    pictures.take("task-running", for_documentation=True)
+    page.wait("train digits", "succeeded")
+    overview = page.tab("Overview")
+    expect(overview.locator(".kpl-Scalars")).to_contain_text("accuracy")
+    pictures.take("task-done")
+
+
+def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
+    lab.resource.button("Submit again…").click()
+    form = lab.form
+    form.wait("New task")
+    form.fill("Name", "too long")
+    form.fill("epochs", "100000")
+    form.send("Submit")
+    page = lab.resource
+    page.wait("too long", "running")
+    page.button("Stop").click()
+    page.wait("too long", "stopped")
+
+
+def test_a_model_version_knows_where_it_comes_from(lab: Lab, pictures: Pictures) -> None:
+    lab.sidebar.open("tasks", "train digits")
+    lab.resource.wait("train digits", "succeeded")
+    lab.resource.tab("Overview").locator(".kpl-Ends").get_by_role(
+        "link", name="digits"
+    ).last.click()
+    page = lab.resource
+    page.wait("digits", "ready")
+    lineage = page.tab("Lineage").locator(".kpl-Lineage")
+    expect(lineage.get_by_text("train digits")).to_be_visible()
+    expect(lineage.get_by_text("digits v1").first).to_be_visible()
+    pictures.take("model")
+
+
+def test_the_folder_is_published_as_an_algorithm(lab: Lab, pictures: Pictures) -> None:
+    lab.show_files()
+    lab.file_menu("digits", "Publish as Algorithm")
+    form = lab.form
+    form.wait("Publish algorithm")
+    expect(form.field("Name")).to_have_value("digits")
+    expect(form.root.get_by_text("python3 serve.py")).to_be_visible()
+    form.send("Publish")
+    page = lab.resource
+    page.wait("digits", "ready", seconds=240)
+    lab.show_sidebar()
+    pictures.take("algorithm")
+
+
+def test_a_service_of_two_replicas_is_deployed(lab: Lab, pictures: Pictures) -> None:
+    lab.sidebar.act("models", "digits", "Deploy as service…")
+    form = lab.form
+    form.wait("Deploy service")
+    expect(form.field("Model")).to_have_value("digits")
+    form.choose("Code", "Algorithm digits")
+    form.fill("Replicas", "2")
+    expect(form.card).to_contain_text("--replicas 2")
+    pictures.take("service-form")
+    form.send("Deploy")
+    page = lab.resource
+    page.wait("digits", "running")
+    expect(page.root.get_by_text("2 of 2 ready")).to_be_visible()
+
+
+def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) -> None:
+    panel = lab.resource.tab("Test")
+    picture = lab.user_home / "digits" / "pictures" / "7" / "0007.png"
+    panel.locator('input[type="file"]').set_input_files(picture)
+    panel.get_by_role("button", name="Call").click()
+    expect(panel.locator(".kpl-Classified strong")).to_have_text("7")
+    expect(panel.get_by_alt_text("The picture that was sent")).to_be_visible()
+    pictures.take("service-test", for_documentation=True)
+
+
+def test_the_curl_line_runs_as_it_was_copied(lab: Lab) -> None:
+    block = lab.resource.tab("Test").locator(".kpl-CopyBlock", has_text="curl")
+    block.first.get_by_role("button", name="Copy").click()
+    line = str(lab.page.evaluate("navigator.clipboard.readText()"))
+    assert line.startswith("curl ")
+    lab.open_terminal()
+    answer = lab.run_in_terminal(
+        f"cd ~/digits/pictures/7 && {line.replace('curl ', 'curl -s ', 1)}"
+    )
+    assert '"class_name": "7"' in answer
+
+
+def test_a_service_is_scaled_stopped_and_started_at_the_same_address(lab: Lab) -> None:
+    lab.show_sidebar()
+    lab.sidebar.open("services", "digits")
+    page = lab.resource
+    page.wait("digits", "running")
+    address = page.root.locator(".kpl-Page-facts code").inner_text()
+    health = page.tab("Health")
+    health.get_by_label("Wanted").fill("1")
+    health.get_by_role("button", name="Scale").click()
+    expect(page.root.get_by_text("1 of 1 ready")).to_be_visible()
+    page.button("Stop").click()
+    page.wait("digits", "stopped")
+    page.button("Start").click()
+    page.wait("digits", "running")
+    expect(page.root.locator(".kpl-Page-facts code")).to_have_text(address)
+
+
+def test_kpl_does_the_same_in_a_terminal(lab: Lab) -> None:
+    lab.open_terminal()
+    assert "digits" in lab.run_in_terminal("kpl dataset list")
+    answer = lab.run_in_terminal(
+        "kpl service call digits --file ~/digits/pictures/3/0003.png --json"
+    )
+    assert '"class_name": "3"' in answer
+    said = lab.run_in_terminal(
+        "kpl task submit --code ~/digits --input data=dataset:digits --param epochs=5"
+        " --name 'from the terminal' --wait"
+    )
+    assert "succeeded" in said
+    lab.show_sidebar()
+    expect(lab.sidebar.row("tasks", "from the terminal")).to_contain_text("done")
+
+
+def test_bad_code_says_file_and_line(lab: Lab, pictures: Pictures) -> None:
+    code = lab.write_project(
+        "bad code",
+        "version: 1\ntrain:\n  resource: {limits: {cpu: 1, memory: 256}}\n  cmd: python3 main.py\n",
+        "def learn():\n    return 1 / 0\n\n\nlearn()\n",
+    )
+    task = lab.submit(code)
+    task.wait(code, "failed")
+    expect(task.notice.first).to_contain_text("main.py")
+    expect(task.notice.first).to_contain_text("line 2")
+    pictures.take("task-failed", for_documentation=True)
+
+
+def test_a_task_that_exceeds_its_memory_says_so(lab: Lab) -> None:
+    code = lab.write_project(
+        "hungry",
+        "version: 1\ntrain:\n  resource: {limits: {cpu: 1, memory: 64}}\n  cmd: python3 main.py\n",
+        "held = []\nwhile True:\n    held.append(bytearray(2**20) + b'x')\n",
+    )
+    task = lab.submit(code)
+    task.wait(code, "failed")
+    expect(task.notice.first).to_contain_text("memory")
+    expect(task.notice.first).to_contain_text("64 MiB")
+    lab.show_sidebar()
+    expect(lab.sidebar.row("tasks", "hungry")).to_contain_text("out of memory")
