@@ -17,7 +17,11 @@ function catalogue(language: string): Catalogue {
   const { '': head, ...messages } = JSON.parse(
     fs.readFileSync(file, 'utf8')
   ) as Catalogue & { '': { language: string } };
-  expect(head).toMatchObject({ domain: 'kpl_lab', language });
+  expect(head).toMatchObject({
+    domain: 'kpl_lab',
+    // JupyterLab asks with an underscore and compares with a hyphen.
+    language: language.replace('_', '-')
+  });
   return messages;
 }
 
@@ -25,7 +29,8 @@ describe('the Chinese catalogue', () => {
   const messages = catalogue('zh_CN');
   // Texts of the settings' schemas carry their context before an end-of-transmission.
   const plain = Object.keys(messages).filter(key => !key.includes('\u0004'));
-  const texts = [...textsOf(path.join(ROOT, 'src'))];
+  const forms = textsOf(path.join(ROOT, 'src'));
+  const texts = [...forms.keys()];
 
   it('has every text of the code', () => {
     expect(texts.filter(text => !(text in messages))).toEqual([]);
@@ -41,6 +46,11 @@ describe('the Chinese catalogue', () => {
     for (const key of plain) {
       expect([key, places(messages[key][0])]).toEqual([key, places(key)]);
     }
+  });
+
+  it('has as many forms of a text as JupyterLab looks for', () => {
+    const wrong = plain.filter(key => messages[key].length !== forms.get(key));
+    expect(wrong).toEqual([]);
   });
 
   it('leaves nothing empty', () => {

@@ -3,10 +3,11 @@ import * as path from 'path';
 import * as ts from 'typescript';
 
 /**
- * Every text of the front end, as the catalogue's keys: calls of `trans.__` and `trans._n`.
+ * Every text of the front end, as the catalogue's keys, and how many forms it needs: one
+ * for calls of `trans.__`, two for calls of `trans._n`.
  */
-export function textsOf(folder: string): Set<string> {
-  const texts = new Set<string>();
+export function textsOf(folder: string): Map<string, number> {
+  const texts = new Map<string, number>();
   for (const file of sources(folder)) {
     const source = ts.createSourceFile(
       file,
@@ -15,10 +16,10 @@ export function textsOf(folder: string): Set<string> {
       true
     );
     const visit = (node: ts.Node): void => {
-      if (ts.isCallExpression(node) && isTranslation(node)) {
+      if (ts.isCallExpression(node) && formsOf(node) > 0) {
         const [text] = node.arguments;
         if (text && ts.isStringLiteralLike(text)) {
-          texts.add(text.text);
+          texts.set(text.text, formsOf(node));
         }
       }
       ts.forEachChild(node, visit);
@@ -28,11 +29,11 @@ export function textsOf(folder: string): Set<string> {
   return texts;
 }
 
-function isTranslation(call: ts.CallExpression): boolean {
-  return (
-    ts.isPropertyAccessExpression(call.expression) &&
-    ['__', '_n'].includes(call.expression.name.text)
-  );
+function formsOf(call: ts.CallExpression): number {
+  if (!ts.isPropertyAccessExpression(call.expression)) {
+    return 0;
+  }
+  return { __: 1, _n: 2 }[call.expression.name.text] ?? 0;
 }
 
 function sources(folder: string): string[] {
