@@ -160,7 +160,8 @@ class Group:
     def create(self, ceilings: Ceilings) -> None:
         """Make the groups and set their limits; again after a crash is fine."""
         for folder in self._distinct():
-            folder.mkdir(exist_ok=True)
+            # The parent may have been removed as empty when an earlier runner ended.
+            folder.mkdir(parents=True, exist_ok=True)
         if self.mode == "v2":
             self._limit_v2(ceilings)
         else:
