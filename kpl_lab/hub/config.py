@@ -36,14 +36,14 @@ def configure(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa:
     supervised
         Whether ``kpl-lab up`` runs front door and platform; otherwise the hub starts both.
     """
-    _hub(c, settings)
+    _hub(c, settings, supervised=supervised)
     _front_door(c, settings, supervised=supervised)
     _signing_in(c, settings)
     _roles(c, settings, supervised=supervised)
     _servers(c, settings)
 
 
-def _hub(c: Any, settings: Settings) -> None:  # noqa: ANN401
+def _hub(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: ANN401
     home = settings.home
     c.JupyterHub.bind_url = settings.public_url
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings.ports.hub}"
@@ -51,7 +51,7 @@ def _hub(c: Any, settings: Settings) -> None:  # noqa: ANN401
     c.JupyterHub.cookie_secret = bytes.fromhex(home.read_secret(Secret.HUB_COOKIE))
     # Servers belong to the platform: they outlive the hub, and a restarted hub finds them again.
     c.JupyterHub.cleanup_servers = False
-    c.JupyterHub.cleanup_proxy = False
+    c.JupyterHub.cleanup_proxy = not supervised
     c.JupyterHub.template_paths = [str(HERE / "templates")]
     c.JupyterHub.template_vars = {"kpl_catalogs": catalogs()}
     c.JupyterHub.allow_named_servers = True
