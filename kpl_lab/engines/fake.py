@@ -244,7 +244,7 @@ class FakeEngine(Engine):
         workload = Workload(
             name=name,
             kind=Kind.BUILD,
-            labels={"instance": "", "owner": "", "resource": "builds", "id": name},
+            labels=recipe.labels,
             image=recipe.base,
             command=("/bin/sh", "-c", " && ".join(recipe.runs) or "true"),
             identity=f"build:{name}",

@@ -118,7 +118,8 @@ class Workload:
 class Recipe:
     """How to make an environment: a base and lines to run on it, as ``environment.yml`` says.
 
-    ``digest`` names the result: same base, same lines, same workspace, same digest.
+    ``digest`` names the result: same base, same lines, same workspace, same digest. ``labels``
+    are those of the build's workload.
     """
 
     digest: str
@@ -126,6 +127,7 @@ class Recipe:
     base: str
     runs: tuple[str, ...]
     limits: Limits
+    labels: Mapping[str, str] = field(default_factory=dict)
     time_limit_seconds: int = 3600
 
 

@@ -9,13 +9,13 @@ import os
 import sys
 from pathlib import Path
 
-from kpl_lab.engines.local.planner import default_prefix, labels_of_build
+from kpl_lab.engines.local.planner import default_prefix
 from kpl_lab.engines.spec import Kind, Recipe, Workload
 
 STEPS_VARIABLE = "KPL_BUILD"
 
 
-def build_workload(name: str, recipe: Recipe, folder: Path, instance: str) -> Workload:
+def build_workload(name: str, recipe: Recipe, folder: Path) -> Workload:
     """Return the workload that makes ``recipe`` in ``folder``."""
     base = default_prefix(recipe.base)
     package_root = str(Path(__file__).resolve().parents[3])
@@ -32,7 +32,7 @@ def build_workload(name: str, recipe: Recipe, folder: Path, instance: str) -> Wo
     return Workload(
         name=name,
         kind=Kind.BUILD,
-        labels=labels_of_build(name, instance),
+        labels=recipe.labels,
         image=base,
         command=(sys.executable, "-m", "kpl_lab.engines.local.build_steps"),
         identity=f"build:{name}",
@@ -44,12 +44,12 @@ def build_workload(name: str, recipe: Recipe, folder: Path, instance: str) -> Wo
     )
 
 
-def nothing_to_build(name: str, recipe: Recipe, instance: str) -> Workload:
+def nothing_to_build(name: str, recipe: Recipe) -> Workload:
     """Return the workload for an environment that is there already."""
     return Workload(
         name=name,
         kind=Kind.BUILD,
-        labels=labels_of_build(name, instance),
+        labels=recipe.labels,
         image=default_prefix(recipe.base),
         command=("/bin/sh", "-c", "echo 'The environment is there already.'"),
         identity=f"build:{name}",

@@ -294,14 +294,13 @@ class Calls:
     async def _build(self, name: str, recipe: Message) -> AsyncIterator[Json]:
         wanted = decode(Recipe, recipe)
         folder = self._environment(wanted.digest)
-        instance = self._settings.instance
         if name in self._ledger.entries:
             workload, build = self._ledger.entries[name].workload, self._ledger.entries[name].build
         elif environments.is_usable(folder):
-            workload, build = builds.nothing_to_build(name, wanted, instance), None
+            workload, build = builds.nothing_to_build(name, wanted), None
         else:
             self._check_not_building(folder)
-            workload, build = builds.build_workload(name, wanted, folder, instance), folder
+            workload, build = builds.build_workload(name, wanted, folder), folder
             await asyncio.to_thread(self._make_environment, workload, folder)
         async for item in self._run_workload(workload, build):
             yield item

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -218,8 +217,3 @@ class Planner:
 def default_prefix(base: str) -> str:
     """Return the environment that ``base`` names; empty: the platform's own."""
     return base or sys.prefix
-
-
-def labels_of_build(name: str, instance: str) -> Mapping[str, str]:
-    """Return the labels of a build's workload."""
-    return {"instance": instance, "owner": "", "resource": "builds", "id": name}

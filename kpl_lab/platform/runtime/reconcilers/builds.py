@@ -8,7 +8,7 @@ from kpl_lab.engines.spec import Cause, Handle, Limits, Recipe, Replica
 from kpl_lab.errors import EngineError
 from kpl_lab.platform.domain import access, algorithms, builds, tasks
 from kpl_lab.platform.domain.capacity import BUILD_RESOURCES
-from kpl_lab.platform.runtime.world import Key, World, ended, stored_handle
+from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -56,6 +56,7 @@ class BuildReconciler:
             base=build.base,
             runs=tuple(build.runs),
             limits=Limits(cpu=BUILD_RESOURCES.cpu, memory_mb=BUILD_RESOURCES.memory * 4),
+            labels=labels(self._world.context, "builds", build.id, build.owner),
         )
         try:
             async for handle in self._world.engine.build(name, recipe):
@@ -115,8 +116,7 @@ class BuildReconciler:
         keys = [Key("schedule")]
         for task in store.tasks.waiting_for(build.id):
             if build.state == "failed" and task.state == "queued":
-                values = {"reason": "build_failed", "message": build.message}
-                tasks.move(store, task, "failed", **values, finished_at=store.now())
+                tasks.fail_for_build(store, task, build.message)
         for service in store.services.every():
             if service.build_id != build.id or service.state != "deploying":
                 continue
