@@ -114,6 +114,16 @@ def test_what_cannot_be_one_fails_in_words(
     assert list(context.files.path("incoming").iterdir()) == []
 
 
+def test_a_try_after_a_failure_starts_afresh(alice: Client, context: Context) -> None:
+    create(context, alice, "datasets", "a.tar", tar_of({}))
+    body = {"name": "thing", "upload": send(alice, "a.csv", b"1")}
+    again = alice.post("datasets", json=body).json()
+    assert (again["state"], again["reason"], again["message"]) == ("preparing", None, None)
+    prepare(context)
+    ready = alice.get("datasets/thing").json()
+    assert (ready["state"], ready["version"]) == ("ready", 2)
+
+
 def test_a_request_that_is_repeated_makes_nothing_new(alice: Client) -> None:
     body = {"name": "d", "upload": send(alice, "a.csv", b"1")}
     first = alice.post("datasets", json=body, headers={"Idempotency-Key": "k1"})

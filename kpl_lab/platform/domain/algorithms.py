@@ -68,6 +68,10 @@ def publish_code(
             version=None,
         )
         store.events.write(access.subject("algorithms", record), "created")
+    elif record.version is None:
+        # All tries so far have failed; this one starts afresh.
+        store.algorithms.update(record.id, state="preparing", reason=None, message=None)
+        record = store.algorithms.get(record.id) or record
     build = builds.order(store, context, owner, workspace, code.environment)
     version = store.algorithm_versions.add(
         algorithm_id=record.id,
@@ -95,7 +99,8 @@ def finish_version(store: Store, version: AlgorithmVersionRecord) -> None:
     record = store.algorithms.get(version.algorithm_id)
     if record is None:
         return
-    store.algorithm_versions.update(version.id, where={"state": "preparing"}, state="ready")
+    if not store.algorithm_versions.update(version.id, where={"state": "preparing"}, state="ready"):
+        return
     newest = max(version.number, record.version or 0)
     store.algorithms.update(
         record.id, state="ready", reason=None, message=None, version=newest, updated_at=store.now()
@@ -112,9 +117,11 @@ def fail_version(store: Store, version: AlgorithmVersionRecord, reason: str, mes
     record = store.algorithms.get(version.algorithm_id)
     if record is None:
         return
-    store.algorithm_versions.update(
+    changed = store.algorithm_versions.update(
         version.id, where={"state": "preparing"}, state="failed", reason=reason, message=message
     )
+    if not changed:
+        return
     values: dict[str, Any] = {"reason": reason, "message": message, "updated_at": store.now()}
     if record.version is None:
         values["state"] = "failed"

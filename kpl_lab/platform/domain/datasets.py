@@ -74,6 +74,10 @@ def begin_version(
             version=None,
         )
         store.events.write(access.subject("datasets", record), "created")
+    elif record.version is None:
+        # All tries so far have failed; this one starts afresh.
+        store.datasets.update(record.id, state="preparing", reason=None, message=None)
+        record = store.datasets.get(record.id) or record
     version = store.dataset_versions.add(
         dataset_id=record.id,
         number=store.dataset_versions.next_number(record.id),
@@ -101,7 +105,7 @@ def finish_version(store: Store, version: DatasetVersionRecord, found: Imported)
     record = store.datasets.get(version.dataset_id)
     if record is None:
         return
-    store.dataset_versions.update(
+    changed = store.dataset_versions.update(
         version.id,
         where={"state": "preparing"},
         state="ready",
@@ -114,6 +118,8 @@ def finish_version(store: Store, version: DatasetVersionRecord, found: Imported)
         format=found.format,
         upload_id=None,
     )
+    if not changed:
+        return
     newest = max(version.number, record.version or 0)
     store.datasets.update(
         record.id, state="ready", reason=None, message=None, version=newest, updated_at=store.now()
@@ -130,9 +136,11 @@ def fail_version(store: Store, version: DatasetVersionRecord, reason: str, messa
     record = store.datasets.get(version.dataset_id)
     if record is None:
         return
-    store.dataset_versions.update(
+    changed = store.dataset_versions.update(
         version.id, where={"state": "preparing"}, state="failed", reason=reason, message=message
     )
+    if not changed:
+        return
     values: dict[str, Any] = {"reason": reason, "message": message, "updated_at": store.now()}
     if record.version is None:
         values["state"] = "failed"

@@ -71,6 +71,10 @@ def begin_version(
             version=None,
         )
         store.events.write(access.subject("models", record), "created")
+    elif record.version is None:
+        # All tries so far have failed; this one starts afresh.
+        store.models.update(record.id, state="preparing", reason=None, message=None)
+        record = store.models.get(record.id) or record
     version = store.model_versions.add(
         model_id=record.id,
         number=store.model_versions.next_number(record.id),
@@ -100,7 +104,7 @@ def finish_version(store: Store, version: ModelVersionRecord, files: list[dict[s
     record = store.models.get(version.model_id)
     if record is None:
         return
-    store.model_versions.update(
+    changed = store.model_versions.update(
         version.id,
         where={"state": "preparing"},
         state="ready",
@@ -108,6 +112,8 @@ def finish_version(store: Store, version: ModelVersionRecord, files: list[dict[s
         files=files[:10_000],
         upload_id=None,
     )
+    if not changed:
+        return
     newest = max(version.number, record.version or 0)
     store.models.update(
         record.id, state="ready", reason=None, message=None, version=newest, updated_at=store.now()
@@ -124,9 +130,11 @@ def fail_version(store: Store, version: ModelVersionRecord, reason: str, message
     record = store.models.get(version.model_id)
     if record is None:
         return
-    store.model_versions.update(
+    changed = store.model_versions.update(
         version.id, where={"state": "preparing"}, state="failed", reason=reason, message=message
     )
+    if not changed:
+        return
     values: dict[str, Any] = {"reason": reason, "message": message, "updated_at": store.now()}
     if record.version is None:
         values["state"] = "failed"
