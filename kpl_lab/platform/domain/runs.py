@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.parameter_yml import merge
 from kpl_lab.naming import check_name, split_reference
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, algorithms, datasets, models, uploads
+from kpl_lab.platform.domain import access, algorithms, builds, datasets, models, uploads
+from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.domain.code import Code, load_code, store_code
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView
@@ -32,15 +34,86 @@ class Chosen:
     upload_id: int | None = None
 
 
-def choose_code(
-    store: Store,
-    context: Context,
-    caller: Caller,
-    *,
-    upload: int | None,
-    code_name: str | None,
-    algorithm: str | None,
-) -> Chosen:
+class Request(Protocol):
+    """What requests for tasks and for services have in common."""
+
+    upload: int | None
+    code_name: str | None
+    algorithm: str | None
+    parameters: dict[str, Any]
+    resources: ResourceOverride
+    environment: dict[str, str]
+    description: str
+    workspace: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run whose request was checked: its code, function, environment and ceilings."""
+
+    request: Request
+    chosen: Chosen
+    function: FunctionView
+    resources: Resources
+    workspace_id: int
+    ordered: Ordered
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know about code and environment."""
+        return [*self.chosen.code.environment.warnings, *self.ordered.notices]
+
+    def columns(self, owner: str, now: dt.datetime) -> dict[str, Any]:
+        """Return the columns that a new task or service has of its plan."""
+        return {
+            "owner": owner,
+            "workspace_id": self.workspace_id,
+            "reason": None,
+            "message": None,
+            "created_at": now,
+            "updated_at": now,
+            **self.resources.model_dump(),
+            "description": self.request.description,
+            "code_name": self.chosen.code_name,
+            "code_digest": self.chosen.code.digest,
+            "algorithm": self.chosen.algorithm,
+            "algorithm_id": self.chosen.algorithm_id,
+            "parameters": fold_parameters(self.chosen.code, self.request.parameters),
+            "environment": check_variables(self.request.environment),
+            "build_id": self.ordered.record.id if self.ordered.record else None,
+            "image": self.ordered.base if self.ordered.record is None else None,
+            "handle": None,
+            "ending": None,
+        }
+
+    def discard_upload(self, store: Store, context: Context) -> None:
+        """Forget the upload that the code came with; it is kept by its content now."""
+        if self.chosen.upload_id is not None:
+            uploads.discard(store, context.files, self.chosen.upload_id)
+
+
+def plan(store: Store, context: Context, caller: Caller, request: Request, function: str) -> Plan:
+    """Check what tasks and services have in common.
+
+    Raises
+    ------
+    Invalid, NotFound, Conflict
+        Code, function or environment are wrong or missing; says what.
+    """
+    chosen = choose_code(store, context, caller, request)
+    view = chosen.code.environment.function(function)
+    workspace = access.workspace_id(store, request.workspace)
+    return Plan(
+        request=request,
+        chosen=chosen,
+        function=view,
+        resources=fold_resources(view, request.resources),
+        workspace_id=workspace,
+        ordered=builds.order(store, context, caller.name, workspace, chosen.code.environment),
+    )
+
+
+def choose_code(store: Store, context: Context, caller: Caller, request: Request) -> Chosen:
     """Return the code that a request names.
 
     Raises
@@ -48,6 +121,7 @@ def choose_code(
     Invalid
         Both or none of upload and algorithm are given, or the code is wrong.
     """
+    upload, algorithm = request.upload, request.algorithm
     if (upload is None) == (algorithm is None):
         raise Invalid("Give either a code folder (an upload) or an algorithm, not both or none.")
     if algorithm is not None:
@@ -63,7 +137,7 @@ def choose_code(
     assert upload is not None  # noqa: S101 (one of the two is given)
     kept = uploads.require_complete(store, caller, upload)
     code = store_code(context.files, context.options, context.files.upload(kept.id))
-    stem = code_name or kept.filename.split(".")[0] or "code"
+    stem = request.code_name or kept.filename.split(".")[0] or "code"
     return Chosen(code=code, code_name=check_name(stem, what="code's name"), upload_id=kept.id)
 
 

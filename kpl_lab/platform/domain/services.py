@@ -11,7 +11,7 @@ from kpl_lab.naming import check_name, split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, builds, runs, uploads
+from kpl_lab.platform.domain import access, runs
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, words
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import ServiceRecord
@@ -37,55 +37,18 @@ def deploy(
     Invalid, NotFound, QuotaExceeded
         Something in it is wrong, missing, or more than there is.
     """
-    name = check_name(request.name, what="service's name")
-    workspace = access.workspace_id(store, request.workspace)
-    if any(s.name == name and s.workspace_id == workspace for s in store.services.every()):
-        raise Conflict(
-            f"There is a service {name!r} already; choose another name, or delete it first "
-            f"(`kpl service delete {name}`).",
-            code="name_taken",
-        )
-    chosen = runs.choose_code(
-        store,
-        context,
-        caller,
-        upload=request.upload,
-        code_name=request.code_name,
-        algorithm=request.algorithm,
-    )
-    function = chosen.code.environment.function(FUNCTION)
-    resources = runs.fold_resources(function, request.resources)
-    require_possible(resources, book.limit, max(request.replicas, 1))
-    _require_free(book, Amounts.of(resources, request.replicas))
-    inputs = runs.resolve_inputs(store, caller, function, _inputs(function, request))
+    plan = runs.plan(store, context, caller, request, FUNCTION)
+    name = _free_name(store, request.name, plan.workspace_id)
+    require_possible(plan.resources, book.limit, max(request.replicas, 1))
+    _require_free(book, Amounts.of(plan.resources, request.replicas))
+    inputs = runs.resolve_inputs(store, caller, plan.function, _inputs(plan.function, request))
     model = next((i for i in inputs if i["kind"] == "model"), None)
-    ordered = builds.order(store, context, caller.name, workspace, chosen.code.environment)
-    now = store.now()
     record = store.services.add(
+        **plan.columns(caller.name, store.now()),
         name=name,
-        owner=caller.name,
-        workspace_id=workspace,
-        visibility="private" if request.access == "private" else request.access,
+        visibility=request.access,
         state="deploying",
-        reason=None,
-        message=None,
-        created_at=now,
-        updated_at=now,
-        cpu=resources.cpu,
-        memory=resources.memory,
-        gpu=resources.gpu,
-        shm=resources.shm,
-        description=request.description,
-        code_name=chosen.code_name,
-        code_digest=chosen.code.digest,
-        algorithm=chosen.algorithm,
-        algorithm_id=chosen.algorithm_id,
-        parameters=runs.fold_parameters(chosen.code, request.parameters),
-        environment=runs.check_variables(request.environment),
         inputs=inputs,
-        build_id=ordered.record.id if ordered.record else None,
-        image=ordered.base if ordered.record is None else None,
-        handle=None,
         access=request.access,
         replicas=max(request.replicas, 1),
         is_wanted=request.replicas > 0,
@@ -95,12 +58,21 @@ def deploy(
         model_id=model["id"] if model else None,
         task_id=_task_of(store, model),
         instances=[],
-        ending=None,
     )
-    if chosen.upload_id is not None:
-        uploads.discard(store, context.files, chosen.upload_id)
+    plan.discard_upload(store, context)
     store.events.write(access.subject("services", record), "created")
     return record
+
+
+def _free_name(store: Store, wanted: str, workspace_id: int) -> str:
+    name = check_name(wanted, what="service's name")
+    if store.services.named(name, workspace_id) is not None:
+        raise Conflict(
+            f"There is a service {name!r} already; choose another name, or delete it first "
+            f"(`kpl service delete {name}`).",
+            code="name_taken",
+        )
+    return name
 
 
 def _require_free(book: Ledger, wanted: Amounts) -> None:
@@ -258,7 +230,8 @@ def record_observation(
     values["ending"] = (
         {"remedy": explanation.remedy.model_dump()} if is_bad and explanation else None
     )
-    store.services.update(service.id, **values)
+    if not _update_as_seen(store, service, **values):
+        return True  # somebody wants something else by now: look again
     if state != service.state:
         store.events.write(
             access.subject("services", service),
@@ -275,6 +248,31 @@ def record_observation(
 def url_of(service: ServiceRecord, workspace: str) -> str:
     """Return the path of a service behind the front door."""
     return f"/svc/{quote(workspace)}/{quote(service.name)}/"
+
+
+def _update_as_seen(store: Store, service: ServiceRecord, **values: Any) -> bool:  # noqa: ANN401
+    """Change a service if its user has not stopped, started or deleted it since it was read."""
+    seen = {
+        "revision": service.revision,
+        "is_wanted": service.is_wanted,
+        "is_deleted": service.is_deleted,
+    }
+    return store.services.update(service.id, where=seen, **values)
+
+
+def fail(store: Store, service: ServiceRecord, why: Explanation) -> None:
+    """Note that a service cannot be started, and why."""
+    ending = {"remedy": why.remedy.model_dump()}
+    values = {"state": "failed", "reason": why.reason, "message": why.message, "ending": ending}
+    if _update_as_seen(store, service, **values):
+        note_state(store, service, "failed", why.message)
+
+
+def note_stopped(store: Store, service: ServiceRecord) -> None:
+    """Note that nothing of a service runs any more; its address stays."""
+    values = {"state": "stopped", "instances": [], "handle": None, "ending": None}
+    if _update_as_seen(store, service, **values, reason=None, message=None):
+        note_state(store, service, "stopped", "The service is stopped.")
 
 
 def note_state(store: Store, service: ServiceRecord, state: str, message: str) -> None:

@@ -11,7 +11,7 @@ from kpl_lab.naming import check_name
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, builds, runs, uploads
+from kpl_lab.platform.domain import access, runs
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, limits, require_possible, words
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import TaskRecord
@@ -34,6 +34,20 @@ TRANSITIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# What every task begins with.
+_NEW: Mapping[str, Any] = {
+    "visibility": "private",
+    "desired": "run",
+    "stop_reason": None,
+    "attempt": 1,
+    "progress": None,
+    "progress_at": None,
+    "started_at": None,
+    "finished_at": None,
+    "exit_code": None,
+}
+
+
 def submit(
     store: Store, context: Context, caller: Caller, request: TaskCreate, capacity: Capacity
 ) -> TaskRecord:
@@ -46,66 +60,26 @@ def submit(
     QuotaExceeded
         It asks for more than there is in all.
     """
-    chosen = runs.choose_code(
-        store,
-        context,
-        caller,
-        upload=request.upload,
-        code_name=request.code_name,
-        algorithm=request.algorithm,
-    )
-    function = chosen.code.environment.function(request.function)
-    resources = runs.fold_resources(function, request.resources)
-    require_possible(resources, limits(capacity, context.options))
-    workspace = access.workspace_id(store, request.workspace)
-    ordered = builds.order(store, context, caller.name, workspace, chosen.code.environment)
-    now = store.now()
+    plan = runs.plan(store, context, caller, request, request.function)
+    require_possible(plan.resources, limits(capacity, context.options))
+    code_name = plan.chosen.code_name
     record = store.tasks.add(
-        name=check_name(request.name or f"{request.function} {chosen.code_name}"),
-        owner=caller.name,
-        workspace_id=workspace,
-        visibility="private",
+        **plan.columns(caller.name, store.now()),
+        **_NEW,
+        name=check_name(request.name or f"{request.function} {code_name}"),
         state="draft" if request.draft else "queued",
-        reason=None,
-        message=None,
-        created_at=now,
-        updated_at=now,
-        cpu=resources.cpu,
-        memory=resources.memory,
-        gpu=resources.gpu,
-        shm=resources.shm,
-        description=request.description,
-        code_name=chosen.code_name,
-        code_digest=chosen.code.digest,
-        algorithm=chosen.algorithm,
-        algorithm_id=chosen.algorithm_id,
-        parameters=runs.fold_parameters(chosen.code, request.parameters),
-        environment=runs.check_variables(request.environment),
-        inputs=runs.resolve_inputs(store, caller, function, request.inputs),
-        build_id=ordered.record.id if ordered.record else None,
-        image=ordered.base if ordered.record is None else None,
-        handle=None,
+        inputs=runs.resolve_inputs(store, caller, plan.function, request.inputs),
         function=request.function,
         labels=request.labels,
-        outputs=_plan_outputs(function, request, chosen.code_name),
+        outputs=_plan_outputs(plan.function, request, code_name),
         save_as=[s.model_dump() for s in request.save_as],
         priority=request.priority,
         time_limit_seconds=request.time_limit_seconds,
-        desired="run",
-        stop_reason=None,
-        attempt=1,
-        notices=[*chosen.code.environment.warnings, *ordered.notices],
-        progress=None,
-        progress_at=None,
+        notices=plan.notices,
         scalars={},
         curves=[],
-        started_at=None,
-        finished_at=None,
-        exit_code=None,
-        ending=None,
     )
-    if chosen.upload_id is not None:
-        uploads.discard(store, context.files, chosen.upload_id)
+    plan.discard_upload(store, context)
     store.events.write(access.subject("tasks", record), "created")
     return record
 
@@ -250,6 +224,13 @@ def end(store: Store, task: TaskRecord, state: TaskState, explanation: Explanati
         values["progress"] = 1.0
     auth.revoke(store, "task", task.id)
     return move(store, task, state.value, **values)
+
+
+def fail_for_build(store: Store, task: TaskRecord, message: str | None) -> bool:
+    """End a queued task whose environment could not be built; repeatable."""
+    return move(
+        store, task, "failed", reason="build_failed", message=message, finished_at=store.now()
+    )
 
 
 def end_as_noted(store: Store, task: TaskRecord, ending: Mapping[str, Any]) -> bool:

@@ -28,22 +28,9 @@ def _rule(prefix: str) -> str:
     return f"PathPrefix({json.dumps(prefix, ensure_ascii=False)})"
 
 
-def routes(
-    found: Sequence[ServiceRecord], workspaces: Mapping[int, str], platform_url: str
-) -> dict[str, Any]:
-    """Return the whole dynamic configuration as Traefik reads it."""
-    base = platform_url.split("/kpl/")[0]
-    routers: dict[str, Any] = {
-        PLATFORM: {"rule": _rule("/kpl/api"), "service": PLATFORM, "priority": 10_000},
-        "kpl-internal": {
-            "rule": _rule("/kpl/api/v1/internal"),
-            "service": PLATFORM,
-            "middlewares": [CLOSED],
-            "priority": 20_000,
-        },
-    }
-    targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}
-    middlewares: dict[str, Any] = {
+def _middlewares(platform_url: str) -> dict[str, Any]:
+    """Return the middlewares that do not depend on a service."""
+    return {
         CLOSED: {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}},
         "kpl-no-replica": {"replacePath": {"path": NO_REPLICA_PATH}},
         "kpl-sign-in": {
@@ -63,6 +50,24 @@ def routes(
             }
         },
     }
+
+
+def routes(
+    found: Sequence[ServiceRecord], workspaces: Mapping[int, str], platform_url: str
+) -> dict[str, Any]:
+    """Return the whole dynamic configuration as Traefik reads it."""
+    base = platform_url.split("/kpl/")[0]
+    routers: dict[str, Any] = {
+        PLATFORM: {"rule": _rule("/kpl/api"), "service": PLATFORM, "priority": 10_000},
+        "kpl-internal": {
+            "rule": _rule("/kpl/api/v1/internal"),
+            "service": PLATFORM,
+            "middlewares": [CLOSED],
+            "priority": 20_000,
+        },
+    }
+    targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}
+    middlewares = _middlewares(platform_url)
     for service in found:
         workspace = workspaces.get(service.workspace_id)
         if service.is_deleted or workspace is None:
@@ -70,18 +75,22 @@ def routes(
         name = f"kpl-svc-{service.id}"
         prefix = f"/svc/{workspace}/{service.name}"
         urls = _urls(service)
-        chain = [] if service.access == "public" else ["kpl-sign-in"]
-        chain += ["kpl-sandbox", f"{name}-strip"] if urls else ["kpl-no-replica"]
-        routers[name] = {
-            "rule": f"{_rule(prefix + '/')} || Path({json.dumps(prefix, ensure_ascii=False)})",
-            "service": name if urls else PLATFORM,
-            "middlewares": chain,
-            "priority": 10_000,
-        }
+        routers[name] = _router(name, prefix, service.access, has_replicas=bool(urls))
         if urls:
             middlewares[f"{name}-strip"] = {"stripPrefix": {"prefixes": [prefix]}}
             targets[name] = {"loadBalancer": {"servers": [{"url": url} for url in urls]}}
     return {"http": {"routers": routers, "services": targets, "middlewares": middlewares}}
+
+
+def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[str, Any]:
+    chain = [] if access == "public" else ["kpl-sign-in"]
+    chain += ["kpl-sandbox", f"{name}-strip"] if has_replicas else ["kpl-no-replica"]
+    return {
+        "rule": f"{_rule(prefix + '/')} || Path({json.dumps(prefix, ensure_ascii=False)})",
+        "service": name if has_replicas else PLATFORM,
+        "middlewares": chain,
+        "priority": 10_000,
+    }
 
 
 def _urls(service: ServiceRecord) -> list[str]:

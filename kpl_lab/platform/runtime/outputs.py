@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from kpl_dataset import DatasetError, check
 from kpl_lab.engines.spec import Handle
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Invalid
 from kpl_lab.naming import slug
 from kpl_lab.platform.domain import datasets, imports, models
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.archives import plain_files
 from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree, size_of
+from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -33,18 +33,13 @@ class OutputKeeper:
             if planned.get("is_kept"):
                 continue
             kept = await self._keep_one(task, handle, planned, register)
-            await self._world.write(partial(self._note, task=task, kept=kept))
-
-    @staticmethod
-    def _note(store: Store, task: TaskRecord, kept: Planned) -> None:
-        fresh = store.tasks.get(task.id)
-        if fresh is not None:
-            outputs = [kept if o["key"] == kept["key"] else o for o in fresh.outputs]
-            store.tasks.update(task.id, outputs=outputs)
+            if kept is not None:
+                await self._world.write(partial(_note, task=task, kept=kept))
 
     async def _keep_one(
         self, task: TaskRecord, handle: Handle, planned: Planned, register: bool
-    ) -> Planned:
+    ) -> Planned | None:
+        """Keep one output; return what to note of it, None where that is noted already."""
         key = planned["key"]
         incoming = self._world.context.files.path("incoming", f"task-{task.id}-{slug(key)}")
         await asyncio.to_thread(incoming.parent.mkdir, parents=True, exist_ok=True)
@@ -58,7 +53,9 @@ class OutputKeeper:
         finally:
             await asyncio.to_thread(remove_tree, incoming)
 
-    def _place(self, task: TaskRecord, planned: Planned, incoming: Path, register: bool) -> Planned:
+    def _place(
+        self, task: TaskRecord, planned: Planned, incoming: Path, register: bool
+    ) -> Planned | None:
         """Put collected files where they belong; runs in a thread."""
         base = {**planned, "is_kept": True}
         if not any(plain_files(incoming)):
@@ -67,22 +64,25 @@ class OutputKeeper:
         if kind == "dataset-or-files":
             kind = "dataset" if any(incoming.glob("*.data")) else "files"
         if kind == "model":
-            return {**base, **self._as_model(task, planned, incoming)}
+            self._as_model(task, base, incoming)
+            return None
         if kind == "dataset":
-            problem = _problem(incoming)
-            if problem is None:
-                return {**base, **self._as_dataset(task, planned, incoming)}
-            base["message"] = f"This output is not a KPL dataset and was kept as files: {problem}"
+            try:
+                self._as_dataset(task, base, incoming)
+            except Invalid as error:
+                base["message"] = f"It was kept as files. {error.message}"
+            else:
+                return None
         files = self._world.context.files
         target = files.path("outputs", task.id, planned["key"])
         size = size_of(incoming)
         files.publish(incoming, target)
         return {**base, "kind": "files", "bytes": size}
 
-    def _as_model(self, task: TaskRecord, planned: Planned, incoming: Path) -> Planned:
+    def _as_model(self, task: TaskRecord, planned: Planned, incoming: Path) -> None:
         with self._world.context.database.store() as store:
             known = store.models.own(planned["name"], task.owner)
-            version = self._begun(store.model_versions.of(known.id) if known else [], task, planned)
+            version = _begun(store.model_versions.of(known.id) if known else [], task)
             if version is None:
                 origin = models.Origin(
                     owner=task.owner,
@@ -97,9 +97,8 @@ class OutputKeeper:
         target = self._world.context.files.model(known.id, version.number)
         found = models.files_of(incoming)
         _publish(self._world.context.files, incoming, target)
-        with self._world.context.database.store() as store:
-            models.finish_version(store, version, found)
-        return {
+        kept = {
+            **planned,
             "kind": "model",
             "resource": "models",
             "resource_id": known.id,
@@ -107,13 +106,19 @@ class OutputKeeper:
             "version": version.number,
             "bytes": sum(f["bytes"] for f in found),
         }
+        # Together: a version that is ready, of an output not yet noted, would be made once more.
+        with self._world.context.database.store() as store:
+            models.finish_version(store, version, found)
+            _note(store, task, kept)
 
-    def _as_dataset(self, task: TaskRecord, planned: Planned, incoming: Path) -> Planned:
+    def _as_dataset(self, task: TaskRecord, planned: Planned, incoming: Path) -> None:
+        result = incoming.with_name(f"{incoming.name}-dataset")
+        remove_tree(result)
+        # Before a version is begun: what is no dataset shall leave none.
+        found = imports.read(imports.Source(incoming, "", lambda _done: None), result, "kpl")
         with self._world.context.database.store() as store:
             known = store.datasets.own(planned["name"], task.owner)
-            version = self._begun(
-                store.dataset_versions.of(known.id) if known else [], task, planned
-            )
+            version = _begun(store.dataset_versions.of(known.id) if known else [], task)
             if version is None:
                 origin = datasets.Origin(
                     owner=task.owner,
@@ -124,15 +129,10 @@ class OutputKeeper:
                 )
                 known, version = datasets.begin_version(store, planned["name"], origin)
         assert known is not None  # noqa: S101 (found or made just above)
-        result = incoming.with_name(f"{incoming.name}-dataset")
-        remove_tree(result)
-        source = imports.Source(incoming, "", lambda _done: None)
-        found = imports.read(source, result, "kpl")
         target = self._world.context.files.dataset(known.id, version.number)
         _publish(self._world.context.files, result, target)
-        with self._world.context.database.store() as store:
-            datasets.finish_version(store, version, found)
-        return {
+        kept = {
+            **planned,
             "kind": "dataset",
             "resource": "datasets",
             "resource_id": known.id,
@@ -140,15 +140,28 @@ class OutputKeeper:
             "version": version.number,
             "bytes": found.bytes,
         }
+        with self._world.context.database.store() as store:
+            datasets.finish_version(store, version, found)
+            _note(store, task, kept)
 
-    @staticmethod
-    def _begun(versions: list[Any], task: TaskRecord, planned: Planned) -> Any:  # noqa: ANN401
-        """Return the version that an earlier try of this very output has begun."""
-        del planned
-        for version in versions:
-            if version.task_id == task.id and version.state == "preparing":
-                return version
-        return None
+
+def _note(store: Store, task: TaskRecord, kept: Planned) -> None:
+    """Record what became of an output."""
+    fresh = store.tasks.get(task.id)
+    if fresh is not None:
+        outputs = [kept if o["key"] == kept["key"] else o for o in fresh.outputs]
+        store.tasks.update(task.id, outputs=outputs)
+
+
+Version = TypeVar("Version", ModelVersionRecord, DatasetVersionRecord)
+
+
+def _begun(versions: list[Version], task: TaskRecord) -> Version | None:
+    """Return the version that an earlier try has begun: outputs are kept one after the other."""
+    for version in versions:
+        if version.task_id == task.id and version.state == "preparing":
+            return version
+    return None
 
 
 def _publish(files: FileStore, filled: Path, target: Path) -> None:
@@ -157,14 +170,6 @@ def _publish(files: FileStore, filled: Path, target: Path) -> None:
     filled.chmod(0o755)
     files.publish(filled, target)
     target.chmod(0o555)
-
-
-def _problem(folder: Path) -> str | None:
-    try:
-        check(folder)
-    except DatasetError as error:
-        return str(error)
-    return None
 
 
 def lineage(task: TaskRecord) -> list[dict[str, Any]]:

@@ -10,13 +10,16 @@ from typing import Any, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
 from kpl_lab.engines.spec import Handle, Observation, Replica, ReplicaState
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import Conflict, EngineError, Invalid, NotFound
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.faults import Explanation, explain
 from kpl_lab.platform.storage.store import Store
 
 T = TypeVar("T")
 LOG_TAIL_BYTES = 16 * 1024
+# What trying again does not mend. A part that is away (``Unavailable``) or a full disk may come
+# back, so they are not among these.
+CANNOT_START = (EngineError, Invalid, NotFound, Conflict)
 
 
 @dataclass(frozen=True)

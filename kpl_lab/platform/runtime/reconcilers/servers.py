@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
-from kpl_lab.errors import EngineError, KplError
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, servers
-from kpl_lab.platform.runtime.world import World, ended, labels, stored_handle
+from kpl_lab.platform.runtime.world import CANNOT_START, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -74,7 +73,7 @@ class ServerReconciler:
             workload = self._workload(server, token)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
-        except EngineError as error:
+        except CANNOT_START as error:
             message = f"The server could not be started: {error.message}"
             await self._world.write(
                 lambda s: servers.end(s, server, "failed", "start_failed", message)
@@ -158,7 +157,7 @@ class MountReconciler:
         source = self._world.context.files.dataset(mount.dataset_id, mount.version)
         try:
             result = await self._world.engine.mount(handle, source, folder)
-        except KplError as error:
+        except CANNOT_START as error:
             text = error.message
             await self._world.write(lambda s: self._failed(s, server, mount, text))
         else:

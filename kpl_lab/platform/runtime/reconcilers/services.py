@@ -6,13 +6,12 @@ import asyncio
 from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
-from kpl_lab.errors import EngineError, KplError
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, services
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
-from kpl_lab.platform.runtime.world import Key, World, labels, stored_handle
+from kpl_lab.platform.runtime.world import CANNOT_START, Key, World, labels, stored_handle
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -66,13 +65,7 @@ class ServiceReconciler:
             return
         await self._world.forget(name, service.handle)
 
-        def change(store: Store) -> None:
-            store.services.update(
-                service.id, state="stopped", instances=[], handle=None, reason=None, message=None
-            )
-            services.note_state(store, service, "stopped", "The service is stopped.")
-
-        await self._world.write(change)
+        await self._world.write(lambda s: services.note_stopped(s, service))
         self._world.add(ROUTES)
 
     async def _advance(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
@@ -108,18 +101,10 @@ class ServiceReconciler:
             workload = self._workload(service, code, image, token)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=service.id, handle=handle))
-        except EngineError as error:
-            why = explain_fault(BY_CODE["start_failed"], {"message": error.message})
-            await self._fail(service, why.reason, why.message)
-        except KplError as error:
-            await self._fail(service, error.code, error.message)
-
-    async def _fail(self, service: ServiceRecord, reason: str, message: str) -> None:
-        def change(store: Store) -> None:
-            store.services.update(service.id, state="failed", reason=reason, message=message)
-            services.note_state(store, service, "failed", message)
-
-        await self._world.write(change)
+        except CANNOT_START as error:
+            facts = {"message": error.message.rstrip(".")}
+            why = explain_fault(BY_CODE["start_failed"], facts)
+            await self._world.write(lambda s: services.fail(s, service, why))
 
     async def _image(self, service: ServiceRecord) -> str | None:
         """Return the environment to run in; None while it is being built."""

@@ -19,14 +19,13 @@ from kpl_lab.engines.spec import (
     ReplicaState,
     Workload,
 )
-from kpl_lab.errors import EngineError
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, tasks
 from kpl_lab.platform.domain.capacity import Amounts, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
 from kpl_lab.platform.runtime.outputs import OutputKeeper
-from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
+from kpl_lab.platform.runtime.world import CANNOT_START, Key, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -105,8 +104,9 @@ class TaskReconciler:
             workload = self._workload(task, code, token)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=task.id, handle=handle))
-        except EngineError as error:
-            explanation = explain_fault(BY_CODE["start_failed"], {"message": error.message})
+        except CANNOT_START as error:
+            facts = {"message": error.message.rstrip(".")}
+            explanation = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
 
     @staticmethod
@@ -243,6 +243,8 @@ class TaskScheduler:
         admitted = []
         for task in store.tasks.queued():
             build = store.builds.get(task.build_id) if task.build_id else None
+            if build is not None and build.state == "failed":  # a draft sees its end only now
+                tasks.fail_for_build(store, task, build.message)
             if build is not None and build.state != "succeeded":
                 continue
             wanted = Amounts.of(task.resources)

@@ -1,0 +1,104 @@
+"""Which queued task starts when, and what a waiting one is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kpl_lab.engines.fake import Script
+from tests.platform.running import WAITS, Site, User, until
+
+FAST = Script()
+
+
+async def states(alice: User, *tasks: Any) -> list[str]:
+    return [(await alice.get(f"tasks/{t['id']}"))["state"] for t in tasks]
+
+
+async def settled(site: Site) -> None:
+    """Wait until the controller has looked at everything twice with nothing left to do."""
+    for _ in range(2):
+        site.controller._nudged.set()
+        await until(lambda: not site.controller._nudged.is_set())
+        await site.controller.queue.settled()
+
+
+async def test_what_does_not_fit_waits_and_says_for_what(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    second = await alice.submit(resources={"gpu": 1})
+    third = await alice.submit(resources={"gpu": 1})
+    await settled(site)
+    found = [(await alice.get(f"tasks/{t['id']}"))["queue"] for t in (second, third)]
+    assert found[0] == {"ahead": 0, "waiting_for": "waiting for 1 GPUs (0 free)"}
+    assert found[1] == {"ahead": 1, "waiting_for": "waiting for 1 GPUs (0 free); 1 ahead of you"}
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{third['id']}", "running")
+    assert (await alice.get(f"tasks/{third['id']}"))["queue"] is None
+
+
+async def test_priority_comes_before_age(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    old = await alice.submit(resources={"gpu": 2})
+    urgent = await alice.submit(resources={"gpu": 2}, priority=5)
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{urgent['id']}", "running")
+    await settled(site)
+    assert await states(alice, old) == ["queued"]
+
+
+async def test_a_large_task_is_not_starved_by_small_ones_that_came_later(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"memory": 9000})
+    await alice.until(f"tasks/{first['id']}", "running")
+    large = await alice.submit(resources={"memory": 16000})
+    small = [await alice.submit(resources={"memory": 512}) for _ in range(3)]
+    await settled(site)
+    assert await states(alice, large, *small) == ["queued"] * 4
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{large['id']}", "running")
+    await settled(site)
+    assert await states(alice, *small) == ["queued"] * 3
+
+
+async def test_no_more_runs_at_once_than_there_is(site: Site) -> None:
+    site.engine.script = Script(run_seconds=0.05)
+    alice = site.user()
+    tasks = [await alice.submit(resources={"gpu": 1}) for _ in range(6)]
+    most = 0
+
+    async def all_ended() -> bool:
+        nonlocal most
+        most = max(most, sum(w.limits.gpu for w in site.engine.workloads.values()))
+        return set(await states(alice, *tasks)) == {"succeeded"}
+
+    await until(all_ended)
+    assert 1 <= most <= 2
+
+
+async def test_what_is_promised_and_what_waits_is_shown(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"gpu": 2, "memory": 1000, "cpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    await alice.submit(resources={"gpu": 1})
+    found = await alice.get("capacity")
+    assert found["gpu"] == {"limit": 2.0, "used": 2.0}
+    assert found["memory"]["used"] == 1000
+    assert found["cpu"]["used"] == 2
+    assert (found["running_tasks"], found["queued_tasks"]) == (1, 1)
+
+
+async def test_room_that_becomes_free_is_used_at_once(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    second = await alice.submit(resources={"gpu": 2})
+    await site.engine.finish(f"task-{first['id']}-1")
+    await alice.until(f"tasks/{second['id']}", "running")
