@@ -31,7 +31,6 @@ class ConfirmBody extends ReactWidget implements Dialog.IBodyWidget<string> {
           <input
             className="jp-mod-styled"
             type="text"
-            autoFocus
             autoComplete="off"
             onChange={event => (this._typed = event.target.value)}
           />
@@ -67,6 +66,7 @@ export async function confirmDelete(options: {
   const result = await showDialog({
     title: trans.__('Delete “%1”?', name),
     body: new ConfirmBody({ trans, name, lost: whatIsLost(trans, kind) }),
+    focusNodeSelector: 'input',
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.warnButton({ label: trans.__('Delete') })
