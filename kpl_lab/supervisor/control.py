@@ -28,7 +28,7 @@ from kpl_lab.supervisor.plan import (
 )
 from kpl_lab.supervisor.readiness import wait_kept, wait_ready
 from kpl_lab.supervisor.records import Record
-from kpl_lab.supervisor.workloads import end_with_reasons, sweep
+from kpl_lab.supervisor.workloads import end_with_reasons, sweep, unmount_all
 
 Say = Callable[[str], None]
 READY_SECONDS = 90.0
@@ -133,6 +133,7 @@ def bring_down(settings: Settings, say: Say) -> None:
     end_processes(settings.home, [plan for plan in wanted if plan not in stays], tell)
     sweep(settings, say)
     end_processes(settings.home, stays, tell)
+    unmount_all(settings)
 
 
 def upgrade_database(settings: Settings) -> str | None:

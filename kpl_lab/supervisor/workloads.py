@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
 import httpx
 
 from kpl_lab.engines.base import Engine
+from kpl_lab.engines.local import mounts, syscalls
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.engines.spec import Handle, Observation, ReplicaState
 from kpl_lab.errors import KplError
@@ -99,3 +101,15 @@ async def _end_all(engine: Engine, say: Say) -> None:
 
 def _lives(seen: Observation) -> bool:
     return not seen.gone and any(r.state is not ReplicaState.EXITED for r in seen.replicas)
+
+
+def unmount_all(settings: Settings) -> None:
+    """Take away what is still mounted below the engine's folder; repeatable.
+
+    The runner does this for each server that ends; it may have been ended before it came to it.
+    """
+    place = settings.home.local.resolve()
+    found = [point for point in mounts.mount_points() if point.is_relative_to(place)]
+    for point in sorted(found, reverse=True):
+        with contextlib.suppress(OSError):
+            syscalls.unmount(point)

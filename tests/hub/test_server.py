@@ -108,7 +108,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         with hub.client:
             yield hub
     finally:
+        # A server runs at this moment; its mounts must go with it.
         kpl_lab("down")
+        assert str(home) not in Path("/proc/self/mounts").read_text()
 
 
 def refused(hub: Hub, **options: Any) -> str:
