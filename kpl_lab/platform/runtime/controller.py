@@ -12,6 +12,7 @@ from typing import IO
 
 from kpl_lab.errors import Conflict, KplError
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import housekeeping
 from kpl_lab.platform.events import CONTROLLER, listen
 from kpl_lab.platform.runtime.frontdoor import RouteReconciler
 from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
@@ -25,6 +26,7 @@ from kpl_lab.platform.storage.store import Store
 
 log = logging.getLogger(__name__)
 RESYNC_SECONDS = 5.0
+TIDY_SECONDS = 3600.0
 WATCH_AGAIN_SECONDS = 0.5
 
 
@@ -69,8 +71,21 @@ class Controller:
                 group.create_task(self.queue.run())
                 group.create_task(self._watch())
                 group.create_task(self._look())
+                group.create_task(self._tidy())
         finally:
             transport.close()
+
+    async def _tidy(self) -> None:
+        """Look now and then for what interrupted work and time leave behind."""
+        context = self.world.context
+        while True:
+            try:
+                await self.world.write(
+                    lambda store: housekeeping.clean(store, context.files, context.options)
+                )
+            except (KplError, OSError) as error:
+                log.warning("what is left behind could not be cleaned up: %s", error)
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _watch(self) -> None:
         """Follow the engine; when the connection breaks, learn everything anew."""

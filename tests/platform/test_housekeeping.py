@@ -1,0 +1,79 @@
+"""What interrupted work leaves behind is found later; what is in use never is."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from httpx import Client
+
+from kpl_lab.clock import ManualClock
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import housekeeping
+from kpl_lab.platform.storage.files import make_read_only
+from tests.platform.conftest import create
+
+
+def clean(context: Context) -> None:
+    with context.database.store() as store:
+        housekeeping.clean(store, context.files, context.options)
+
+
+def make_old(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_folders_that_no_row_knows_are_removed_once_they_are_old(
+    kind: str, alice: Client, context: Context
+) -> None:
+    made = create(context, alice, kind, "a.csv", b"1")
+    orphan, fresh = context.files.path(kind, 999), context.files.path(kind, 1000)
+    for folder in (orphan, fresh):
+        (folder / "1").mkdir(parents=True)
+        (folder / "1" / "a").write_text("x")
+    make_read_only(orphan / "1")
+    make_old(orphan, 2 * housekeeping.ORPHAN_SECONDS)
+    make_old(context.files.path(kind, made["id"]), 10 * housekeeping.ORPHAN_SECONDS)
+    clean(context)
+    assert not orphan.exists()
+    assert fresh.exists(), "its row may be on its way"
+    assert context.files.path(kind, made["id"]).exists()
+
+
+def test_half_done_work_is_removed_when_nobody_can_be_at_it(context: Context) -> None:
+    incoming = context.files.path("incoming")
+    for name in ("old", "new"):
+        (incoming / name).mkdir(parents=True)
+    make_old(incoming / "old", 2 * housekeeping.INCOMING_SECONDS)
+    clean(context)
+    assert [p.name for p in incoming.iterdir()] == ["new"]
+
+
+def test_bytes_of_no_upload_are_removed(context: Context) -> None:
+    uploads = context.files.path("uploads")
+    uploads.mkdir(parents=True)
+    for name in ("7", "8"):
+        (uploads / name).write_text("x")
+    make_old(uploads / "7", 2 * housekeeping.ORPHAN_SECONDS)
+    clean(context)
+    assert [p.name for p in uploads.iterdir()] == ["8"]
+
+
+def test_old_events_are_forgotten(alice: Client, context: Context, clock: ManualClock) -> None:
+    create(context, alice, "models", "a.bin", b"1")
+    clock.advance(29 * 24 * 3600)
+    clean(context)
+    with context.database.store() as store:
+        assert store.events.of("models", 1)
+    clock.advance(2 * 24 * 3600)
+    clean(context)
+    with context.database.store() as store:
+        assert store.events.of("models", 1) == []
+
+
+def test_a_store_that_is_still_empty_is_no_trouble(context: Context) -> None:
+    clean(context)
