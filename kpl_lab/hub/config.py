@@ -13,6 +13,8 @@ from kpl_lab.hub.texts import catalogs
 from kpl_lab.settings import Secret, Settings
 
 HERE = Path(__file__).parent
+# Jupyter's own choice behind a hub is a login shell, which forgets the environment's PATH.
+_TERMINAL = """sh -c 'exec "${SHELL:-$(command -v bash || command -v sh)}"'"""
 PLATFORM_SERVICE, OPERATOR_SERVICE = "kpl-platform", "kpl-operator"
 # What a user's own tokens may do at the hub, beside everything of the platform.
 _SERVER_TOKEN_SCOPES = (
@@ -177,6 +179,7 @@ def _servers(c: Any, settings: Settings) -> None:  # noqa: ANN401
     spawner.front_door_url = settings.public_url
     spawner.skeleton = examples_folder()
     c.Spawner.default_url = "/lab"
+    c.Spawner.args = [f"--ServerApp.terminado_settings=shell_command={_TERMINAL}"]
     c.Spawner.server_token_scopes = [*_SERVER_TOKEN_SCOPES, scopes.SELF]
     # The wait for capacity is part of a start, and may be long.
     c.Spawner.start_timeout = 24 * 3600
