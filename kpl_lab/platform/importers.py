@@ -113,7 +113,7 @@ def _open(job: Job) -> tuple[Path, str]:
     if is_packed(source, job.filename):
         limits = ArchiveLimits(total_bytes=job.total_bytes, entries=job.entries, ratio=job.ratio)
         archives.unpack(source, work, limits)
-        return work, "" if imports.lone_folder(work) else _stem(job.filename)
+        return work, "" if imports.has_one_root(work) else _stem(job.filename)
     shutil.copyfile(source, work / (Path(job.filename).name or "data"))
     return work, ""
 

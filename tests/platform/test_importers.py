@@ -170,6 +170,10 @@ class TestFiles:
         (row,) = records(tmp_path)
         assert (row["path"], row["content"]) == ("table 1.csv", b"a,b\n1,2\n")
 
+    def test_a_packed_file_is_named_by_itself_alone(self, tmp_path: Path) -> None:
+        run(job(tmp_path, tar_of({"table.csv": "1"}), "0f8fad5bd9cb469fa165.tar"))
+        assert [r["path"] for r in records(tmp_path)] == ["table.csv"]
+
     def test_a_zip_of_another_name_stays_one_file(self, tmp_path: Path) -> None:
         run(job(tmp_path, zip_of({"arr_0.npy": "x"}), "arrays.npz"))
         assert [r["path"] for r in records(tmp_path)] == ["arrays.npz"]

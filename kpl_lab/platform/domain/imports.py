@@ -91,6 +91,11 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not _is_junk(Path(p.name)))
 
 
+def has_one_root(folder: Path) -> bool:
+    """Tell whether everything in ``folder`` is below one thing, or is one file."""
+    return len(_visible(folder)) == 1
+
+
 def lone_folder(folder: Path) -> Path | None:
     """Return the one folder inside ``folder`` when there is nothing else that counts."""
     entries = _visible(folder)
