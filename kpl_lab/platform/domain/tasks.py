@@ -160,7 +160,13 @@ def stop(store: Store, task: TaskRecord, reason: str = "user") -> TaskRecord:
         raise Conflict(
             f"The task {task.name!r} has ended already: it {task.state}.", code="already_ended"
         )
-    store.tasks.update(task.id, desired="stop", stop_reason=reason, updated_at=store.now())
+    store.tasks.update(
+        task.id,
+        where={"desired": "run"},
+        desired="stop",
+        stop_reason=reason,
+        updated_at=store.now(),
+    )
     if task.state in ("draft", "queued"):
         move(store, task, "stopped", **stop_words(reason), finished_at=store.now())
     else:

@@ -73,7 +73,9 @@ class TaskReconciler:
         if seen is None or not seen.replicas:
             if task.ending is not None:
                 await self._finish(task, None)
-            elif task.desired == "stop" and task.handle is None:
+            elif task.desired == "stop" and (task.handle is None or self._world.is_synced):
+                # It never ran, was stopped half-way into its start, or is gone: it is stopped.
+                await self._world.forget(name, task.handle)
                 await self._world.write(lambda s: tasks.end(s, task, TaskState.STOPPED, None))
             elif task.state == "preparing":
                 await self._start(task)
