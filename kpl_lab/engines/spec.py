@@ -83,6 +83,9 @@ class Workload:
         Key of the account it runs under (``user:alice``, ``task:42``): same key, same uid.
     code
         Folder of the store whose private copy is the working directory; None: the home.
+    port
+        The port that the code declares; an engine without networks of its own gives each replica
+        another one as ``{{port}}``.
     home
         Name of a persistent home folder; None: a private, temporary one.
     skeleton

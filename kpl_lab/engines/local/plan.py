@@ -113,7 +113,6 @@ class Plan:
     cgroup_mode: str
     ceilings: Ceilings
     timing: Timing
-    port: int | None
     health: str | None
     relay: RelayPlan | None
     build: str | None = None

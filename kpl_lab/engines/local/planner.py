@@ -154,7 +154,6 @@ class Planner:
             cgroup_mode=machine.hierarchy.mode,
             ceilings=self._ceilings(workload, gpus),
             timing=self._timing(workload),
-            port=workload.port,
             health=workload.health,
             relay=None if relay is None else RelayPlan(**asdict(relay)),
             build=None if build is None else str(build),

@@ -121,7 +121,8 @@ class Shim:
         plan, status = self._plan, self._status
         port = None
         if plan.serves:
-            port = plan.port or free_port(plan.index)
+            # Replicas share the machine's loopback, so the declared port cannot be theirs all.
+            port = free_port(plan.index)
             self._watch = ServiceWatch(plan, port, self._cage.pids)
             status.address = f"127.0.0.1:{port}"
         relay = self._relay.url if self._relay else None

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.engines.spec import LogChunk
-from kpl_lab.errors import EngineError, Invalid
+from kpl_lab.errors import EngineError, Invalid, KplError, Unavailable
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, any_caller
 from kpl_lab.platform.auth import Caller
@@ -90,14 +90,23 @@ class Stream:
         self._resources = resources
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
 
-    async def events(self, since: int | None) -> None:
-        """Put events after ``since`` into the queue, for ever; None: from now on."""
+    @property
+    def waiting(self) -> int:
+        """How many messages the reader has yet to take."""
+        return self._queue.qsize()
+
+    async def events(self, since: int) -> None:
+        """Put events after ``since`` into the queue, for ever."""
         bell = self._context.bell
-        last = since if since is not None else await anyio.to_thread.run_sync(self._last_id)
+        last = since
         await self._queue.put(("ready", str(last), {"since": last}))
         while True:
             heard = bell.ticket()
-            found = await anyio.to_thread.run_sync(self._after, last)
+            try:
+                found = await anyio.to_thread.run_sync(self._after, last)
+            except Unavailable:  # the database is busy; the stream must not go silent for that
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             for record in found:
                 view = views.event(record).model_dump(mode="json")
                 await self._queue.put(("event", str(record.id), view))
@@ -105,7 +114,8 @@ class Stream:
             if not found:
                 await bell.wait(heard, LOOK_SECONDS)
 
-    def _last_id(self) -> int:
+    def last_id(self) -> int:
+        """Return where a stream begins that wants only what is new."""
         with self._context.database.store(reads_only=True) as store:
             return store.events.last_id()
 
@@ -115,9 +125,20 @@ class Stream:
 
     async def log(self, wanted: LogSubscription) -> None:
         """Put a log's text from its offset on into the queue until it has ended."""
-        offset = wanted.offset
+        offset, name = wanted.offset, ""
         while True:
-            source = await anyio.to_thread.run_sync(locate, self._context, self._caller, wanted)
+            try:
+                source = await anyio.to_thread.run_sync(locate, self._context, self._caller, wanted)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except KplError:  # deleted, or no longer theirs to see
+                await self._log_ended(wanted, offset)
+                return
+            if source.handle is not None:
+                # A service that was started again has a new log.
+                offset = offset if name in ("", source.handle.name) else 0
+                name = source.handle.name
             if source.kept is not None:
                 offset, is_done = await self._kept(wanted, source, offset)
             else:
@@ -125,6 +146,10 @@ class Stream:
             if is_done:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _log_ended(self, wanted: LogSubscription, offset: int) -> None:
+        end = {"text": "", "offset": offset, "next_offset": offset, "complete": True}
+        await self._queue.put(("log", None, {"source": wanted.name, **end}))
 
     async def _kept(
         self, wanted: LogSubscription, source: logs.LogSource, offset: int
@@ -142,14 +167,13 @@ class Stream:
     ) -> tuple[int, bool]:
         if source.handle is None:
             if source.has_ended:
-                end = {"text": "", "offset": offset, "next_offset": offset, "complete": True}
-                await self._queue.put(("log", None, {"source": wanted.name, **end}))
+                await self._log_ended(wanted, offset)
             return offset, source.has_ended
         chunks = self._context.engine.logs(
             source.handle, replica=source.replica, offset=offset, follow=True
         )
         left = b""
-        with contextlib.suppress(EngineError):
+        with contextlib.suppress(EngineError, Unavailable):
             async for chunk in chunks:
                 data = left + chunk.data
                 start = chunk.offset - len(left)
@@ -165,7 +189,7 @@ class Stream:
         return offset, False
 
     async def messages(
-        self, since: int | None, subscriptions: list[LogSubscription]
+        self, since: int, subscriptions: list[LogSubscription]
     ) -> AsyncIterator[bytes]:
         """Yield the stream's bytes until the reader goes away."""
         tasks = [asyncio.create_task(self.events(since))]
@@ -205,6 +229,8 @@ async def stream_events(
     for wanted in subscriptions:
         await anyio.to_thread.run_sync(locate, context, caller, wanted)
     stream = Stream(context, caller, tuple(resource or ()))
+    if since is None:
+        since = await anyio.to_thread.run_sync(stream.last_id)
     return StreamingResponse(
         stream.messages(since, subscriptions),
         media_type="text/event-stream",

@@ -123,7 +123,10 @@ def whole_characters(data: bytes) -> bytes:
 
 
 def _kept_page(path: Path, part: LogPart) -> LogPage:
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:  # deleted at this very moment
+        return LogPage(text="", offset=0, next_offset=0, complete=True)
     offset = max(0, size - part.tail) if part.tail else min(part.offset, size)
     with path.open("rb") as file:
         file.seek(offset)

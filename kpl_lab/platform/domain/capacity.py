@@ -94,17 +94,23 @@ def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
     for kind in limit.lacks(amounts):
         asked, there = getattr(amounts, kind), getattr(limit, kind)
         raise QuotaExceeded(
-            f"This asks for {asked:g} {KINDS[kind]}; there are {there:g} in all, so it could never "
+            f"This asks for {_plain(asked)} {KINDS[kind]}; there are {_plain(there)} in all, so it could never "
             "start. Ask for less, or use a larger machine.",
             code="never_fits",
             detail={"resource": kind, "asked": asked, "limit": there},
         )
 
 
+def _plain(amount: float) -> str:
+    """Return a number without exponent and without zeros that say nothing."""
+    return f"{amount:.2f}".rstrip("0").rstrip(".")
+
+
 def words(lacking: list[str], wanted: Amounts, free: Amounts) -> str:
     """Return what something waits for, as a sentence's end."""
     parts = [
-        f"{getattr(wanted, kind):g} {KINDS[kind]} ({max(getattr(free, kind), 0):g} free)"
+        f"{_plain(getattr(wanted, kind))} {KINDS[kind]} "
+        f"({_plain(max(getattr(free, kind), 0))} free)"
         for kind in lacking
     ]
     return "waiting for " + " and ".join(parts)

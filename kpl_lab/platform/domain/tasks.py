@@ -34,6 +34,18 @@ TRANSITIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+# What the time line says of a state that has no message of its own.
+STATE_WORDS: Mapping[str, str] = {
+    "draft": "Saved as a draft.",
+    "queued": "Waiting for its turn.",
+    "preparing": "There is room; code and inputs are being laid out.",
+    "running": "The command is running.",
+    "stopping": "It was asked to end.",
+    "succeeded": "The command has ended well and its outputs are kept.",
+    "failed": "It failed.",
+    "stopped": "It was stopped.",
+}
+
 # What every task begins with.
 _NEW: Mapping[str, Any] = {
     "visibility": "private",
@@ -142,7 +154,7 @@ def move(store: Store, task: TaskRecord, state: str, **values: Any) -> bool:  # 
     )
     if changed:
         level = "error" if state == "failed" else "normal"
-        message = str(values.get("message") or "")
+        message = str(values.get("message") or STATE_WORDS[state])
         data = {"state": state}
         store.events.write(access.subject("tasks", task), "state", message, level=level, data=data)
     return changed
