@@ -1,0 +1,207 @@
+"""The one stream of events and logs: complete, resumable, bounded, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from httpx import Client
+
+from kpl_lab.engines.fake import Script
+from kpl_lab.errors import Unavailable
+from kpl_lab.platform.api import events
+from kpl_lab.platform.api.events import QUEUE_MESSAGES, Stream, parse_subscription
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.storage.repositories.workspaces import Subject
+from tests.platform.running import WAITS, Site, until
+
+Said = tuple[str, str | None, Any]
+PATIENCE_SECONDS = 20
+
+
+def parsed(message: bytes) -> Said:
+    """Return kind, id and data of one message of a stream."""
+    fields = dict(line.split(": ", 1) for line in message.decode().strip().split("\n"))
+    return fields["event"], fields.get("id"), json.loads(fields["data"])
+
+
+class Reader:
+    """A page that reads its stream."""
+
+    def __init__(self, messages: AsyncIterator[bytes]) -> None:
+        self._messages = messages
+
+    async def next(self) -> Said:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return parsed(await anext(self._messages))
+
+    async def text(self, source: str) -> str:
+        """Read a log to its end."""
+        found = ""
+        while True:
+            kind, _, data = await self.next()
+            if kind == "log" and data["source"] == source:
+                assert data["offset"] == len(found.encode())
+                found += data["text"]
+                if data["complete"]:
+                    return found
+
+
+@contextlib.asynccontextmanager
+async def reading(
+    context: Context, *logs: str, name: str = "alice", since: int = 0, of: tuple[str, ...] = ()
+) -> AsyncIterator[Reader]:
+    stream = Stream(context, Caller(name=name, kind="user"), of)
+    messages = stream.messages(since, [parse_subscription(text) for text in logs])
+    async with contextlib.aclosing(messages):
+        yield Reader(messages)
+
+
+def write(context: Context, number: int, **facts: Any) -> None:
+    subject = Subject(**{"resource": "tasks", "id": number, "owner": "alice", **facts})
+    with context.database.store() as store:
+        store.events.write(subject, "state", f"event {number}", data={"n": number})
+    context.bell.ring()
+
+
+async def test_a_stream_begins_by_saying_where_and_tells_what_comes(context: Context) -> None:
+    write(context, 1)
+    async with reading(context, since=1) as page:
+        assert await page.next() == ("ready", "1", {"since": 1})
+        write(context, 2)
+        kind, id, data = await page.next()
+        assert (kind, id, data["message"], data["data"]) == ("event", "2", "event 2", {"n": 2})
+
+
+async def test_a_stream_resumes_without_gap_or_repetition(context: Context) -> None:
+    for number in range(1, 1201):
+        write(context, number)
+    seen: list[int] = []
+    last = 0
+    while len(seen) < 1200:
+        async with reading(context, since=last) as page:
+            await page.next()
+            for _ in range(min(400, 1200 - len(seen))):
+                _, id, data = await page.next()
+                last = int(id or 0)
+                seen.append(data["resource_id"])
+    assert seen == list(range(1, 1201))
+
+
+async def test_nobody_hears_of_what_they_may_not_see(context: Context) -> None:
+    write(context, 1)
+    write(context, 2, owner="bob")
+    write(context, 3, visibility="workspace")
+    async with reading(context, name="bob") as page:
+        await page.next()
+        assert [(await page.next())[2]["resource_id"] for _ in range(2)] == [2, 3]
+
+
+async def test_only_the_resources_that_were_asked_for_are_told(context: Context) -> None:
+    write(context, 1)
+    write(context, 2, resource="services")
+    async with reading(context, of=("services",)) as page:
+        await page.next()
+        assert (await page.next())[2]["resource"] == "services"
+
+
+async def test_a_slow_reader_costs_bounded_memory_and_loses_nothing(context: Context) -> None:
+    stream = Stream(context, Caller(name="alice", kind="user"), ())
+    for number in range(1, 4 * QUEUE_MESSAGES):
+        write(context, number)
+    messages = stream.messages(0, [])
+    async with contextlib.aclosing(messages):
+        page = Reader(messages)
+        await page.next()
+        await until(lambda: stream.waiting == QUEUE_MESSAGES)
+        found = [(await page.next())[2]["resource_id"] for _ in range(4 * QUEUE_MESSAGES - 1)]
+    assert found == list(range(1, 4 * QUEUE_MESSAGES))
+
+
+async def test_a_database_that_is_away_for_a_moment_does_not_silence_a_stream(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "RETRY_SECONDS", 0.01)
+    whole = Stream._after
+    failures = iter([True, True, False])
+
+    def after(self: Stream, last: int) -> Any:
+        if next(failures, False):
+            raise Unavailable("The database does not answer.")
+        return whole(self, last)
+
+    monkeypatch.setattr(Stream, "_after", after)
+    write(context, 1)
+    async with reading(context) as page:
+        await page.next()
+        assert (await page.next())[2]["resource_id"] == 1
+
+
+async def test_a_log_is_followed_from_before_its_start_to_its_end(site: Site) -> None:
+    site.engine.script = Script(run_seconds=None, log="grüße\n".encode())
+    alice = site.user()
+    await site.kill()
+    task = await alice.submit()
+    name = f"task-{task['id']}-1"
+    async with reading(site.context, f"tasks:{task['id']}:0", of=("models",)) as page:
+        await page.next()
+        site.start()
+        kind, _, data = await page.next()
+        assert (kind, data["text"], data["complete"]) == ("log", "grüße\n", False)
+        # A character that comes in two parts is told whole.
+        await site.engine.say(name, b"\xc3")
+        await site.engine.say(name, b"\xa4\n")
+        assert (await page.next())[2]["text"] == "ä\n"
+        await site.engine.finish(name)
+        _, _, data = await page.next()
+        assert data["complete"]
+    whole = await alice.get(f"tasks/{task['id']}/log")
+    assert whole["text"] == "grüße\nä\n"
+
+
+async def test_a_log_resumes_at_its_offset(site: Site) -> None:
+    site.engine.script = Script(log=b"0123456789" * 100_000)
+    alice = site.user()
+    task = await alice.ended(await alice.submit())
+    async with reading(site.context, f"tasks:{task['id']}:999990", of=("models",)) as page:
+        await page.next()
+        _, _, data = await page.next()
+        assert (data["text"], data["complete"]) == ("0123456789", True)
+    async with reading(site.context, f"tasks:{task['id']}:0", of=("models",)) as page:
+        assert len(await page.text(f"tasks:{task['id']}")) == 1_000_000
+
+
+async def test_the_log_of_what_is_deleted_ends(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    task = await alice.submit()
+    await alice.until(f"tasks/{task['id']}", "running")
+    async with reading(site.context, f"tasks:{task['id']}:0", of=("models",)) as page:
+        await page.next()
+        await alice.http.delete(f"tasks/{task['id']}")
+        assert (await page.next())[2]["complete"]
+
+
+@pytest.mark.parametrize(
+    "text", ["tasks", "tasks:1", "tasks:x:0", "tasks:1:0:0:0", "users:1:0", "tasks:-1:0", ""]
+)
+def test_what_names_no_log_is_refused(text: str, alice: Client) -> None:
+    refused = alice.get("events", params={"log": text})
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_subscription")
+
+
+def test_too_many_logs_are_refused(alice: Client) -> None:
+    refused = alice.get("events", params={"log": [f"tasks:{n}:0" for n in range(1, 18)]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "too_many_logs")
+
+
+async def test_nobody_follows_a_log_of_others(site: Site) -> None:
+    alice, bob = site.user("alice"), site.user("bob")
+    task = await alice.submit()
+    refused = await bob.http.get("events", params={"log": f"tasks:{task['id']}:0"})
+    assert refused.status_code == 404
