@@ -125,10 +125,24 @@ def test_an_event_id_is_never_given_twice(database: Database, clock: ManualClock
         store.events.write(THING, "created")
     clock.advance(10)
     with database.store() as store:
-        store.events.trim(clock.now())
+        store.events.trim(before=clock.now(), ticks_before=clock.now())
         store.events.write(THING, "created")
     with database.store() as store:
         assert store.events.last_id() == 2
+
+
+def test_ticks_are_left_out_of_what_happened_and_forgotten_before_the_rest(
+    database: Database, clock: ManualClock
+) -> None:
+    with database.store() as store:
+        store.events.write(THING, "created")
+        store.events.write(THING, "progress")
+    clock.advance(10)
+    with database.store() as store:
+        assert [e.kind for e in store.events.of(THING.resource, THING.id)] == ["created"]
+        assert len(store.events.after(0, Reader(name=THING.owner))) == 2
+        store.events.trim(before=clock.now() - dt.timedelta(days=1), ticks_before=clock.now())
+        assert [e.kind for e in store.events.after(0, Reader(name=THING.owner))] == ["created"]
 
 
 def test_what_cannot_be_rolled_back_is_done_after_the_commit(database: Database) -> None:

@@ -17,6 +17,7 @@ from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.store import Store
 
 UPLOAD_DAYS = 7
+TICKS_KEPT = dt.timedelta(hours=1)
 # Longer than any import or collection of outputs sits still in ``incoming``.
 INCOMING_SECONDS = 2 * 24 * 3600
 # A version's folder is made after its row; a younger folder may belong to a row not yet seen.
@@ -29,7 +30,8 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     Repeatable at any time, beside everything else that runs.
     """
     now = store.now()
-    store.events.trim(now - dt.timedelta(days=options.event_days))
+    days = dt.timedelta(days=options.event_days)
+    store.events.trim(before=now - days, ticks_before=now - TICKS_KEPT)
     store.idempotency.trim(now - dt.timedelta(days=options.event_days))
     _forget_uploads(store, files, now - dt.timedelta(days=UPLOAD_DAYS))
     store.after_commit(lambda: _remove_old(files.path("incoming"), INCOMING_SECONDS))

@@ -25,6 +25,8 @@ from kpl_lab.platform.storage.records.workspaces import (
 from kpl_lab.platform.storage.repositories.base import Reader, Repository
 
 DEFAULT_WORKSPACE = "default"
+# Events that only tell open pages to look again; nobody reads them afterwards.
+TICKS = ("progress", "metrics", "results")
 
 
 class WorkspaceRepository(Repository[WorkspaceRow, WorkspaceRecord]):
@@ -108,12 +110,18 @@ class EventRepository(Repository[EventRow, EventRecord]):
         return self._all(statement)
 
     def of(self, resource: str, id: int, *, limit: int = 500) -> list[EventRecord]:
-        """Return the newest events of one thing, newest first."""
-        return self.find(EventRow.resource == resource, EventRow.resource_id == id, limit=limit)
+        """Return what happened to one thing, newest first, without the ticks of its progress."""
+        return self.find(
+            EventRow.resource == resource,
+            EventRow.resource_id == id,
+            EventRow.kind.not_in(TICKS),
+            limit=limit,
+        )
 
-    def trim(self, before: dt.datetime) -> None:
-        """Forget events older than ``before``."""
-        self._session.execute(delete(EventRow).where(EventRow.time < before))
+    def trim(self, *, before: dt.datetime, ticks_before: dt.datetime) -> None:
+        """Forget what is older than ``before``, and ticks older than ``ticks_before``."""
+        is_tick = EventRow.kind.in_(TICKS) & (EventRow.time < ticks_before)
+        self._session.execute(delete(EventRow).where((EventRow.time < before) | is_tick))
 
 
 class TokenRepository(Repository[TokenRow, TokenRecord]):
