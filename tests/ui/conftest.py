@@ -27,7 +27,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SIZE = {"width": 1440, "height": 900}
-PATIENCE_MS = 60_000
+PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -120,5 +120,5 @@ def walk_goes_on(request: pytest.FixtureRequest) -> None:
     """Leave a step out where the step before it failed: it would fail for that reason."""
     parent = request.node.parent
     broken = parent.stash.get(BROKEN_OFF, None) if parent is not None else None
-    if broken:
+    if broken and not os.environ.get("KPL_UI_GO_ON"):
         pytest.skip(f"the walk broke off at {broken}")

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.installation import Installation
+from tests.ui.installation import Installation, wait_for
 from tests.ui.pages.hub import SignIn, StartPage, StartProgress
 from tests.ui.pages.lab import Lab
 from tests.ui.pictures import Pictures
@@ -75,7 +75,7 @@ def test_a_folder_of_pictures_becomes_a_dataset(lab: Lab, pictures: Pictures) ->
     form = lab.form
     form.wait("New dataset")
     form.fill("Name", "digits")
-    expect(form.card).to_contain_text("kpl dataset create digits --from")
+    expect(form.card).to_contain_text("kpl dataset create digits")
     pictures.take("dataset-form")
     form.send("Create")
     lab.resource.wait("digits", "ready")
@@ -126,7 +126,7 @@ def test_a_form_submits_a_task(lab: Lab, pictures: Pictures) -> None:
     form.choose("Function", "train")
     form.fill("Name", "train digits")
     form.choose("Pictures of digits", "digits")
-    form.fill("epochs", "150")
+    form.set_parameter("epochs", "150")
     expect(form.card).to_contain_text("--param epochs=150")
     expect(form.card).to_contain_text("--input data=dataset:digits")
     pictures.take("task-form", for_documentation=True)
@@ -155,7 +155,7 @@ def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
     form = lab.form
     form.wait("New task")
     form.fill("Name", "too long")
-    form.fill("epochs", "100000")
+    form.set_parameter("epochs", "100000")
     form.send("Submit")
     page = lab.resource
     page.wait("too long", "running")
@@ -286,3 +286,68 @@ def test_a_task_that_exceeds_its_memory_says_so(lab: Lab) -> None:
     expect(task.notice.first).to_contain_text("64 MiB")
     lab.show_sidebar()
     expect(lab.sidebar.row("tasks", "hungry")).to_contain_text("out of memory")
+
+
+def test_a_long_task_runs_beside_the_service(lab: Lab, installation: Installation) -> None:
+    lab.close_tabs()
+    lab.show_files()
+    lab.file_menu("digits", "Submit Task")
+    form = lab.form
+    form.wait("New task")
+    form.fill("Name", "through the storm")
+    form.set_parameter("epochs", "100000")
+    form.send("Submit")
+    lab.resource.wait("through the storm", "running")
+    assert installation.kpl("service", "show", "digits")["state"] == "running"
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("part", ["platform", "controller", "hub", "frontdoor"])
+def test_the_task_the_service_and_the_panel_outlive_a_killed(
+    part: str, lab: Lab, installation: Installation
+) -> None:
+    page = lab.resource
+    log = page.tab("Log")
+    before = _facts(installation)
+    installation.kill(part)
+    printed = _last_epoch(log)
+    # New lines reach the page without anybody touching it.
+    wait_for(lambda: _last_epoch(log) > printed + 20, f"new lines after the {part} was killed")
+    expect(page.root.locator(".kpl-Page-stale")).to_have_count(0)
+    expect(page.state).to_have_text("running")
+    assert _facts(installation) == before
+    answer = installation.kpl(
+        "service", "call", "digits", "--file", str(lab.user_home / "digits/pictures/5/0005.png")
+    )
+    assert answer["class_name"] == "5"
+
+
+def test_what_is_deleted_asks_for_its_name_and_goes(lab: Lab) -> None:
+    page = lab.resource
+    page.button("Stop").click()
+    page.wait("through the storm", "stopped")
+    lab.show_sidebar()
+    lab.sidebar.open("services", "digits")
+    page.wait("digits", "running")
+    page.delete("digits")
+    expect(lab.sidebar.row("services", "digits")).to_have_count(0)
+
+
+def _facts(installation: Installation) -> dict[str, object]:
+    """What must not change while a part of the platform is replaced."""
+    task = installation.kpl("task", "show", "through the storm")
+    service = installation.kpl("service", "show", "digits")
+    return {
+        "attempt": task["attempt"],
+        "started": task["started_at"],
+        "replicas": [
+            (one["index"], one["started_at"], one["restarts"]) for one in service["instances"]
+        ],
+        "tasks": len(installation.kpl("task", "list")["items"]),
+    }
+
+
+def _last_epoch(log: Locator) -> int:
+    """Number of the last epoch that the log on the page shows, 0 while it shows none."""
+    found = re.findall(r"epoch (\d+):", log.inner_text())
+    return int(found[-1]) if found else 0

@@ -24,6 +24,10 @@ class Form:
         """Type into a field."""
         self.field(label).fill(value)
 
+    def set_parameter(self, name: str, value: str) -> None:
+        """Type into the field of a parameter; JupyterLab's own form gives it no label."""
+        self.root.locator(f"#root_{name.replace('.', '_')}").fill(value)
+
     def choose(self, label: str, option: str) -> None:
         """Choose one of several, waiting until it is offered."""
         field = self.field(label)

@@ -48,9 +48,7 @@ class Lab:
     def close_tabs(self) -> None:
         """Close everything in the main area; what is not saved is dropped."""
         self.menu("File", "Close All Tabs")
-        expect(
-            self.page.locator("#jp-main-dock-panel .jp-mod-current .jp-Launcher")
-        ).to_be_visible()
+        expect(self.page.locator(".jp-Launcher")).to_be_visible()
 
     # The file browser
 
@@ -123,7 +121,7 @@ class Lab:
         cells = self.page.locator(".jp-NotebookPanel:visible .jp-CodeCell")
         expect(cells.first).to_be_visible()
         expect(
-            self.page.locator(".jp-Toolbar-kernelStatus, .jp-KernelStatus").first
+            self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
         ).to_be_visible()
         self.menu("Run", "Run All Cells")
         prompts = cells.locator(".jp-InputPrompt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Locator, Page, expect
 
 
@@ -15,9 +17,11 @@ class Sidebar:
 
     def section(self, kind: str) -> Locator:
         """A section, unfolded."""
+        title = self.panel.locator(".lm-AccordionPanel-title", has_text=kind.capitalize())
+        expect(title).to_have_attribute("aria-expanded", re.compile("true|false"))
+        if title.get_attribute("aria-expanded") == "false":
+            title.locator(".lm-AccordionPanel-titleLabel").click()
         found = self.panel.locator(f"#kpl-section-{kind}")
-        if not found.is_visible():
-            self.panel.locator(".lm-AccordionPanel-title", has_text=kind.capitalize()).click()
         expect(found).to_be_visible()
         return found
 
