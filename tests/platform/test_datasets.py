@@ -363,6 +363,21 @@ class TestDeleting:
         assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
         assert "'reader'" in answer.json()["message"]
 
+    def test_one_that_a_service_reads_stays(
+        self, fruit: dict[str, Any], alice: Client, context: Context
+    ) -> None:
+        from tests.platform.test_contract import make_private
+
+        used = [{"key": "data", "kind": "dataset", "id": fruit["id"], "name": "x", "version": 1}]
+        with context.database.store() as store:
+            make_private(
+                store, "services", owner="alice", workspace_id=1, state="running", name="front",
+                inputs=used,
+            )  # fmt: skip
+        answer = alice.delete("datasets/thing")
+        assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
+        assert "'front'" in answer.json()["message"]
+
     def test_an_import_that_was_under_way_leaves_nothing(
         self, alice: Client, context: Context
     ) -> None:

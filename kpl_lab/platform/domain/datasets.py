@@ -8,7 +8,7 @@ from typing import Any
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import access, uploads
+from kpl_lab.platform.domain import access, uploads, uses
 from kpl_lab.platform.domain.imports import Imported as Imported
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
@@ -181,22 +181,9 @@ def delete(store: Store, files: FileStore, record: DatasetRecord) -> None:
     Raises
     ------
     Conflict
-        It is mounted or used by a task; says by which.
+        It is mounted, or used by a task or a service; says by which.
     """
-    tasks = store.tasks.using("dataset", record.id)
-    if tasks:
-        raise Conflict(
-            f"The dataset {record.name!r} is in use by the task {tasks[0].name!r}; "
-            "stop it first or wait for its end.",
-            code="in_use",
-        )
-    mounts = store.mounts.of_dataset(record.id)
-    if mounts:
-        raise Conflict(
-            f"The dataset {record.name!r} is mounted as {mounts[0].path} in a notebook server; "
-            f"unmount it first (`kpl dataset unmount {record.name}`).",
-            code="in_use",
-        )
+    uses.refuse_while_used(store, NOUN, record)
     store.dataset_versions.delete_of(record.id)
     store.datasets.delete(record.id)
     store.events.write(access.subject("datasets", record), "deleted")

@@ -9,7 +9,7 @@ from typing import Any
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import access, uploads
+from kpl_lab.platform.domain import access, uploads, uses
 from kpl_lab.platform.storage.archives import listing
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import ModelRecord, ModelVersionRecord
@@ -177,16 +177,7 @@ def delete(store: Store, files: FileStore, record: ModelRecord) -> None:
     Conflict
         A task or a service uses it; says which.
     """
-    tasks = store.tasks.using("model", record.id)
-    services = [s for s in store.services.every() if s.model_id == record.id and not s.is_deleted]
-    user = tasks[0] if tasks else services[0] if services else None
-    if user is not None:
-        noun = "task" if tasks else "service"
-        raise Conflict(
-            f"The model {record.name!r} is in use by the {noun} {user.name!r}; "
-            f"{'stop' if tasks else 'delete'} that first.",
-            code="in_use",
-        )
+    uses.refuse_while_used(store, NOUN, record)
     store.model_versions.delete_of(record.id)
     store.models.delete(record.id)
     store.events.write(access.subject("models", record), "deleted")
