@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpl_lab.engines.spec import Cause
+from kpl_lab.platform.domain.tracebacks import last_raised
 from kpl_lab.schemas.common import Remedy
 
 
@@ -21,8 +22,8 @@ class Fault:
         Stable word; the ``reason`` of whatever ended so. Also the message id for translations.
     causes
         Engine causes that it applies to; empty: the command's own exit or signal.
-    pattern
-        Searched in the end of the log; its named groups may stand in the texts.
+    patterns
+        Searched in the end of the log; their named groups may stand in the texts.
     cause, action
         Sentences; ``{name}`` is filled from the pattern's groups and the engine's detail.
     """
@@ -32,17 +33,13 @@ class Fault:
     action: str
     who: str = "user"
     causes: tuple[Cause, ...] = ()
-    pattern: re.Pattern[str] | None = None
+    patterns: tuple[re.Pattern[str], ...] = ()
     usual_duration: str | None = None
 
 
-def _re(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.MULTILINE)
+def _re(*texts: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(text, re.MULTILINE) for text in texts)
 
-
-_TRACEBACK_PLACE = (
-    r'File "(?:[^"]*/)?(?P<file>[^"/]+)", line (?P<line>\d+)[^\n]*\n(?:(?!\s+File ")[^\n]*\n)*?'
-)
 
 # The first that fits is taken: engine causes first, then patterns from special to general.
 FAULTS: tuple[Fault, ...] = (
@@ -87,13 +84,13 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="cuda_out_of_memory",
-        pattern=_re(r"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA"),
+        patterns=_re(r"CUDA out of memory|CUDA_ERROR_OUT_OF_MEMORY|OutOfMemoryError: CUDA"),
         cause="The GPU's own memory was too small for the model and its batches.",
         action="Use smaller batches or a smaller model, or a GPU with more memory.",
     ),
     Fault(
         code="cuda_unavailable",
-        pattern=_re(
+        patterns=_re(
             r"No CUDA GPUs are available|CUDA driver version is insufficient"
             r"|Torch not compiled with CUDA enabled|Found no NVIDIA driver"
         ),
@@ -102,72 +99,77 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="memory_error",
-        pattern=_re(r"^MemoryError|numpy.*ArrayMemoryError|Unable to allocate .* for an array"),
+        patterns=_re(r"^MemoryError|numpy.*ArrayMemoryError|Unable to allocate .* for an array"),
         cause="The program asked for more memory than it may have.",
         action="Start it again with more memory, or use smaller batches.",
     ),
     Fault(
         code="no_space",
-        pattern=_re(r"No space left on device|\[Errno 28\]|Disk quota exceeded"),
+        patterns=_re(r"No space left on device|\[Errno 28\]|Disk quota exceeded"),
         who="admin",
         cause="The disk had no room left for what the program wrote.",
         action="Delete what is no longer needed, write less, or ask an administrator for room.",
     ),
     Fault(
         code="module_not_found",
-        pattern=_re(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'"),
+        patterns=_re(r"ModuleNotFoundError: No module named '(?P<module>[^']+)'"),
         cause="The Python package {module!r} is not installed in the environment.",
-        action="Add `pip3 install …` for it to `image.runs` in environment.yml.",
+        action="Add a line `pip3 install PACKAGE` for it to `image.runs` in environment.yml.",
     ),
     Fault(
         code="import_error",
-        pattern=_re(r"^ImportError: (?P<what>[^\n]+)"),
+        patterns=_re(r"^ImportError: (?P<what>[^\n]+)"),
         cause="A Python package could not be imported: {what}.",
         action="Check that the versions in `image.runs` fit together.",
     ),
     Fault(
         code="bad_parameter",
-        pattern=_re(
-            r"(?P<what>(?:ParameterError|Parameter\w*Error|KeyError|AttributeError): [^\n]*(?:[Pp]arameter)[^\n]*)"
+        patterns=_re(
+            r"(?P<what>\w*ParameterError: [^\n]+|(?:Key|Attribute)Error: [^\n]*[Pp]arameter[^\n]*)",
+            # The line of code speaks of parameters: ``parameters["epochs"]``.
+            r"^ +[^\n]*[Pp]aram[^\n]*\n(?:[ ~^]*\n)?(?P<what>(?:Key|Attribute)Error: [^\n]+)",
         ),
         cause="The program uses a parameter that was not given or does not fit: {what}.",
         action="Compare parameter.yml with the names that the code reads.",
     ),
     Fault(
         code="input_missing",
-        pattern=_re(r"(?P<what>(?:InputNotFoundError|MissingInputError|InputMissing\w*): [^\n]+)"),
+        patterns=_re(r"(?P<what>(?:InputNotFoundError|MissingInputError|InputMissing\w*): [^\n]+)"),
         cause="The program asked for an input that the task does not have: {what}.",
         action="Fill that input when you submit, or declare it `optional: true`.",
     ),
     Fault(
         code="file_not_found",
-        pattern=_re(r"FileNotFoundError: \[Errno 2\][^:]*: '(?P<path>[^']+)'"),
+        patterns=_re(r"FileNotFoundError: \[Errno 2\][^:]*: '(?P<path>[^']+)'"),
         cause="The program opened {path}, which is not there.",
         action="Use `get_input_path` for inputs and paths relative to the code for its own files.",
     ),
     Fault(
         code="read_only",
-        pattern=_re(r"Read-only file system(?:: '(?P<path>[^']+)')?"),
+        patterns=_re(r"Read-only file system(?:: '(?P<path>[^']+)')?"),
         cause="The program wrote where it may only read.",
         action="Inputs are read-only; write to a folder of `get_output_path`.",
     ),
     Fault(
         code="permission_denied",
-        pattern=_re(r"PermissionError: \[Errno 13\][^:]*: '(?P<path>[^']+)'"),
-        cause="The program has no right to use {path}.",
+        patterns=_re(
+            r"PermissionError: \[Errno 13\][^:]*: '(?P<what>[^']+)'",
+            r"(?:sh|bash)(?:: \d+|: line \d+)?: (?:\d+: )?(?P<what>[^:\n]+): Permission denied",
+        ),
+        cause="The program has no right to use {what}.",
         action="Write to a folder of `get_output_path`, and read inputs through `get_input_path`.",
     ),
     Fault(
         code="syntax_error",
-        pattern=_re(
-            r'File "(?:[^"]*/)?(?P<file>[^"/]+)", line (?P<line>\d+)\n[^\n]*\n[^\n]*\n(?P<what>(?:Syntax|Indentation|Tab)Error: [^\n]+)'
+        patterns=_re(
+            r'File "(?:[^"]*/)?(?P<file>[^"/]+)", line (?P<line>\d+)\n[^\n]*\n(?:[ ~^]*\n)?(?P<what>(?:Syntax|Indentation|Tab)Error: [^\n]+)'
         ),
         cause="{file}, line {line}, is not valid Python: {what}.",
         action="Mend that line and submit again.",
     ),
     Fault(
         code="command_not_found",
-        pattern=_re(
+        patterns=_re(
             r"(?:sh|bash)(?:: \d+|: line \d+)?: (?:\d+: )?(?P<command>[^:\n]+): (?:command )?not found"
         ),
         cause="The command {command!r} does not exist in the environment.",
@@ -175,53 +177,49 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="script_not_found",
-        pattern=_re(r"can't open file '(?:[^']*/)?(?P<file>[^'/]+)'"),
+        patterns=_re(r"can't open file '(?:[^']*/)?(?P<file>[^'/]+)'"),
         cause="The script {file!r} is not in the code folder.",
         action="Correct `cmd` in environment.yml, or add the script to the folder.",
     ),
     Fault(
         code="connection_refused",
-        pattern=_re(r"ConnectionRefusedError|Connection refused"),
+        patterns=_re(r"ConnectionRefusedError|Connection refused"),
         cause="The program could not connect to a server that it needs.",
         action="Check the address; workloads may not reach every network.",
     ),
     Fault(
         code="name_resolution",
-        pattern=_re(r"Temporary failure in name resolution|Name or service not known"),
+        patterns=_re(r"Temporary failure in name resolution|Name or service not known"),
         cause="The program looked for a host whose name is not known here.",
         action="Check the name; a machine without internet reaches no outside host.",
         who="admin",
     ),
     Fault(
         code="address_in_use",
-        pattern=_re(r"Address already in use"),
+        patterns=_re(r"Address already in use"),
         cause="The port that the program wants is taken.",
         action="Let it listen on the port in the variable PORT.",
     ),
     Fault(
         code="pip_no_match",
-        pattern=_re(r"ERROR: No matching distribution found for (?P<requirement>[^\n]+)"),
+        patterns=_re(r"ERROR: No matching distribution found for (?P<requirement>[^\n]+)"),
         cause="pip found no version that satisfies {requirement}.",
         action="Correct the name or version in `image.runs`.",
     ),
     Fault(
         code="pip_conflict",
-        pattern=_re(r"ERROR: ResolutionImpossible|conflicting dependencies"),
+        patterns=_re(r"ERROR: ResolutionImpossible|conflicting dependencies"),
         cause="The packages in `image.runs` want versions that exclude one another.",
         action="Loosen or drop one of the version numbers.",
     ),
     Fault(
         code="compiler_missing",
-        pattern=_re(r"error: command '[^']*(?:gcc|cc|g\+\+)' failed|unable to execute 'gcc'"),
+        patterns=_re(r"error: command '[^']*(?:gcc|cc|g\+\+)' failed|unable to execute 'gcc'"),
         cause="A package had to be compiled, and that failed.",
         action="Use a version that comes as a wheel.",
     ),
     Fault(
         code="python_exception",
-        pattern=_re(
-            _TRACEBACK_PLACE
-            + r"(?P<what>(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)|[A-Z]\w+)(?::[^\n]*)?)\s*\Z"
-        ),
         cause="{file}, line {line}: {what}",
         action="Mend the code at that line; the log has the whole traceback.",
     ),
@@ -291,21 +289,35 @@ def explain(
     cause, exit_code, detail
         What the engine observed.
     log_tail
-        The end of its log; the last fault pattern in it is believed.
+        The end of its log. The exception that ended a Python program explains it; only where there
+        is none does everything else that the log holds.
     """
     if cause in _ENGINE_FIRST:
-        for fault in FAULTS:
-            if cause in fault.causes:
-                return explain_fault(fault, detail)
-    for fault in FAULTS:
-        if fault.pattern is not None:
-            matches = list(fault.pattern.finditer(log_tail))
-            if matches:
-                return explain_fault(fault, {**detail, **matches[-1].groupdict()})
+        return _of_engine(cause, detail) or _by_exit_code(exit_code)
+    raised = last_raised(log_tail, exit_code)
+    is_told = raised is not None and not raised.is_of_launcher
+    found = _of_log(raised.text if raised is not None and is_told else log_tail, detail)
+    if found is None and raised is not None:
+        facts = {"file": raised.file, "line": raised.line, "what": raised.what}
+        found = explain_fault(BY_CODE["python_exception"], facts)
+    return found or _of_engine(cause, detail) or _by_exit_code(exit_code)
+
+
+def _of_engine(cause: Cause | None, detail: Mapping[str, Any]) -> Explanation | None:
     for fault in FAULTS:
         if cause in fault.causes:
             return explain_fault(fault, detail)
-    return _by_exit_code(exit_code)
+    return None
+
+
+def _of_log(text: str, detail: Mapping[str, Any]) -> Explanation | None:
+    """Return what the last match of the first fault that fits says."""
+    for fault in FAULTS:
+        for pattern in fault.patterns:
+            matches = list(pattern.finditer(text))
+            if matches:
+                return explain_fault(fault, {**detail, **matches[-1].groupdict()})
+    return None
 
 
 def _by_exit_code(exit_code: int | None) -> Explanation:

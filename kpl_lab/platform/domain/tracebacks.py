@@ -1,0 +1,59 @@
+"""Finds the Python exception that ended a program in the end of its log.
+
+Form of a traceback: https://docs.python.org/3/library/traceback.html.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_START = "Traceback (most recent call last):"
+_FRAME = re.compile(r'^\s+File "(?P<path>[^"]+)", line (?P<line>\d+)')
+_EXCEPTION = re.compile(r"^[^\W\d][\w.]*(?::|$)")
+# What a launcher raises because its child failed: the child's own words say more.
+_OF_LAUNCHERS = ("CalledProcessError", "ChildFailedError", "ProcessExitedException")
+UNCAUGHT_EXIT_CODE = 1
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception: the innermost place, what it says, and the whole text of its traceback."""
+
+    file: str
+    line: int
+    what: str
+    text: str
+
+    @property
+    def is_of_launcher(self) -> bool:
+        """Whether it only tells that another program failed."""
+        return any(name in self.what.split(":")[0] for name in _OF_LAUNCHERS)
+
+
+def last_raised(log: str, exit_code: int | None) -> Raised | None:
+    """Return the exception by which a program ended; None where it ended otherwise.
+
+    A message may have several lines, which nothing tells from later output; so what follows is
+    overlooked where the exit code is the one of an uncaught exception.
+    """
+    start = log.rfind(_START)
+    if start < 0:
+        return None
+    lines = log[start:].split("\n")
+    place: re.Match[str] | None = None
+    for number, line in enumerate(lines[1:], 1):
+        found = _FRAME.match(line)
+        if found is not None:
+            place = found
+        elif place is not None and _EXCEPTION.match(line):
+            is_last = not any(rest.strip() for rest in lines[number + 1 :])
+            if not is_last and exit_code != UNCAUGHT_EXIT_CODE:
+                return None
+            return Raised(
+                file=place["path"].rpartition("/")[2],
+                line=int(place["line"]),
+                what=line.strip(),
+                text="\n".join(lines),
+            )
+    return None
