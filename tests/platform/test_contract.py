@@ -18,7 +18,7 @@ from sqlalchemy import JSON, Boolean, Float, Integer, Text, inspect
 from kpl_lab.platform import openapi, scopes
 from kpl_lab.platform.api import FRONT_DOOR_PATHS, PUBLIC_PATHS, ROUTERS
 from kpl_lab.platform.api.deps import SCOPE_ATTRIBUTE
-from kpl_lab.platform.api.middleware import MAX_BODY_BYTES
+from kpl_lab.platform.api.middleware import MAX_BODY_BYTES, MAX_RUNTIME_BODY_BYTES
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.storage.orm import Base
 from kpl_lab.platform.storage.store import Store
@@ -197,6 +197,13 @@ def test_a_body_that_is_too_large_is_refused_whole(alice: Client) -> None:
             yield big[start : start + 65536]
 
     assert_problem(alice.post("forms", content=in_parts()), 413, "too_large")
+
+
+@pytest.mark.parametrize("path", ["uploadTaskMetrics", "task/metrics/batch"])
+def test_batches_of_points_have_a_bound_too(path: str, client: Client) -> None:
+    big = b"x" * (MAX_RUNTIME_BODY_BYTES + 1)
+    answer = client.post(f"http://platform/kpl/runtime/{path}", content=big)
+    assert answer.status_code == 413
 
 
 def test_every_answer_carries_its_number(alice: Client) -> None:

@@ -20,7 +20,11 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 # Batches of metric points that a relay has gathered while the platform was away.
 MAX_RUNTIME_BODY_BYTES = 32 * 1024 * 1024
 # Bodies that are written to disk as they come, under limits of their own.
-_STREAMED = re.compile(r"PUT /kpl/api/v1/uploads/[0-9]+|POST /kpl/runtime/.*upload.*")
+_STREAMED = re.compile(
+    r"PUT /kpl/api/v1/uploads/[0-9]+"
+    r"|POST /kpl/runtime/(dataset|dataset_fs|model|algorithm)/upload"
+    r"|POST /kpl/runtime/upload/(dataset|dataset_fs|model)"
+)
 
 
 class SingleSlashes:
