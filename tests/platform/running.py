@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -139,6 +140,7 @@ class Site:
         self.hub = hub
         self.app = create_app(context)
         self.controller = Controller(context, resync_seconds=RESYNC_SECONDS)
+        self._threads = ThreadPoolExecutor()
         self._work: asyncio.Task[None] | None = None
         self._clients: list[httpx.AsyncClient] = []
 
@@ -177,6 +179,8 @@ class Site:
 
     def start(self) -> None:
         self.controller = Controller(self.context, resync_seconds=RESYNC_SECONDS)
+        self._threads = ThreadPoolExecutor()
+        asyncio.get_running_loop().set_default_executor(self._threads)
         self._work = asyncio.create_task(self.controller.run())
 
     async def kill(self) -> None:
@@ -186,6 +190,10 @@ class Site:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._work
             self._work = None
+            # Nothing of a dead process goes on: what is in a thread gets to its end before.
+            threads = self._threads
+            with ThreadPoolExecutor(1) as other:
+                await asyncio.get_running_loop().run_in_executor(other, threads.shutdown)
 
     async def restart(self) -> None:
         await self.kill()

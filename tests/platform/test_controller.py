@@ -138,13 +138,11 @@ class Cable:
                     cut = asyncio.ensure_future(self._waiting.wait())
                     await asyncio.wait({seen, cut}, return_when=asyncio.FIRST_COMPLETED)
                     cut.cancel()
-                    if not seen.done():
-                        seen.cancel()
-                        await asyncio.gather(seen, return_exceptions=True)
-                        self.check()
+                    self.check()
                     yield seen.result()
             finally:
-                await stream.aclose()  # type: ignore[attr-defined]  # a generator
+                seen.cancel()
+                await asyncio.gather(seen, return_exceptions=True)
 
         async def delete(handle: Handle) -> None:
             self.check()

@@ -31,6 +31,8 @@ async def _run() -> None:
                 await work
             except asyncio.CancelledError:
                 log.info("told to stop")
+                # Work in threads goes on until it is done: the next controller waits for it.
+                await loop.shutdown_default_executor()
     finally:
         await context.engine.close()
         context.close()

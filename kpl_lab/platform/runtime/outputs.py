@@ -81,6 +81,8 @@ class OutputKeeper:
 
     def _as_model(self, task: TaskRecord, planned: Planned, incoming: Path) -> None:
         with self._world.context.database.store() as store:
+            if _is_noted(store, task, planned):
+                return
             known = store.models.own(planned["name"], task.owner)
             version = _begun(store.model_versions.of(known.id) if known else [], task)
             if version is None:
@@ -117,6 +119,8 @@ class OutputKeeper:
         # Before a version is begun: what is no dataset shall leave none.
         found = imports.read(imports.Source(incoming, "", lambda _done: None), result, "kpl")
         with self._world.context.database.store() as store:
+            if _is_noted(store, task, planned):
+                return
             known = store.datasets.own(planned["name"], task.owner)
             version = _begun(store.dataset_versions.of(known.id) if known else [], task)
             if version is None:
@@ -143,6 +147,13 @@ class OutputKeeper:
         with self._world.context.database.store() as store:
             datasets.finish_version(store, version, found)
             _note(store, task, kept)
+
+
+def _is_noted(store: Store, task: TaskRecord, planned: Planned) -> bool:
+    """Say whether an output was kept meanwhile, by a controller that has not quite ended."""
+    fresh = store.tasks.get(task.id)
+    kept = [o["key"] for o in fresh.outputs if o.get("is_kept")] if fresh else [planned["key"]]
+    return planned["key"] in kept
 
 
 def _note(store: Store, task: TaskRecord, kept: Planned) -> None:
