@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
@@ -14,6 +15,9 @@ from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.settings import Settings
 
+# Well below the 40 threads in which requests are served.
+WRITERS = 8
+
 
 @dataclass(frozen=True)
 class Context:
@@ -23,6 +27,8 @@ class Context:
     ----------
     jwt_key
         Signs the tokens of tasks, services and notebooks.
+    writers
+        How many requests may wait for the database's writer at once.
     """
 
     settings: Settings
@@ -35,6 +41,7 @@ class Context:
     clock: Clock
     nudge: Nudge
     bell: Bell = field(default_factory=Bell)
+    writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
     @property
     def catalog(self) -> Catalog:

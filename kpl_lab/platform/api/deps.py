@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -25,8 +25,21 @@ def get_context(request: Request) -> Context:
 ContextDep = Annotated[Context, Depends(get_context)]
 
 
-def get_store(context: ContextDep) -> Iterator[Store]:
+async def turn_to_write(context: ContextDep) -> AsyncIterator[None]:
+    """Let only so many requests wait for the database's one writer at a time.
+
+    Each of them waits in a thread. Were all threads waiting, the one that writes could not get
+    the thread that it needs to go on, and nobody would until the database gave up.
+    """
+    async with context.writers:
+        yield
+
+
+def get_store(
+    context: ContextDep, turn: Annotated[None, Depends(turn_to_write, scope="function")]
+) -> Iterator[Store]:
     """Open one transaction for the request; committed before the answer is sent."""
+    del turn
     with context.database.store() as store:
         yield store
 

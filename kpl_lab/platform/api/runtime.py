@@ -39,6 +39,7 @@ from kpl_lab.schemas.models import ModelCreate
 RUNTIME_PREFIX = "/kpl/runtime"
 router = APIRouter(tags=["runtime"])
 MAX_ITEMS = 100_000
+MAX_NOTICES = 50
 
 
 class Answer(BaseModel):
@@ -168,7 +169,7 @@ def upload_metrics(
         if item.get("msgType") == "NewMetric":
             _declare(store, task, title, item.get("series"))
         elif item.get("msgType") == "MetricData":
-            x, y = item.get("value") or (None, None)
+            x, y = metrics.pair(item.get("value"))
             metrics.add_points(store, task, title, str(item.get("seriesName", "")), ([x], [y]))
     metrics.note_points(store, task)
     return Answer()
@@ -197,7 +198,7 @@ def upload_batch(
             task,
             str(part.get("title", "")),
             str(part.get("series", "")),
-            (part.get("x") or [], part.get("y") or []),
+            (part.get("x", []), part.get("y", [])),
         )
     if body.points:
         metrics.note_points(store, task)
@@ -207,15 +208,22 @@ def upload_batch(
         metrics.set_scalar(store, task, body.scalars)
     for curve in body.curves:
         metrics.add_curve(store, task, str(curve.get("title", "")), curve)
-    for failure in body.failures:
-        text = f"{failure.get('what', 'A call')} failed: {failure.get('message', '')}"[:2000]
-        store.tasks.update(task.id, notices=[*(_fresh(store, task).notices), text])
-        store.events.write(access.subject("tasks", task), "warning", text, level="warning")
+    _note_failures(store, task, body.failures)
     return Answer()
 
 
-def _fresh(store: Store, task: TaskRecord) -> TaskRecord:
-    return store.tasks.get(task.id) or task
+def _note_failures(store: Store, task: TaskRecord, failures: list[dict[str, Any]]) -> None:
+    """Show on the task what its client could not do; there is room for so many, and no more."""
+    room = max(MAX_NOTICES - len(task.notices), 0)
+    texts = [
+        f"{failure.get('what', 'A call')} failed: {failure.get('message', '')}"[:2000]
+        for failure in failures[:room]
+    ]
+    if not texts:
+        return
+    store.tasks.update(task.id, notices=[*task.notices, *texts])
+    for text in texts:
+        store.events.write(access.subject("tasks", task), "warning", text, level="warning")
 
 
 @router.post("/task/stop")

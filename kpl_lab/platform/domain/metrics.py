@@ -68,7 +68,7 @@ def add_curve(store: Store, task: TaskRecord, name: str, value: Mapping[str, Any
     data = value.get("data") or []
     if not isinstance(data, list):
         raise Invalid("A result curve's data is a list of [x, y].", code="bad_metric")
-    points = [[plain(x), plain(y)] for x, y in data]
+    points = [[plain(number(x)), plain(number(y))] for x, y in map(pair, data)]
     curve = {
         "title": title,
         "x": str(value.get("x", "x")),
@@ -80,9 +80,29 @@ def add_curve(store: Store, task: TaskRecord, name: str, value: Mapping[str, Any
     store.events.write(access.subject("tasks", task), "results")
 
 
+def pair(value: object) -> tuple[Any, Any]:
+    """Return the two parts of a point.
+
+    Raises
+    ------
+    Invalid
+        It is no ``[x, y]``.
+    """
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise Invalid(f"{value!r} is not a point; write [x, y].", code="bad_metric")
+    return value[0], value[1]
+
+
 def declare_series(store: Store, task_id: int, title: str, name: str, kind: str) -> int:
     """Make a series known, empty or not, and say how it is drawn."""
-    return store.metrics.series(task_id, title[:MAX_TITLE], name[:MAX_TITLE], kind)
+    return _series(store, task_id, title, name, kind)
+
+
+def _series(store: Store, task_id: int, title: str, name: str, kind: str | None = None) -> int:
+    id, is_new = store.metrics.series(task_id, title[:MAX_TITLE], name[:MAX_TITLE], kind)
+    if is_new and store.metrics.count(task_id) > MAX_SERIES:
+        raise Invalid(f"A task may have {MAX_SERIES} series of points.", code="too_many_series")
+    return id
 
 
 def add_points(
@@ -90,7 +110,7 @@ def add_points(
     task: TaskRecord,
     title: str,
     name: str,
-    points: tuple[Sequence[Any], Sequence[Any]],
+    points: tuple[object, object],
 ) -> None:
     """Add points to a series.
 
@@ -100,10 +120,12 @@ def add_points(
         ``x`` and ``y`` differ in length, or hold what is no number.
     """
     xs, ys = points
+    if not isinstance(xs, list) or not isinstance(ys, list):
+        raise Invalid("x and y of a series are lists of numbers.", code="bad_metric")
     if len(xs) != len(ys):
         raise Invalid("x and y of a series must have the same length.", code="bad_metric")
     if xs:
-        series = store.metrics.series(task.id, title[:MAX_TITLE], name[:MAX_TITLE])
+        series = _series(store, task.id, title, name)
         store.metrics.append(series, _numbers(xs), _numbers(ys))
 
 

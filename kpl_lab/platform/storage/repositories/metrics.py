@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from kpl_lab.platform.storage.orm.work import DeliveryRow, MetricChunkRow, MetricSeriesRow
@@ -22,8 +22,10 @@ class MetricRepository:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def series(self, task_id: int, title: str, name: str, kind: str | None = None) -> int:
-        """Return the id of a series, made when it is new; ``kind`` sets how it is drawn."""
+    def series(
+        self, task_id: int, title: str, name: str, kind: str | None = None
+    ) -> tuple[int, bool]:
+        """Return the id of a series and whether it is new; ``kind`` sets how it is drawn."""
         row = self._session.scalar(
             select(MetricSeriesRow).where(
                 MetricSeriesRow.task_id == task_id,
@@ -37,9 +39,15 @@ class MetricRepository:
             )
             self._session.add(row)
             self._session.flush()
-        elif kind is not None and kind != row.type:
+            return row.id, True
+        if kind is not None and kind != row.type:
             row.type = kind
-        return row.id
+        return row.id, False
+
+    def count(self, task_id: int) -> int:
+        """Return how many series a task has."""
+        counted = select(func.count()).where(MetricSeriesRow.task_id == task_id)
+        return self._session.scalar(counted) or 0
 
     def append(self, series_id: int, x: Sequence[float], y: Sequence[float]) -> None:
         """Add points at the end of a series; ``x`` and ``y`` have the same length."""
