@@ -1,0 +1,241 @@
+"""Services: deployed, watched, scaled, stopped with their address kept, started, deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from kpl_lab.engines.fake import Script, Stage
+from kpl_lab.engines.spec import Cause, Replica, ReplicaState
+from tests.platform.running import Site, User, until
+
+URL = "/svc/default/digits/"
+
+
+def routes(site: Site) -> Any:
+    """Return what the front door is told."""
+    path = site.context.settings.home.frontdoor / "dynamic" / "platform.yml"
+    return yaml.safe_load(path.read_text())["http"] if path.exists() else {"routers": {}}
+
+
+def addresses(site: Site, id: int) -> list[str]:
+    service = routes(site)["services"].get(f"kpl-svc-{id}", {"loadBalancer": {"servers": []}})
+    return [s["url"] for s in service["loadBalancer"]["servers"]]
+
+
+async def running(site: Site, **body: Any) -> tuple[User, Any]:
+    alice = site.user()
+    made = await alice.deploy(**body)
+    found = await alice.until(f"services/{made['id']}", "running")
+    return alice, found
+
+
+async def see(site: Site, name: str, index: int, **facts: Any) -> None:
+    await site.engine.set_replica(name, Replica(index=index, **facts))
+
+
+async def test_a_service_runs_with_all_its_replicas_behind_one_address(site: Site) -> None:
+    _, found = await running(site, replicas=2)
+    assert (found["url"], found["ready"], found["replicas"]) == (URL, 2, 2)
+    assert [i["state"] for i in found["instances"]] == ["ready", "ready"]
+    await until(lambda: len(addresses(site, found["id"])) == 2)
+    rule = routes(site)["routers"][f"kpl-svc-{found['id']}"]["rule"]
+    assert '"/svc/default/digits/"' in rule
+
+
+async def test_a_service_without_a_replica_is_ready_to_be_started(site: Site) -> None:
+    alice = site.user()
+    made = await alice.deploy(replicas=0)
+    await alice.until(f"services/{made['id']}", "stopped")
+    assert not site.engine.workloads
+    await alice.http.patch(f"services/{made['id']}", json={"running": True})
+    await alice.until(f"services/{made['id']}", "running")
+
+
+async def test_a_sick_replica_degrades_it_and_gets_no_calls(site: Site) -> None:
+    alice, found = await running(site, replicas=2)
+    name = f"service-{found['id']}-1"
+    await see(site, name, 1, state=ReplicaState.UNHEALTHY, address="127.0.0.1:20001")
+    await alice.until(f"services/{found['id']}", "degraded")
+    await until(lambda: len(addresses(site, found["id"])) == 1)
+    await see(site, name, 1, state=ReplicaState.READY, address="127.0.0.1:20001")
+    await alice.until(f"services/{found['id']}", "running")
+    await until(lambda: len(addresses(site, found["id"])) == 2)
+
+
+async def test_a_service_that_never_listens_fails_and_says_why(site: Site) -> None:
+    site.engine.script = Script(start_seconds=60)
+    alice = site.user()
+    made = await alice.deploy()
+    name = f"service-{made['id']}-1"
+    await until(lambda: name in site.engine.workloads)
+    facts = {"exit_code": -9, "cause": Cause.NEVER_LISTENED, "detail": {"port": 4242}}
+    await see(site, name, 0, state=ReplicaState.EXITED, **facts)
+    found = await alice.until(f"services/{made['id']}", "failed")
+    assert found["reason"] == "never_listened"
+    assert "4242" in found["message"]
+    assert found["remedy"]["action"]
+    assert addresses(site, made["id"]) == []
+
+
+async def test_a_failed_service_is_started_again_by_its_user(site: Site) -> None:
+    site.engine.fail_at.add(Stage.START)
+    alice = site.user()
+    made = await alice.deploy()
+    found = await alice.until(f"services/{made['id']}", "failed")
+    assert "told to fail at start" in found["message"]
+    site.engine.fail_at.clear()
+    again = await alice.http.patch(f"services/{made['id']}", json={"running": True})
+    assert (again.status_code, again.json()["reason"]) == (200, None)
+    await alice.until(f"services/{made['id']}", "running")
+
+
+async def test_it_is_scaled_up_and_down(site: Site) -> None:
+    alice, found = await running(site)
+    for count in (3, 1):
+        await alice.http.patch(f"services/{found['id']}", json={"replicas": count})
+
+        async def is_there(count: int = count) -> bool:
+            now = await alice.get(f"services/{found['id']}")
+            return bool(now["state"] == "running" and now["ready"] == count)
+
+        await until(is_there)
+        await until(lambda count=count: len(addresses(site, found["id"])) == count)
+
+
+async def test_a_stopped_service_keeps_its_address_and_starts_again(site: Site) -> None:
+    alice, found = await running(site)
+    stopping = await alice.http.patch(f"services/{found['id']}", json={"running": False})
+    assert stopping.json()["state"] == "stopping"
+    stopped = await alice.until(f"services/{found['id']}", "stopped")
+    assert (stopped["url"], stopped["instances"]) == (URL, [])
+    await until(lambda: not site.engine.workloads)
+    await until(lambda: addresses(site, found["id"]) == [])
+    router = routes(site)["routers"][f"kpl-svc-{found['id']}"]
+    assert "kpl-no-replica" in router["middlewares"]
+    await alice.http.patch(f"services/{found['id']}", json={"running": True})
+    again = await alice.until(f"services/{found['id']}", "running")
+    assert again["url"] == URL
+    await until(lambda: len(addresses(site, found["id"])) == 1)
+
+
+async def test_a_running_service_cannot_be_started(site: Site) -> None:
+    alice, found = await running(site)
+    answer = await alice.http.patch(f"services/{found['id']}", json={"running": True})
+    assert (answer.status_code, answer.json()["code"]) == (409, "already_running")
+
+
+async def test_a_deleted_service_leaves_nothing_and_its_name_is_free(site: Site) -> None:
+    alice, found = await running(site)
+    assert (await alice.http.delete(f"services/{found['id']}")).status_code == 204
+    assert (await alice.http.get("services/digits")).status_code == 404
+    await until(lambda: not site.engine.workloads)
+    await until(lambda: f"kpl-svc-{found['id']}" not in routes(site)["routers"])
+    again = await alice.deploy()
+    assert again["id"] != found["id"]
+    await alice.until("services/digits", "running")
+
+
+async def test_a_name_is_taken_once(site: Site) -> None:
+    alice, _ = await running(site)
+    upload = await alice.code()
+    body = {"name": "digits", "upload": upload, "code_name": "digits"}
+    answer = await alice.http.post("services", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "name_taken")
+    assert "kpl service delete digits" in answer.text
+
+
+async def test_there_must_be_room_for_it(site: Site) -> None:
+    alice, found = await running(site, resources={"gpu": 2})
+    upload = await alice.code()
+    body = {"name": "more", "upload": upload, "code_name": "d", "resources": {"gpu": 1}}
+    answer = await alice.http.post("services", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_capacity")
+    more = await alice.http.patch(f"services/{found['id']}", json={"replicas": 2})
+    assert (more.status_code, more.json()["code"]) == (429, "never_fits")
+
+
+async def test_a_service_lost_with_its_machine_comes_back(site: Site) -> None:
+    alice, found = await running(site, replicas=2)
+    await site.kill()
+    await site.engine.forget(f"service-{found['id']}-1")
+    site.start()
+
+    async def is_back() -> bool:
+        now = await alice.get(f"services/{found['id']}")
+        return bool(site.engine.workloads and now["state"] == "running" and now["ready"] == 2)
+
+    await until(is_back)
+
+
+@pytest.mark.parametrize("cause", [Cause.LOST, Cause.KILLED, Cause.STOPPED])
+async def test_replicas_that_others_ended_are_started_again(site: Site, cause: Cause) -> None:
+    alice, found = await running(site)
+    await site.engine.finish(f"service-{found['id']}-1", exit_code=-9, cause=cause)
+    await until(lambda: f"service-{found['id']}-2" in site.engine.workloads)
+    await alice.until(f"services/{found['id']}", "running")
+    await until(lambda: set(site.engine.workloads) == {f"service-{found['id']}-2"})
+
+
+async def test_killed_and_restarted_controllers_leave_a_running_service_alone(site: Site) -> None:
+    alice, found = await running(site, replicas=2)
+    made = site.workload(f"service-{found['id']}-1")
+    before = await alice.get(f"services/{found['id']}")
+    for _ in range(5):
+        await site.restart()
+        await until(lambda: site.controller.world.is_synced)
+        await site.controller.queue.settled()
+    assert site.workload(made.name) is made
+    assert (await alice.get(f"services/{found['id']}"))["instances"] == before["instances"]
+
+
+async def test_a_late_observation_does_not_undo_what_the_user_wants(site: Site) -> None:
+    """The controller has read the service; before it writes, the user starts it anew."""
+    from kpl_lab.platform.domain import services
+
+    _, found = await running(site)
+    await site.kill()
+    database = site.context.database
+    with database.store() as store:
+        stale = store.services.get(found["id"])
+        assert stale is not None
+        services.start_anew(store, stale)
+        seen = site.controller.world.seen[f"service-{found['id']}-1"]
+        services.record_observation(store, stale, seen, None)
+        services.note_stopped(store, stale)
+        now = store.services.get(found["id"])
+        assert now is not None
+        assert (now.state, now.instances, now.revision) == ("deploying", [], 2)
+
+
+async def test_the_log_of_a_replica_is_its_owner_s(site: Site) -> None:
+    site.engine.script = Script(log=b"listening\n")
+    alice, found = await running(site, access="workspace")
+    page = await alice.get(f"services/{found['id']}/log", replica=0)
+    assert page["text"] == "listening\n"
+    bob = site.user("bob")
+    assert (await bob.http.get(f"services/{found['id']}")).status_code == 200
+    assert (await bob.http.get(f"services/{found['id']}/log")).status_code == 403
+
+
+async def test_a_model_fills_the_input_and_is_named(site: Site) -> None:
+    site.engine.script = Script(outputs={"save": {"m": b"1"}})
+    alice = site.user()
+    task = await alice.ended(await alice.submit())
+    made = await alice.deploy(model="digits:1")
+    assert (made["model"], made["task_id"]) == ("digits:1", task["id"])
+    await alice.until(f"services/{made['id']}", "running")
+    (given,) = site.workload(f"service-{made['id']}-1").inputs
+    assert given.key == "model"
+    assert given.source.endswith(f"models/{made['model_id']}/1")
+
+
+async def test_who_may_call_is_changed_at_the_front_door(site: Site) -> None:
+    alice, found = await running(site)
+    name = f"kpl-svc-{found['id']}"
+    await until(lambda: "kpl-sign-in" in routes(site)["routers"][name]["middlewares"])
+    answer = await alice.http.patch(f"services/{found['id']}", json={"access": "public"})
+    assert answer.json()["access"] == "public"
+    await until(lambda: "kpl-sign-in" not in routes(site)["routers"][name]["middlewares"])
