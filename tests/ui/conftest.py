@@ -27,7 +27,7 @@ ARGUMENTS = (
     "--disable-sync",
 )
 SIZE = {"width": 1440, "height": 900}
-PATIENCE_MS = 30_000
+PATIENCE_MS = 20_000
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,9 @@ class Pictures:
             folders.append(self.documentation)
         # 256 colours are enough for a user interface, and a quarter of the size.
         picture = (
-            Image.open(io.BytesIO(taken)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            Image.open(io.BytesIO(taken))
+            .convert("RGB")
+            .quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         )
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)

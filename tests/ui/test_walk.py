@@ -10,11 +10,23 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.ui.contrast import faint_texts
 from tests.ui.installation import Installation, wait_for
 from tests.ui.pages.hub import SignIn, StartPage, StartProgress
 from tests.ui.pages.lab import Lab
 from tests.ui.pictures import Pictures
 
+PAGES = (
+    ("datasets", "digits", "Records"),
+    ("tasks", "train digits", "Overview"),
+    ("tasks", "train digits", "Curves"),
+    ("tasks", "train digits", "Log"),
+    ("tasks", "bad code", "Overview"),
+    ("models", "digits", "Lineage"),
+    ("algorithms", "digits", "README"),
+    ("services", "digits", "Health"),
+    ("services", "digits", "Test"),
+)
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -154,6 +166,7 @@ def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
     lab.resource.button("Submit again…").click()
     form = lab.form
     form.wait("New task")
+    form.fill("Folder", "digits")
     form.fill("Name", "too long")
     form.set_parameter("epochs", "100000")
     form.send("Submit")
@@ -164,10 +177,11 @@ def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
 
 
 def test_a_model_version_knows_where_it_comes_from(lab: Lab, pictures: Pictures) -> None:
+    lab.show_sidebar()
     lab.sidebar.open("tasks", "train digits")
     lab.resource.wait("train digits", "succeeded")
     lab.resource.tab("Overview").locator(".kpl-Ends").get_by_role(
-        "link", name="digits"
+        "button", name="digits"
     ).last.click()
     page = lab.resource
     page.wait("digits", "ready")
@@ -192,6 +206,7 @@ def test_the_folder_is_published_as_an_algorithm(lab: Lab, pictures: Pictures) -
 
 
 def test_a_service_of_two_replicas_is_deployed(lab: Lab, pictures: Pictures) -> None:
+    lab.show_sidebar()
     lab.sidebar.act("models", "digits", "Deploy as service…")
     form = lab.form
     form.wait("Deploy service")
@@ -286,6 +301,21 @@ def test_a_task_that_exceeds_its_memory_says_so(lab: Lab) -> None:
     expect(task.notice.first).to_contain_text("64 MiB")
     lab.show_sidebar()
     expect(lab.sidebar.row("tasks", "hungry")).to_contain_text("out of memory")
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_every_page_can_be_read(theme: str, lab: Lab, pictures: Pictures) -> None:
+    lab.use_theme(theme)
+    lab.show_sidebar()
+    look = pictures.take if theme == "Dark" else (lambda name: None)
+    faint = {"sidebar": faint_texts(lab.sidebar.panel)}
+    for kind, name, tab in PAGES:
+        lab.sidebar.open(kind, name)
+        lab.resource.wait(name)
+        expect(lab.resource.tab(tab).locator(".kpl-Skeleton")).to_have_count(0)
+        look(f"{kind}-{tab.lower()}-dark")
+        faint[f"{kind}: {tab}"] = faint_texts(lab.resource.root)
+    assert not any(faint.values()), faint
 
 
 def test_a_long_task_runs_beside_the_service(lab: Lab, installation: Installation) -> None:

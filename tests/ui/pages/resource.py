@@ -16,7 +16,8 @@ class ResourcePage:
 
     def wait(self, name: str, state: str | None = None, seconds: float = 90) -> None:
         """Wait for the page of ``name``, and for its state in words."""
-        expect(self.root.get_by_role("heading", name=name, level=1)).to_be_visible()
+        title = self.root.locator(".kpl-Page-title").get_by_role("heading", name=name, exact=True)
+        expect(title).to_be_visible()
         if state is not None:
             expect(self.state).to_have_text(state, timeout=seconds * 1000)
 
