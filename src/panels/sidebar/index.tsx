@@ -53,6 +53,7 @@ export class Sidebar extends SidePanel {
       this.addWidget(new Section({ context, kind }));
     }
     this._show(OPEN_AT_FIRST);
+    this._accordion.expansionToggled.connect(this._makeRoom, this);
     // The header grows with what it says, which tells no layout by itself.
     this._observer = new ResizeObserver(() => {
       MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize);
@@ -78,6 +79,7 @@ export class Sidebar extends SidePanel {
       this._show(saved.map(String));
     }
     this._accordion.expansionToggled.connect(this._save, this);
+    this._makeRoom();
   }
 
   private _show(kinds: string[]): void {
@@ -88,6 +90,20 @@ export class Sidebar extends SidePanel {
         this._accordion.collapse(at);
       }
     });
+  }
+
+  /**
+   * Share the height anew where an open section has none: one that was never open has no
+   * height to go back to.
+   */
+  private _makeRoom(): void {
+    const sizes = this._accordion.relativeSizes();
+    const sections = this._sections;
+    if (sections.some((section, at) => !section.isHidden && !sizes[at])) {
+      this._accordion.setRelativeSizes(
+        sections.map(section => (section.isHidden ? 0 : 1))
+      );
+    }
   }
 
   private _save(): void {
