@@ -329,3 +329,15 @@ def test_what_nobody_knows_is_told_by_its_exit_code(exit_code: int, code: str) -
 def test_a_hostile_log_costs_little(log: str) -> None:
     # Patterns that backtrack would hang here, and the test's time limit would end them.
     assert explain(Cause.EXIT, 1, {}, log).reason == "exit_code"
+
+
+def test_the_place_that_is_told_is_in_the_user_s_own_code_and_not_in_a_library() -> None:
+    log = (
+        "Traceback (most recent call last):\n"
+        '  File "/work/train.py", line 15, in <module>\n'
+        "    writer.add_scalar('loss', 1.0, 1)\n"
+        '  File "/env/lib/python3.11/site-packages/writer/summary.py", line 153, in scalar\n'
+        "    scalar = float(scalar)\n"
+        "TypeError: no number\n"
+    )
+    assert explain(Cause.EXIT, 1, {}, log).message.startswith("train.py, line 15: TypeError")

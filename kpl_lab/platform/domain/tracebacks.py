@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+_LIBRARY = re.compile(r"/site-packages/|/lib/python3\.\d+/|^<")
 _START = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s+File "(?P<path>[^"]+)", line (?P<line>\d+)')
 _EXCEPTION = re.compile(r"^[^\W\d][\w.]*(?::|$)")
@@ -18,7 +19,7 @@ UNCAUGHT_EXIT_CODE = 1
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception: the innermost place, what it says, and the whole text of its traceback."""
+    """An exception: the innermost place of the user's code, what it says, and its whole traceback."""
 
     file: str
     line: int
@@ -42,10 +43,15 @@ def last_raised(log: str, exit_code: int | None) -> Raised | None:
         return None
     lines = log[start:].split("\n")
     place: re.Match[str] | None = None
+    is_own = False
     for number, line in enumerate(lines[1:], 1):
         found = _FRAME.match(line)
         if found is not None:
-            place = found
+            # The innermost line of the user's own code is where they look first; a library's line
+            # counts only where no other is known.
+            of_library = _LIBRARY.search(found["path"]) is not None
+            if not of_library or not is_own:
+                place, is_own = found, not of_library
         elif place is not None and _EXCEPTION.match(line):
             is_last = not any(rest.strip() for rest in lines[number + 1 :])
             if not is_last and exit_code != UNCAUGHT_EXIT_CODE:
