@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kpl_lab.formats.environment_yml import Environment
@@ -56,20 +57,36 @@ def order(
     digest = recipe_digest(str(workspace_id), base, environment.runs)
     known = store.builds.usable(digest)
     if known is None:
-        known = store.builds.add(
-            owner=owner,
-            workspace_id=workspace_id,
-            digest=digest,
-            base=base,
-            runs=list(environment.runs),
-            state="queued",
-            reason=None,
-            message=None,
-            image=None,
-            cached=False,
-            handle=None,
-            created_at=store.now(),
-            finished_at=None,
-        )
-        store.events.write(subject(known), "created")
+        recipe = {"digest": digest, "base": base, "runs": list(environment.runs)}
+        known = _add(store, owner, workspace_id, recipe)
     return Ordered(known, base, notices)
+
+
+def _add(store: Store, owner: str, workspace_id: int, recipe: Mapping[str, object]) -> BuildRecord:
+    made = store.builds.add(
+        **recipe,
+        owner=owner,
+        workspace_id=workspace_id,
+        state="queued",
+        reason=None,
+        message=None,
+        image=None,
+        cached=False,
+        handle=None,
+        created_at=store.now(),
+        finished_at=None,
+    )
+    store.events.write(subject(made), "created")
+    return made
+
+
+def renew(store: Store, id: int | None) -> int | None:
+    """Return the build to wait for: a further one of the same recipe where this one has failed."""
+    failed = store.builds.get(id) if id else None
+    if failed is None or failed.state != "failed":
+        return id
+    known = store.builds.usable(failed.digest)
+    if known is None:
+        recipe = {"digest": failed.digest, "base": failed.base, "runs": list(failed.runs)}
+        known = _add(store, failed.owner, failed.workspace_id, recipe)
+    return known.id

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kpl_lab.engines.spec import Capacity
-from kpl_lab.errors import Conflict, NotFound
+from kpl_lab.errors import Conflict, KplError, NotFound
 from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
@@ -69,7 +69,7 @@ def start(
     launch: Mapping[str, Any],
     capacity: Capacity,
 ) -> ServerRecord:
-    """Admit a server and hand it to the controller.
+    """Admit a server and hand it to the controller; repeating it changes nothing.
 
     Raises
     ------
@@ -77,6 +77,8 @@ def start(
         It can never fit, or there is no room now; says of what, with numbers.
     """
     server = require(store, id)
+    if server.state != "pending":
+        return server
     require_possible(server.resources, limits(capacity, context.options))
     book = ledger(store, capacity, context.options)
     wanted = Amounts.of(server.resources)
@@ -243,10 +245,10 @@ def mount_at_start(store: Store, server: ServerRecord) -> Sequence[MountRecord]:
     caller = Caller(name=server.user, kind="user")
     made = []
     for reference in server.wanted_mounts:
-        name, number = split_reference(reference)
         try:
+            name, number = split_reference(reference)
             made.append(mount(store, caller, server, name, number))
-        except (NotFound, Conflict) as error:
+        except KplError as error:
             store.events.write(subject(server), "warning", error.message, level="warning")
     return made
 

@@ -11,7 +11,7 @@ from kpl_lab.naming import check_name, split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, runs
+from kpl_lab.platform.domain import access, builds, runs
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, words
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import ServiceRecord
@@ -139,9 +139,11 @@ def update(
         values["replicas"] = request.replicas
         if wanted and request.replicas > held:
             values["state"] = "deploying"
-    if request.running is True:
+    is_scaled_back_to_life = service.state == "failed" and wanted and request.replicas is not None
+    if request.running is True or is_scaled_back_to_life:
         values |= {"is_wanted": True, "state": "deploying", "reason": None, "message": None}
         values |= {"revision": service.revision + 1, "handle": None, "instances": []}
+        values["build_id"] = builds.renew(store, service.build_id)
     elif request.running is False:
         values |= {"is_wanted": False}
         if service.state not in ENDED:

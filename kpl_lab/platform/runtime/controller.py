@@ -7,7 +7,6 @@ import fcntl
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import IO
 
 from kpl_lab.errors import Conflict, KplError
@@ -163,25 +162,30 @@ class Controller:
         """Remove workloads of ours that no row knows: a deletion was cut short."""
         if not self.world.is_synced:
             return
-        for name, seen in list(self.world.seen.items()):
-            resource, id = seen.labels.get("resource", ""), seen.labels.get("id", "")
-            if seen.labels.get("instance") != self.world.context.settings.instance:
-                continue
-            if not await self.world.read(partial(_is_known, resource=resource, id=id)):
-                log.info("removing the orphan %s", name)
-                await self.world.forget(name, None)
+        instance = self.world.context.settings.instance
+        ours = {
+            name: (seen.labels.get("resource", ""), seen.labels.get("id", ""))
+            for name, seen in self.world.seen.items()
+            if seen.labels.get("instance") == instance
+        }
+        for name in await self.world.read(lambda store: _strangers(store, ours)):
+            log.info("removing the orphan %s", name)
+            await self.world.forget(name, None)
 
 
-def _is_known(store: Store, resource: str, id: str) -> bool:
+def _strangers(store: Store, workloads: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Return the names of those workloads that no row knows."""
     tables = {
         "tasks": store.tasks.get,
         "services": store.services.get,
         "servers": store.servers.get,
         "builds": store.builds.get,
     }
-    if resource not in tables:
-        return True
-    return id.isdigit() and tables[resource](int(id)) is not None
+    return [
+        name
+        for name, (resource, id) in workloads.items()
+        if resource in tables and not (id.isdigit() and tables[resource](int(id)))
+    ]
 
 
 @asynccontextmanager

@@ -184,5 +184,6 @@ class MountReconciler:
 
     @staticmethod
     def _failed(store: Store, server: ServerRecord, mount: MountRecord, message: str) -> None:
-        store.mounts.update(mount.id, state="failed", reason="mount_failed", message=message)
-        store.events.write(servers.subject(server), "warning", message, level="error")
+        values = {"state": "failed", "reason": "mount_failed", "message": message}
+        if store.mounts.update(mount.id, where={"state": "mounting"}, **values):
+            store.events.write(servers.subject(server), "warning", message, level="error")
