@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,7 +114,10 @@ def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
     for marker, reason in without:
         print(f"left out  tests marked {marker}: {reason}", flush=True)
     selection = " and ".join(f"not {marker}" for marker, _ in without)
-    command = [str(BIN / "python"), "-m", "pytest", *(["-m", selection] if selection else [])]
+    # A folder of this run alone: what an interrupted run has left elsewhere is not in the way.
+    scratch = tempfile.mkdtemp(prefix="kpl-test-")
+    command = [str(BIN / "python"), "-m", "pytest", f"--basetemp={scratch}/t"]
+    command += ["-m", selection] if selection else []
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=ROOT,
@@ -130,6 +134,7 @@ def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
             if re.search(r"\d+ (passed|failed|error|skipped|deselected)", line):
                 summary = line.strip("= \n")
     code = process.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
     _count(summary, tally)
     if code and not re.search(r"[1-9]\d* (failed|error)", summary):
         # It ended without saying that a test failed: collection, a crash, no tests.
