@@ -90,7 +90,8 @@ class Installation:
     def pid(self, name: str) -> int | None:
         """Return the process id of one part of the platform, None while it is gone."""
         items = json.loads(self._run("kpl_lab.cli.kpl_lab", "status", "--json"))["items"]
-        return next(item["pid"] for item in items if item["name"] == name)
+        found: int | None = next(item["pid"] for item in items if item["name"] == name)
+        return found
 
     def kill(self, name: str) -> None:
         """Kill one part of the platform so that it cannot say good-bye; wait for its successor."""

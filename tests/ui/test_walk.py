@@ -277,9 +277,10 @@ def test_kpl_does_the_same_in_a_terminal(lab: Lab) -> None:
 
 
 def test_bad_code_says_file_and_line(lab: Lab, pictures: Pictures) -> None:
+    lab.close_tabs()
     code = lab.write_project(
         "bad code",
-        "version: 1\ntrain:\n  resource: {limits: {cpu: 1, memory: 256}}\n  cmd: python3 main.py\n",
+        "version: 1\nimage: {from_image: python:3.11}\ntrain:\n  resource: {limits: {cpu: 1, memory: 256}}\n  cmd: python3 main.py\n",
         "def learn():\n    return 1 / 0\n\n\nlearn()\n",
     )
     task = lab.submit(code)
@@ -292,7 +293,7 @@ def test_bad_code_says_file_and_line(lab: Lab, pictures: Pictures) -> None:
 def test_a_task_that_exceeds_its_memory_says_so(lab: Lab) -> None:
     code = lab.write_project(
         "hungry",
-        "version: 1\ntrain:\n  resource: {limits: {cpu: 1, memory: 64}}\n  cmd: python3 main.py\n",
+        "version: 1\nimage: {from_image: python:3.11}\ntrain:\n  resource: {limits: {cpu: 1, memory: 64}}\n  cmd: python3 main.py\n",
         "held = []\nwhile True:\n    held.append(bytearray(2**20) + b'x')\n",
     )
     task = lab.submit(code)
