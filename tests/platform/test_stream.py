@@ -47,7 +47,7 @@ class Reader:
             kind, _, data = await self.next()
             if kind == "log" and data["source"] == source:
                 assert data["offset"] == len(found.encode())
-                found += data["text"]
+                found += str(data["text"])
                 if data["complete"]:
                     return found
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kpl_lab.errors import Unavailable
 from kpl_lab.platform.runtime import workqueue
 from kpl_lab.platform.runtime.workqueue import WorkQueue
+from tests.platform.running import until
 
 
 @contextlib.asynccontextmanager
@@ -72,9 +73,7 @@ async def test_what_is_added_during_its_look_is_looked_at_once_more() -> None:
     queue = WorkQueue(looks)
     queue.add("a")
     async with working(queue):
-        async with asyncio.timeout(20):
-            while not looks.seen:
-                await asyncio.sleep(0)
+        await until(lambda: looks.seen)
         queue.add("a")
         queue.add("a")
         looks.go_on.set()
@@ -90,9 +89,7 @@ async def test_no_more_look_at_once_than_there_are_workers() -> None:
     for key in "abcdefgh":
         queue.add(key)
     async with working(queue):
-        async with asyncio.timeout(20):
-            while len(looks.seen) < 3:
-                await asyncio.sleep(0)
+        await until(lambda: len(looks.seen) >= 3)
         for _ in range(50):
             await asyncio.sleep(0)
         assert len(looks.seen) == 3
@@ -111,10 +108,9 @@ async def test_a_look_that_fails_is_taken_again_and_holds_up_no_other(
     queue = WorkQueue(looks, workers=1)
     queue.add("a")
     queue.add("b")
-    async with working(queue), asyncio.timeout(20):
-        while len(looks.seen) < 4:
-            await asyncio.sleep(0.001)
-        await queue.settled()
+    async with working(queue):
+        await until(lambda: len(looks.seen) >= 4)
+        await settled(queue)
     assert Counter(looks.seen) == {"a": 2, "b": 2}
 
 
@@ -127,9 +123,8 @@ async def test_a_look_may_ask_for_the_next_one() -> None:
 
     queue = WorkQueue(look)
     queue.add("a")
-    async with working(queue), asyncio.timeout(20):
-        while len(seen) < 3:
-            await asyncio.sleep(0.001)
+    async with working(queue):
+        await until(lambda: len(seen) >= 3)
     assert seen == ["a", "a", "a"]
 
 
@@ -139,10 +134,8 @@ async def test_what_is_added_does_not_wait_for_its_back_off() -> None:
     queue = WorkQueue(looks)
     queue.add("a")
     async with working(queue):
-        async with asyncio.timeout(20):
-            while looks.failures:
-                await asyncio.sleep(0)
-            await queue.settled()
+        await until(lambda: not looks.failures)
+        await settled(queue)
         queue.add_after("a", 3600)
         queue.add("a")
         await settled(queue)

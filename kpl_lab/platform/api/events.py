@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -190,7 +190,7 @@ class Stream:
 
     async def messages(
         self, since: int, subscriptions: list[LogSubscription]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the stream's bytes until the reader goes away."""
         tasks = [asyncio.create_task(self.events(since))]
         tasks += [asyncio.create_task(self.log(s)) for s in subscriptions]

@@ -272,7 +272,7 @@ def fail(store: Store, service: ServiceRecord, why: Explanation) -> None:
 
 def note_stopped(store: Store, service: ServiceRecord) -> None:
     """Note that nothing of a service runs any more; its address stays."""
-    values = {"state": "stopped", "instances": [], "handle": None, "ending": None}
+    values: dict[str, Any] = {"state": "stopped", "instances": [], "handle": None, "ending": None}
     if _update_as_seen(store, service, **values, reason=None, message=None):
         note_state(store, service, "stopped", "The service is stopped.")
 
