@@ -61,9 +61,9 @@ class Installation:
         """Password of the user ``admin``."""
         return str(json.loads((self.home / "credentials.json").read_text())["password"])
 
-    def _run(self, module: str, *words: str, seconds: float = 240) -> str:
+    def _run(self, program: str, *words: str, seconds: float = 240) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", module, *words],
+            [str(Path(sys.executable).parent / program), *words],
             env={**os.environ, "KPL_HOME": str(self.home), "KPL_PORT": str(self.port)},
             cwd=ROOT,
             capture_output=True,
@@ -71,25 +71,25 @@ class Installation:
             check=False,
             timeout=seconds,
         )
-        assert done.returncode == 0, f"{module} {' '.join(words)}: {done.stderr}\n{done.stdout}"
+        assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}\n{done.stdout}"
         return done.stdout
 
     def up(self) -> None:
         """Start everything."""
-        self._run("kpl_lab.cli.kpl_lab", "up")
+        self._run("kpl-lab", "up")
 
     def down(self) -> None:
         """End everything."""
-        self._run("kpl_lab.cli.kpl_lab", "down")
+        self._run("kpl-lab", "down")
 
     def kpl(self, *words: str) -> dict[str, Any]:
         """Ask the platform with `kpl`, from outside of the browser."""
-        found: dict[str, Any] = json.loads(self._run("kpl_lab.cli.kpl", *words, "--json"))
+        found: dict[str, Any] = json.loads(self._run("kpl", *words, "--json"))
         return found
 
     def pid(self, name: str) -> int | None:
         """Return the process id of one part of the platform, None while it is gone."""
-        items = json.loads(self._run("kpl_lab.cli.kpl_lab", "status", "--json"))["items"]
+        items = json.loads(self._run("kpl-lab", "status", "--json"))["items"]
         found: int | None = next(item["pid"] for item in items if item["name"] == name)
         return found
 
