@@ -155,6 +155,7 @@ def test_a_running_task_shows_progress_log_and_curves(lab: Lab, pictures: Pictur
     expect(charts).to_have_count(2)
     expect(charts.first.locator("canvas")).to_be_visible()
     lab.show_sidebar()
+    expect(lab.sidebar.row("tasks", "train digits")).to_contain_text("%")
     pictures.take("task-running", for_documentation=True)
     page.wait("train digits", "succeeded")
     overview = page.tab("Overview")
@@ -225,8 +226,16 @@ def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) 
     panel = lab.resource.tab("Test")
     picture = lab.user_home / "digits" / "pictures" / "7" / "0007.png"
     panel.locator('input[type="file"]').set_input_files(picture)
-    panel.get_by_role("button", name="Call").click()
-    expect(panel.locator(".kpl-Classified strong")).to_have_text("7")
+    answer = panel.locator(".kpl-Classified strong")
+
+    def call() -> bool:
+        panel.get_by_role("button", name="Call").click()
+        expect(answer.or_(panel.get_by_role("alert"))).to_be_visible()
+        return answer.is_visible()
+
+    # Replicas are ready a moment before the front door has read their addresses.
+    wait_for(call, "an answer", seconds=10)
+    expect(answer).to_have_text("7")
     expect(panel.get_by_alt_text("The picture that was sent")).to_be_visible()
     pictures.take("service-test", for_documentation=True)
 
