@@ -125,6 +125,11 @@ class Lab:
         self.menu("Run", "Run All Cells")
         prompts = cells.locator(".jp-InputPrompt")
         expect(prompts.last).to_have_text(re.compile(r"^\[\d+\]:$"), timeout=120_000)
+        # Unsaved, it would ask when it is closed.
+        self.page.keyboard.press("Control+s")
+        expect(self.page.locator("#jp-main-dock-panel .lm-TabBar-tab.jp-mod-dirty")).to_have_count(
+            0
+        )
 
     # Projects of tests
 
