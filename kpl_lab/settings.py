@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from kpl_lab.errors import Invalid
 
 ENGINES = ("local",)
+FIRST_PORT, PORT_COUNT = 10_000, 20_000
 
 
 class Secret(StrEnum):
@@ -170,15 +172,19 @@ class Settings:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Pick ports that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Pick ports that nobody listens on, all different.
+
+    Drawn from outside the range that the kernel gives to outgoing connections (32768 and up), so
+    that no connection takes one before, or between two starts of, the process it is meant for.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = FIRST_PORT + secrets.randbelow(PORT_COUNT)
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def home_from(environment: Mapping[str, str]) -> Home:
