@@ -31,7 +31,7 @@ class Sidebar:
 
     def open(self, kind: str, name: str) -> None:
         """Open the page of a row."""
-        self.row(kind, name).click()
+        self.row(kind, name).press("Enter")
 
     def act(self, kind: str, name: str, action: str) -> None:
         """Use one of the buttons that appear on a row."""
