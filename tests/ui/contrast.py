@@ -6,7 +6,11 @@ from playwright.sync_api import Locator
 
 # WCAG 2.2, 1.4.3: the ratio of the relative luminances; 3 for large texts, 4.5 for all others.
 _FAINT = """root => {
-  const numbers = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const numbers = text => {
+    const found = (text.match(/[\\d.]+/g) || []).map(Number);
+    // A mixed colour is told in shares of one, all others in parts of 255.
+    return text.startsWith('color(') ? found.map((part, at) => (at < 3 ? part * 255 : part)) : found;
+  };
   const mix = ([r, g, b, a = 1], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a)];
   const behind = node => {
     if (!node) return [255, 255, 255];
