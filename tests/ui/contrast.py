@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator
 
-# WCAG 2.2, 1.4.3: the ratio of the relative luminances; 3 for large texts, 4.5 for all others.
+# WCAG 2.2, 1.4.3: the ratio of the relative luminances; 3 for large texts and for signs (1.4.11), 4.5 for all others.
 _FAINT = """root => {
   const numbers = text => {
     const found = (text.match(/[\\d.]+/g) || []).map(Number);
@@ -30,7 +30,7 @@ _FAINT = """root => {
     const ground = behind(node);
     const [a, b] = [luminance(mix(numbers(style.color), ground)), luminance(ground)];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    const isLarge = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    const isLarge = node.role === 'img' || parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
     if (ratio < (isLarge ? 3 : 4.5)) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(1)}`);
   }
   return found;
