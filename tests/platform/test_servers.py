@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause
+from kpl_lab.platform.domain import shutdown
 from tests.platform.conftest import tar_of
 from tests.platform.running import WAITS, Site, User, until
 
@@ -250,9 +253,17 @@ async def test_going_down_ends_tasks_and_servers_in_words_and_leaves_what_waits(
     assert (done["state"], done["reason"]) == ("stopped", "platform_down")
     assert "kpl-lab down" in done["message"]
     await hub.until(f"internal/servers/{server}", "stopped")
-    # What waited has taken the free place, or still waits; it was not thrown away.
-    assert (await alice.get(f"tasks/{waiting['id']}"))["state"] in (
-        "queued",
-        "preparing",
-        "running",
-    )
+    await site.controller.queue.settled()
+    assert (await alice.get(f"tasks/{waiting['id']}"))["state"] == "queued"
+
+
+async def test_what_waits_starts_when_a_way_down_was_broken_off(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.internal().post("internal/shutdown")
+    alice = site.user()
+    task = await alice.submit()
+    await site.controller.queue.settled()
+    assert (await alice.get(f"tasks/{task['id']}"))["state"] == "queued"
+    monkeypatch.setattr(shutdown, "CLOSING_SECONDS", 0.0)
+    await alice.ended(task)

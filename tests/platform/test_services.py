@@ -102,7 +102,11 @@ async def test_it_is_scaled_up_and_down(site: Site) -> None:
             return bool(now["state"] == "running" and now["ready"] == count)
 
         await until(is_there)
-        await until(lambda count=count: len(addresses(site, found["id"])) == count)
+
+        def is_routed(count: int = count) -> bool:
+            return len(addresses(site, found["id"])) == count
+
+        await until(is_routed)
 
 
 async def test_a_stopped_service_keeps_its_address_and_starts_again(site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ async def model(site: Site, alice: User) -> None:
     await alice.ended(await alice.submit())
 
 
-async def infer(site: Site, files: dict[str, bytes], **body: object) -> tuple[User, dict[str, str]]:
+async def infer(site: Site, files: dict[str, bytes], **body: Any) -> tuple[User, dict[str, Any]]:
     alice = site.user()
     await model(site, alice)
     site.engine.script = Script(outputs={"out": files})

@@ -173,16 +173,18 @@ def stop_server(id: int, store: StoreDep, caller: Internal) -> None:
 
 
 @router.post("/internal/shutdown")
-def shut_down(store: StoreDep, caller: Internal) -> dict[str, Any]:
+def shut_down(context: ContextDep, store: StoreDep, caller: Internal) -> dict[str, Any]:
     """End what runs because the platform goes down; what waits stays queued."""
     del caller
+    shutdown.note_closing(context.settings.home)
     return shutdown.begin(store)
 
 
 @router.get("/internal/shutdown")
-def get_shutdown(store: ReadingStoreDep, caller: Internal) -> dict[str, Any]:
+def get_shutdown(context: ContextDep, store: ReadingStoreDep, caller: Internal) -> dict[str, Any]:
     """Return what has not ended yet."""
     del caller
+    shutdown.note_closing(context.settings.home)
     return shutdown.progress(store)
 
 

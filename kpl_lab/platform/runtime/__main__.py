@@ -11,6 +11,7 @@ from kpl_lab import settings as installation
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
 from kpl_lab.platform.context import create_context
+from kpl_lab.platform.domain.shutdown import note_open
 from kpl_lab.platform.runtime.controller import Controller, only_controller
 from kpl_lab.platform.storage import upgrade
 
@@ -23,6 +24,7 @@ async def _run() -> None:
     try:
         upgrade.check(context.database.engine)
         async with only_controller(context):
+            note_open(settings.home)
             work = asyncio.create_task(Controller(context).run())
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,7 +20,7 @@ from kpl_lab.engines.spec import (
     Workload,
 )
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import access, contract, tasks
+from kpl_lab.platform.domain import access, contract, shutdown, tasks
 from kpl_lab.platform.domain.capacity import Amounts, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
@@ -30,6 +30,8 @@ from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.tasks import TaskState
+
+AFTER_CLOSING_SECONDS = 1.0
 
 
 def workload_name(task: TaskRecord) -> str:
@@ -230,6 +232,8 @@ class TaskScheduler:
     async def reconcile(self, id: int) -> float | None:
         """Admit what fits now."""
         del id
+        if shutdown.is_closing(self._world.context.settings.home):
+            return AFTER_CLOSING_SECONDS
         queued = await self._world.read(lambda s: s.tasks.queued())
         if not queued:
             return None
