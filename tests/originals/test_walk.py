@@ -107,7 +107,7 @@ def test_they_go_on_while_platform_and_controller_are_killed(lab: Lab, name: str
     task = succeeded(lab, id)
     assert task["attempt"] == 1
     assert task["progress"] == 1.0
-    title, series = ("loss", "loss") if name == "newest" else ("训练", "loss")
+    title, series = ("loss", "save") if name == "newest" else ("训练", "loss")
     start = 0 if name == "newest" else 1
     xs, ys = curve(lab, id, title, series)
     assert xs == list(range(start, start + STEPS))

@@ -37,7 +37,9 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._backoff: dict[K, Iterator[float]] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._added = asyncio.Condition()
+        # An event and no condition: all happens on one loop, and a condition's lock can be lost
+        # when its waiters are cancelled together (Python 3.11), which would hang the end.
+        self._added = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -51,7 +53,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
             return
         self._waiting[key] = None
-        self._wake()
+        self._added.set()
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have ``key`` looked at after so long, unless it is added before."""
@@ -64,13 +66,6 @@ class WorkQueue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
-    def _wake(self) -> None:
-        self._waker = asyncio.ensure_future(self._notify())
-
-    async def _notify(self) -> None:
-        async with self._added:
-            self._added.notify()
-
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -82,13 +77,13 @@ class WorkQueue(Generic[K]):
         await self._idle.wait()
 
     async def _next(self) -> K:
-        async with self._added:
-            while not self._waiting:
-                await self._added.wait()
-            key = next(iter(self._waiting))
-            del self._waiting[key]
-            self._running.add(key)
-            return key
+        while not self._waiting:
+            self._added.clear()
+            await self._added.wait()
+        key = next(iter(self._waiting))
+        del self._waiting[key]
+        self._running.add(key)
+        return key
 
     async def _work(self) -> None:
         while True:

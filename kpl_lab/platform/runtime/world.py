@@ -104,21 +104,29 @@ class World:
         if await asyncio.to_thread(target.exists):
             return
         fresh = target.with_suffix(".part")
-        await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
-        file = await asyncio.to_thread(fresh.open, "wb")
+        await asyncio.to_thread(_begin_file, fresh)
         try:
             async for chunk in self.engine.logs(handle):
-                await asyncio.to_thread(file.write, chunk.data)
+                # Opened anew each time: a file that a cancelled call held would stay open.
+                await asyncio.to_thread(_append, fresh, chunk.data)
         except EngineError:
             pass  # what could be read is kept
-        finally:
-            await asyncio.to_thread(file.close)
         await asyncio.to_thread(fresh.replace, target)
 
     async def explain(self, replica: Replica, handle: Handle) -> Explanation:
         """Return why a replica ended, in words."""
         tail = await self.log_tail(handle, replica.index)
         return explain(replica.cause, replica.exit_code, replica.detail, tail)
+
+
+def _begin_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
 
 
 def ended(seen: Observation | None) -> Replica | None:
