@@ -1,7 +1,8 @@
 """Pins the newest versions that ``pyproject.toml`` allows: ``make lock``.
 
 Writes ``requirements/lock.txt`` (what running needs) and ``requirements/dev.txt`` (that and what
-testing needs). Names no index: whoever installs uses the one of their machine.
+testing needs). Names no index: whoever installs uses the one of their machine. What newer Pythons
+alone can install is bounded by ``requirements/constraints.in``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ OPTIONS = (
     "--no-emit-index-url",
     "--no-emit-trusted-host",
     "--no-emit-find-links",
+    "--constraint=requirements/constraints.in",
     # The extras name ourselves; the checkout is installed by itself.
     "--unsafe-package=kpl-lab",
 )
