@@ -1,7 +1,8 @@
 """Where the address and the token come from.
 
 In this order: what the caller names, the notebook server's own (``JUPYTERHUB_API_TOKEN`` with
-``KPL_API_URL``), ``credentials.json`` of ``$KPL_HOME`` (default ``./.kpl``), then of ``~/.kpl``.
+``KPL_API_URL``), ``credentials.json`` of ``$KPL_HOME`` (where that is not set: of ``./.kpl``, then of
+``.kpl`` beside the checkout that this ``kpl`` is installed from), then of ``~/.kpl``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from kpl_lab.errors import Invalid, KplError, Unauthenticated
 
 API_PATH = "/kpl/api/v1"
 DEFAULT_URL = "http://127.0.0.1:8000"
+_ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = _ROOT if (_ROOT / "pyproject.toml").is_file() else None
 
 
 @dataclass(frozen=True)
@@ -132,11 +135,24 @@ def _of_notebook(environment: Mapping[str, str]) -> Credentials | None:
     )
 
 
-def credential_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return the files that are looked at, in order; they need not exist."""
-    own = settings.home_from(environment).credentials
-    home = environment.get("HOME")
-    return [own, Path(home) / ".kpl" / "credentials.json"] if home else [own]
+def credential_files(
+    environment: Mapping[str, str], checkout: Path | None = CHECKOUT
+) -> list[Path]:
+    """Return the files that are looked at, in order; they need not exist.
+
+    Parameters
+    ----------
+    environment
+        Variables to look at: ``KPL_HOME`` and ``HOME``.
+    checkout
+        The clone whose ``make up`` installed this program, so that its ``kpl`` works from any folder.
+    """
+    found = [settings.home_from(environment).credentials]
+    if checkout and not environment.get("KPL_HOME"):
+        found.append(settings.Home(checkout / ".kpl").credentials)
+    if home := environment.get("HOME"):
+        found.append(Path(home) / ".kpl" / "credentials.json")
+    return found
 
 
 def read_credentials(path: Path) -> Credentials | None:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.client.credentials import Credentials, find_credentials, save_credentials
+from kpl_lab.client.credentials import (
+    Credentials,
+    credential_files,
+    find_credentials,
+    save_credentials,
+)
 from kpl_lab.errors import Invalid, Unauthenticated
 
 
@@ -55,6 +60,14 @@ def test_the_home_of_the_installation_comes_before_the_users(tmp_path: Path) -> 
     assert (found.token, found.username) == ("installation", "ada")
     assert found.api_url == "http://127.0.0.1:8123/kpl/api/v1"
     assert found.hub_api_url == "http://127.0.0.1:8123/hub/api"
+
+
+def test_kpl_of_a_checkout_finds_its_installation_from_any_folder(tmp_path: Path) -> None:
+    own, users = tmp_path / "clone/.kpl/credentials.json", tmp_path / "home/.kpl/credentials.json"
+    here = credential_files({"HOME": str(tmp_path / "home")}, checkout=tmp_path / "clone")
+    assert here[1:] == [own, users]
+    named = credential_files(environment(tmp_path), checkout=tmp_path / "clone")
+    assert own not in named, "who names an installation means that one"
 
 
 def test_a_kept_token_is_not_sent_to_another_address(tmp_path: Path) -> None:
