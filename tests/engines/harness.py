@@ -152,7 +152,7 @@ class Bench:
     mode: str = "fake"
 
     def folder(self, name: str, files: dict[str, str]) -> Path:
-        """Make a folder of the store, readable by every account as the store makes them."""
+        """Make a folder of the store as the platform does: open itself, in closed folders."""
         root = self.store / name
         for path, text in files.items():
             place = root / path
@@ -164,8 +164,8 @@ class Bench:
             if folder.is_dir():
                 folder.chmod(0o755)
         for parent in root.parents:
-            if self.store in (parent, *parent.parents):
-                parent.chmod(0o755)
+            if self.store in parent.parents:
+                parent.chmod(0o750)
         return root
 
     def recipe(self, *runs: str, digest: str = "abc", **changes: object) -> Recipe:
@@ -206,6 +206,15 @@ class LocalBench(Bench):
     def replica_folder(self, name: str, index: int = 0) -> Path:
         """Return a replica's folder."""
         return self.home / "local" / "workloads" / name / "replicas" / str(index)
+
+    def folder(self, name: str, files: dict[str, str]) -> Path:
+        """Make a folder of the store that belongs to the platform's account."""
+        root = super().folder(f"kind/{name}", files)
+        if self.mode == "user":
+            above = [parent for parent in root.parents if self.store in parent.parents]
+            for path in (*above, root, *root.rglob("*")):
+                os.chown(path, ORDINARY_UID, ORDINARY_UID)
+        return root
 
     def input(self, key: str, name: str, files: dict[str, str]) -> Input:
         """Return an input with these files."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -253,6 +255,48 @@ async def test_without_namespaces_a_mount_is_a_link_and_says_that_it_is_not_enfo
     await bench.engine.delete(handle)
     assert not os.path.islink(found.path)  # noqa: ASYNC240, PTH114 (a look, no wait)
     data.chmod(0o755)
+
+
+async def test_without_namespaces_an_account_passes_where_something_of_it_leads_and_no_longer(
+    bench: LocalBench,
+) -> None:
+    if (await bench.local.facts())["namespaces"] or bench.is_ordinary:
+        pytest.skip("only root without namespaces opens folders to accounts one by one")
+    digits = bench.input("data", "datasets/1/1", {"root.data": "seven"})
+    other = bench.folder("datasets/2/1", {"root.data": "d"})
+    closed = [Path(digits.source).parent, other.parent]
+
+    def passing() -> list[set[int]]:
+        return [users_of(folder) for folder in closed]
+
+    line = f'cat "$IN/data/root.data"; cat "{other}/root.data"'
+    handle = await start(bench.engine, task("t", line, inputs=(digits,)))
+    assert (await end_of(bench.engine, "t")).exit_code == 1
+    assert "seven" in await text_of(bench.engine, handle)
+    assert "Permission denied" in await text_of(bench.engine, handle)
+    assert [len(users) for users in passing()] == [1, 0]
+    await bench.engine.delete(handle)
+    assert passing() == [set(), set()]
+
+    servers = [await start(bench.engine, listing(name)) for name in ("server-1", "server-2")]
+    for one in servers:
+        await bench.engine.mount(one, other, f"of {one.name}")
+    assert [len(users) for users in passing()] == [0, 1]
+    await bench.engine.unmount(servers[0], "of server-1")
+    assert [len(users) for users in passing()] == [0, 1], "the user's other server still has it"
+    bench.kill()
+    bench.launch()
+    await bench.engine.delete(servers[1])
+    assert passing() == [set(), set()]
+
+
+def users_of(folder: Path) -> set[int]:
+    """Return the accounts that have an entry of their own in a folder's access control list."""
+    try:
+        found = os.getxattr(folder, "system.posix_acl_access")
+    except OSError:
+        return set()
+    return {id for tag, _, id in struct.iter_unpack("<HHI", found[4:]) if tag == 2}
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", "."])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab.engines.local import builds, cgroups, environments, machine, mounts, processes
+from kpl_lab.engines.local.access import Passes
 from kpl_lab.engines.local.accounts import Account
 from kpl_lab.engines.local.cgroups import Group
 from kpl_lab.engines.local.collect import collect
@@ -34,6 +35,7 @@ class Calls:
         self._planner = planner
         self._local = settings.home.local
         self._ledger = Ledger(self._local / "workloads")
+        self._passes = Passes(self._ledger, settings.home.storage.resolve())
         self._keeper = Keeper(self._ledger, planner, self._publish)
         self._watchers: set[_Watcher] = set()
 
@@ -124,6 +126,8 @@ class Calls:
         if self._planner.machine.is_namespaced and entry.workload.home is not None:
             mounts.make_root(entry.mounts)
         for index in range(entry.workload.replicas):
+            for one in entry.workload.inputs:
+                self._give_pass(entry, index, self._planner.check_source(Path(one.source)))
             status = entry.statuses.get(index)
             if entry.may_return(index):
                 gpus = self._keeper.gpus_of(entry)
@@ -156,6 +160,7 @@ class Calls:
             await asyncio.to_thread(self._remove_links, entry)
             if entry.build is not None:
                 await asyncio.to_thread(environments.discard, entry.build)
+            await asyncio.to_thread(self._passes.take, entry)
             await asyncio.to_thread(self._ledger.remove, entry)
         self._free_accounts(entry)
         for watcher in self._watchers:
@@ -243,7 +248,7 @@ class Calls:
                 f"{name} has no output {output!r} any more: the program has removed its folder.",
                 code="no_output",
             )
-        uid = self._planner.accounts.get(self._planner.identity_of(entry.workload, 0)).uid
+        uid = self._uid(entry, 0)
         async with entry.lock:
             return await asyncio.to_thread(
                 collect,
@@ -264,6 +269,7 @@ class Calls:
             if self._planner.machine.is_namespaced:
                 await asyncio.to_thread(mounts.add, entry.mounts, folder, mount)
                 return encode(MountResult(path=str(shown), enforced=True))
+            self._give_pass(entry, 0, folder)
             await asyncio.to_thread(mounts.link, shown.parent, folder, mount)
             entry.note_link(mount)
         return encode(MountResult(path=str(shown), enforced=False))
@@ -277,7 +283,18 @@ class Calls:
             if self._planner.machine.is_namespaced:
                 await asyncio.to_thread(mounts.remove, entry.mounts, mount)
             else:
-                mounts.unlink(self._home_of(entry) / "datasets", mount)
+                source = mounts.unlink(self._home_of(entry) / "datasets", mount)
+                if source is not None:
+                    await asyncio.to_thread(self._passes.take, entry, source)
+
+    def _uid(self, entry: Entry, index: int) -> int:
+        return self._planner.accounts.get(self._planner.identity_of(entry.workload, index)).uid
+
+    def _give_pass(self, entry: Entry, index: int, source: Path) -> None:
+        """Let a replica reach what it has a link to; what is mounted needs no pass."""
+        uid = self._uid(entry, index)
+        if not self._planner.machine.is_namespaced and uid != self._planner.platform.uid:
+            self._passes.give(entry, uid, source)
 
     def _home_of(self, entry: Entry) -> Path:
         home = entry.workload.home

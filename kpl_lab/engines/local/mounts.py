@@ -105,8 +105,11 @@ def link(folder: Path, source: Path, name: str) -> None:
     target.symlink_to(source, target_is_directory=True)
 
 
-def unlink(folder: Path, name: str) -> None:
-    """Take a link away; what is no link stays."""
+def unlink(folder: Path, name: str) -> Path | None:
+    """Take a link away and return where it led; what is no link stays."""
     target = folder / name
-    if target.is_symlink():
-        target.unlink()
+    if not target.is_symlink():
+        return None
+    source = target.readlink()
+    target.unlink()
+    return source
