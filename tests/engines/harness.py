@@ -2,7 +2,7 @@
 
 ==============  ==================================================================
 ``root``        root with every right: cgroups, namespaces, an account per workload
-``bare-root``   root without CAP_SYS_ADMIN and without cgroups: accounts, links
+``bare-root``   root as in a container: Docker's capabilities, no cgroups: accounts, links
 ``user``        an ordinary user: one account, a watchdog, links
 ``own``         whoever runs the tests, where that is not root
 ==============  ==================================================================
@@ -42,6 +42,9 @@ from kpl_lab.engines.spec import (
 PATIENCE_SECONDS = 40.0
 ORDINARY_UID = 61234
 PR_CAPBSET_DROP = 24
+# What a container's root has where nobody asks for more: Docker's default list, by number of
+# <linux/capability.h>. Neither SYS_ADMIN nor SYS_PTRACE nor SYS_RESOURCE is among them.
+CONTAINER_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 
 SERVE = "import http.server, os; http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
 
@@ -244,7 +247,9 @@ class LocalBench(Bench):
             namespace.drop_to(ORDINARY_UID, ORDINARY_UID)
         elif self.mode == "bare-root":
             namespace.enter(namespace.platform_paths(), [home], uid=ORDINARY_UID, gid=ORDINARY_UID)
-            syscalls.prctl(PR_CAPBSET_DROP, syscalls.CAP_SYS_ADMIN)
+            last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+            for number in set(range(last + 1)) - CONTAINER_CAPABILITIES:
+                syscalls.prctl(PR_CAPBSET_DROP, number)
 
     def kill(self) -> None:
         """Kill the runner as hard as can be."""

@@ -224,6 +224,9 @@ def drop_to(uid: int, gid: int) -> None:
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
+    # The change has closed /proc/<pid> to the account itself; an exec would open it again, a
+    # server that is forked from the template never calls one.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -1,6 +1,10 @@
 """What ``/proc`` says of processes: who they are, whose children, what they use and listen on.
 
 Formats: proc(5). A process is known by pid, start time and boot id, never by pid alone.
+
+The environment, descriptors and memory of another account's process are shown to CAP_SYS_PTRACE and
+to that account alone. Root has not that capability in every container; so what concerns a process
+is read with its owner's rights, see :func:`_as_owner`.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import signal
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from kpl_lab.engines.local import syscalls
 
 _PROC = Path("/proc")
 _LISTEN = "0A"
@@ -100,6 +106,27 @@ def descendants(root: int, *, without: Collection[int] = ()) -> list[int]:
     return found
 
 
+@contextlib.contextmanager
+def _as_owner(pid: int) -> Iterator[Path]:
+    """Give the folder of a process, to be read with the rights of its account.
+
+    Raises
+    ------
+    OSError
+        The process is gone.
+    """
+    folder = _PROC / str(pid)
+    if os.geteuid() != 0:
+        yield folder
+        return
+    owner = folder.stat()
+    syscalls.set_fs_account(owner.st_uid, owner.st_gid)
+    try:
+        yield folder
+    finally:
+        syscalls.set_fs_account(0, os.getegid())
+
+
 def pids_of_user(uid: int) -> list[int]:
     """Return the pids of an account."""
     found = []
@@ -115,8 +142,8 @@ def pids_with_variable(line: str) -> list[int]:
     wanted = line.encode()
     found = []
     for one in all_processes():
-        with contextlib.suppress(OSError):
-            if wanted in (_PROC / str(one.pid) / "environ").read_bytes().split(b"\0"):
+        with contextlib.suppress(OSError), _as_owner(one.pid) as folder:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(one.pid)
     return found
 
@@ -141,8 +168,8 @@ def memory_mb(pids: Iterable[int]) -> int:
     """Return the memory of processes together in MiB: PSS, so that shared pages count once."""
     total_kb = 0
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+        with contextlib.suppress(OSError), _as_owner(pid) as folder:
+            for line in (folder / "smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total_kb += int(line.split()[1])
     return total_kb // 1024
@@ -158,8 +185,8 @@ def listening_ports(pids: Iterable[int]) -> set[int]:
     """Return the TCP ports on which any of the processes listens."""
     inodes = set()
     for pid in pids:
-        with contextlib.suppress(OSError):
-            for fd in (_PROC / str(pid) / "fd").iterdir():
+        with contextlib.suppress(OSError), _as_owner(pid) as folder:
+            for fd in (folder / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     target = str(fd.readlink())
                     if target.startswith("socket:["):
