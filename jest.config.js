@@ -21,6 +21,7 @@ const base = jestJupyterLab(__dirname);
 
 module.exports = {
   ...base,
+  testEnvironment: '<rootDir>/jest.environment.js',
   automock: false,
   collectCoverage: false,
   testRegex: 'src/.*/?__tests__/.*\\.(test|spec)\\.tsx?$',

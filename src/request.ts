@@ -199,10 +199,20 @@ export async function requestJSON<T>(
 namespace Private {
   /**
    * Read an error answer: a problem document, Jupyter's own shape, or text.
+   *
+   * The platform and the Jupyter server say in JSON what they do not find. A 404 in other words is
+   * the front door's: it has just been restarted and does not know yet who answers.
    */
   export async function refusal(response: Response): Promise<PlatformError> {
     const text = await response.text();
     const problem = parse(text);
+    if (response.status === 404 && Object.keys(problem).length === 0) {
+      return new PlatformError({
+        message: text,
+        code: 'no_route',
+        status: 503
+      });
+    }
     return new PlatformError({
       message:
         problem.message || text || `${response.status} ${response.statusText}`,

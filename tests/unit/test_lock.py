@@ -31,7 +31,9 @@ def applies(marker: Marker | None) -> bool:
     return marker is None or marker.evaluate()
 
 
-@pytest.mark.parametrize("pin", [pin for pin in pins() if applies(pin.marker)], ids=lambda pin: pin.name)
+@pytest.mark.parametrize(
+    "pin", [pin for pin in pins() if applies(pin.marker)], ids=lambda pin: pin.name
+)
 def test_a_pin_installs_on_the_oldest_python(pin: Requirement) -> None:
     requires = distribution(pin.name).metadata["Requires-Python"] or ""
 

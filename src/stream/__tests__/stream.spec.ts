@@ -9,6 +9,7 @@ import { EventStream } from '../stream';
 class Platform {
   readonly urls: string[] = [];
   status = 200;
+  refusal = '{"code": "not_found", "message": "There is no such task."}';
 
   readonly settings = ServerConnection.makeSettings({
     baseUrl: 'http://here/',
@@ -18,7 +19,7 @@ class Platform {
       const url = asked.url.replace(/[?&]\d+$/, '');
       this.urls.push(url.replace('http://here/kpl-lab/api/events', ''));
       if (this.status !== 200) {
-        return new Response('{}', { status: this.status });
+        return new Response(this.refusal, { status: this.status });
       }
       const connection = new Connection(asked.signal);
       this._connection = connection;
@@ -183,6 +184,18 @@ describe('EventStream', () => {
     platform.status = 200;
     await until(() => stream.state === 'open');
     expect(platform.urls[platform.urls.length - 1]).toBe('');
+  });
+
+  it('keeps a log when the front door does not know the way yet', async () => {
+    stream.start();
+    await until(() => stream.state === 'open');
+    platform.status = 404;
+    platform.refusal = '404 page not found';
+    stream.followLog('tasks:9', 0, () => undefined);
+    await until(() => stream.state === 'reconnecting');
+    platform.status = 200;
+    await until(() => stream.state === 'open');
+    expect(platform.urls[platform.urls.length - 1]).toContain('tasks%3A9');
   });
 
   it('takes a silent connection for a dead one', async () => {
