@@ -1,7 +1,8 @@
 """``python -m kpl_lab.supervisor``: keeps the platform's processes running.
 
 SIGTERM ends it and leaves them running (``kpl-lab up`` adopts them); with ``--attached`` it takes
-them along. SIGHUP starts at once what waits for its next start.
+them along. SIGHUP starts at once what waits for its next start; after SIGUSR1 nothing is started any
+more.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ async def _run(keeper: Keeper) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
     loop.add_signal_handler(signal.SIGHUP, keeper.retry_now)
+    loop.add_signal_handler(signal.SIGUSR1, keeper.rest)
     with contextlib.suppress(asyncio.CancelledError):
         await work
 

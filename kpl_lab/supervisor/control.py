@@ -14,7 +14,7 @@ from kpl_lab.errors import Conflict
 from kpl_lab.platform.storage.upgrade import upgrade
 from kpl_lab.settings import Settings
 from kpl_lab.supervisor import frontdoor, launch, ports, records
-from kpl_lab.supervisor.ending import end_processes, end_supervisor
+from kpl_lab.supervisor.ending import end_processes, end_supervisor, rest_supervisor
 from kpl_lab.supervisor.home import own_tree, prepare
 from kpl_lab.supervisor.plan import (
     FRONTDOOR,
@@ -123,7 +123,7 @@ def bring_down(settings: Settings, say: Say) -> None:
     account = prepare(settings)
     wanted = plans(settings, account, os.environ)
     end_with_reasons(settings, say)
-    end_supervisor(settings.home)
+    rest_supervisor(settings.home)
 
     def tell(name: str) -> None:
         say(f"ending {name}")
@@ -133,6 +133,7 @@ def bring_down(settings: Settings, say: Say) -> None:
     end_processes(settings.home, [plan for plan in wanted if plan not in stays], tell)
     sweep(settings, say)
     end_processes(settings.home, stays, tell)
+    end_supervisor(settings.home)
     unmount_all(settings)
 
 

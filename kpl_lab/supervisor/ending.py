@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
 
 from kpl_lab.settings import Home
@@ -19,6 +20,13 @@ def end_supervisor(home: Home) -> None:
     if identity is not None:
         asyncio.run(end(identity, SUPERVISOR_GRACE_SECONDS))
     records.remove(home, records.SUPERVISOR)
+
+
+def rest_supervisor(home: Home) -> None:
+    """Have the supervisor start nothing any more, while it reaps what ends. No-op without one."""
+    identity = records.read(home, records.SUPERVISOR).identity
+    if identity is not None:
+        identity.kill(signal.SIGUSR1)
 
 
 def end_processes(

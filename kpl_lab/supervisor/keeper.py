@@ -42,6 +42,7 @@ class Keeper:
         self._namespaces = namespaces
         self._retry = {plan.name: asyncio.Event() for plan in plans}
         self._children: set[int] = set()
+        self._is_resting = False
 
     async def run(self) -> None:
         """Keep everything running; returns only by being cancelled."""
@@ -49,6 +50,13 @@ class Keeper:
             for plan in self._plans:
                 group.create_task(self._keep(plan), name=plan.name)
             group.create_task(self._reap_orphans())
+
+    def rest(self) -> None:
+        """Start nothing any more, and stay to take leave of what ends: somebody ends it all.
+
+        Otherwise what ends would be left to process 1, which in many containers reaps nothing.
+        """
+        self._is_resting = True
 
     def retry_now(self) -> None:
         """Start at once what is waiting for its next start."""
@@ -63,9 +71,13 @@ class Keeper:
                 identity = self._start(plan, deaths)
             if identity is not None:
                 await self._gone(identity)
+            if self._is_resting:
+                return
             if time.monotonic() - began > STEADY_SECONDS:
                 deaths = 0
             await self._pause(plan, deaths)
+            if self._is_resting:
+                return
             identity, deaths = None, deaths + 1
 
     async def _adopt(self, plan: Plan) -> ProcessId | None:

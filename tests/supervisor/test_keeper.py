@@ -15,7 +15,7 @@ import pytest
 from kpl_lab.settings import Home
 from kpl_lab.supervisor import records
 from kpl_lab.supervisor.ending import end_processes
-from kpl_lab.supervisor.keeper import Keeper
+from kpl_lab.supervisor.keeper import WAITS, Keeper
 from kpl_lab.supervisor.plan import Plan
 from kpl_lab.supervisor.records import Record
 
@@ -47,10 +47,11 @@ def plan_of(home: Home, code: str = SLEEPER, **changes: Any) -> Plan:
 
 
 @contextlib.asynccontextmanager
-async def keeping(home: Home, *plans: Plan) -> AsyncIterator[None]:
-    task = asyncio.create_task(Keeper(home, plans, {}).run())
+async def keeping(home: Home, *plans: Plan) -> AsyncIterator[Keeper]:
+    keeper = Keeper(home, plans, {})
+    task = asyncio.create_task(keeper.run())
     try:
-        yield
+        yield keeper
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -82,6 +83,17 @@ async def test_a_killed_process_is_started_again(home: Home) -> None:
         second = await until(home, lambda r: r.identity and r.pid != first.pid)
     assert second.restarts == 1
     await asyncio.to_thread(end_processes, home, [plan])
+
+
+async def test_a_resting_keeper_starts_nothing_and_reaps_what_ends(home: Home) -> None:
+    plan = plan_of(home)
+    async with keeping(home, plan) as keeper:
+        first = await is_running(home)
+        keeper.rest()
+        await asyncio.to_thread(end_processes, home, [plan])
+        await until_true(lambda: not Path(f"/proc/{first.pid}").exists())
+        await asyncio.sleep(2 * WAITS[0])
+    assert records.read(home, "worker").pid is None
 
 
 async def test_processes_run_on_without_their_keeper_and_are_adopted(home: Home) -> None:
