@@ -135,9 +135,7 @@ def _of_notebook(environment: Mapping[str, str]) -> Credentials | None:
     )
 
 
-def credential_files(
-    environment: Mapping[str, str], checkout: Path | None = CHECKOUT
-) -> list[Path]:
+def credential_files(environment: Mapping[str, str], checkout: Path | None = None) -> list[Path]:
     """Return the files that are looked at, in order; they need not exist.
 
     Parameters
@@ -145,8 +143,10 @@ def credential_files(
     environment
         Variables to look at: ``KPL_HOME`` and ``HOME``.
     checkout
-        The clone whose ``make up`` installed this program, so that its ``kpl`` works from any folder.
+        The clone whose ``make up`` installed this program, so that its ``kpl`` works from any
+        folder; our own where none is named.
     """
+    checkout = checkout or CHECKOUT
     found = [settings.home_from(environment).credentials]
     if checkout and not environment.get("KPL_HOME"):
         found.append(settings.Home(checkout / ".kpl").credentials)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kpl_lab.cli import kpl
+from kpl_lab.client import credentials
 from kpl_lab.client.credentials import Credentials, save_credentials
 from tests.doubles.platform import TOKEN, Platform, Server, running
 
@@ -43,12 +44,16 @@ def server(platform: Platform) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own without a token, and a working folder of its own."""
+    """A home of its own without a token, and a working folder of its own.
+
+    ``make up`` may have been run in this checkout; its installation is none of these tests'.
+    """
     home = tmp_path / "home"
     home.mkdir()
     for name in ("JUPYTERHUB_API_TOKEN", "KPL_API_URL", "KPL_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(credentials, "CHECKOUT", None)
     monkeypatch.chdir(tmp_path)
     return home
 
@@ -69,8 +74,8 @@ def kpl_alone(capfd: pytest.CaptureFixture[str]) -> Kpl:
 @pytest.fixture
 def kpl_(kpl_alone: Kpl, server: Server, home: Path) -> Kpl:
     """Runs ``kpl`` signed in at the double."""
-    credentials = Credentials(server.url, TOKEN, username="ada")
-    save_credentials(home / ".kpl/credentials.json", credentials)
+    kept = Credentials(server.url, TOKEN, username="ada")
+    save_credentials(home / ".kpl/credentials.json", kept)
     return kpl_alone
 
 

@@ -38,6 +38,7 @@ from kpl_lab.engines.spec import (
     ReplicaState,
     Workload,
 )
+from tests.places import passable
 
 PATIENCE_SECONDS = 40.0
 ORDINARY_UID = 61234
@@ -246,7 +247,10 @@ class LocalBench(Bench):
             namespace.enter(namespace.platform_paths(), [home], uid=ORDINARY_UID, gid=ORDINARY_UID)
             namespace.drop_to(ORDINARY_UID, ORDINARY_UID)
         elif self.mode == "bare-root":
-            namespace.enter(namespace.platform_paths(), [home], uid=ORDINARY_UID, gid=ORDINARY_UID)
+            if namespace.can_enter():
+                namespace.enter(
+                    namespace.platform_paths(), [home], uid=ORDINARY_UID, gid=ORDINARY_UID
+                )
             last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
             for number in set(range(last + 1)) - CONTAINER_CAPABILITIES:
                 syscalls.prctl(PR_CAPBSET_DROP, number)
@@ -316,6 +320,7 @@ async def local_bench(
     root: Path, mode: str, options: dict[str, object] | None = None
 ) -> AsyncIterator[LocalBench]:
     """Give a runner in the situation ``mode``; nothing of it is left afterwards."""
+    passable(root)
     home = root / "kpl home ü"  # spaces and other letters: they must not matter
     home.mkdir(exist_ok=True)
     changes: dict[str, object] = {**OPTIONS, **(options or {})}

@@ -18,6 +18,7 @@ import pytest
 
 from kpl_lab.settings import load
 from kpl_lab.supervisor.ports import is_free
+from tests.places import passable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ROOT = Path(__file__).parents[2]
@@ -86,7 +87,7 @@ class Hub:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    home = tmp_path_factory.mktemp("kpl") / "h"
+    home = passable(tmp_path_factory.mktemp("kpl")) / "h"
     port = next(port for port in itertools.count(18700 + os.getpid() % 1000) if is_free(port))
     environment = {**os.environ, "KPL_HOME": str(home), "KPL_PORT": str(port)}
 

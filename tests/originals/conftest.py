@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.places import passable
 from tests.platform.conftest import picture
 from tests.supervisor.test_installation import Installation, free_port, wait_for
 
@@ -76,7 +77,7 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = tmp_path_factory.mktemp("o")
+    folder = passable(tmp_path_factory.mktemp("o"))
     installation = Installation(folder / "h", free_port())
     try:
         installation.up()

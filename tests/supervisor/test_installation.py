@@ -19,6 +19,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.places import passable
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NAMES = ("frontdoor", "hub", "platform", "controller", "runner")
 
@@ -102,7 +104,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     # Unix sockets have short paths: not below pytest's own long one.
-    found = Installation(tmp_path_factory.mktemp("kpl") / "h", free_port())
+    found = Installation(passable(tmp_path_factory.mktemp("kpl")) / "h", free_port())
     try:
         found.up()
         yield found

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.places import passable
 from tests.ui.installation import ROOT, Installation, free_port
 from tests.ui.pictures import Pictures
 
@@ -35,7 +36,7 @@ def installation() -> Iterator[Installation]:
     """An installation that everything in this folder shares."""
     # Unix sockets have short paths: not below pytest's own long one.
     folder = Path(tempfile.mkdtemp(prefix="kpl-ui-"))
-    folder.chmod(0o755)
+    passable(folder)
     found = Installation(folder / "h", free_port())
     try:
         found.up()
