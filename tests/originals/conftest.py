@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.places import passable
+from tests.installation import Installation, running_installation, wait_for
 from tests.platform.conftest import picture
-from tests.supervisor.test_installation import Installation, free_port, wait_for
 
 HERE = Path(__file__).parent
 TASK_SECONDS = 240.0
@@ -28,18 +24,9 @@ class Lab:
 
     installation: Installation
 
-    def kpl(self, *words: str, seconds: float = TASK_SECONDS) -> Any:
+    def kpl(self, *words: str) -> Any:
         """Run ``kpl``; return what it prints with ``--json``."""
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "kpl"), *words, "--json"],
-            env={**os.environ, "KPL_HOME": str(self.installation.home)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds,
-        )
-        assert done.returncode == 0, f"kpl {' '.join(words)}: {done.stderr}\n{done.stdout}"
-        return json.loads(done.stdout)
+        return self.installation.kpl(*words)
 
     def submit(self, name: str, *words: str) -> str:
         """Submit an algorithm of ``tests/originals``; return the task's id."""
@@ -77,17 +64,13 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder = passable(tmp_path_factory.mktemp("o"))
-    installation = Installation(folder / "h", free_port())
-    try:
-        installation.up()
+    folder = tmp_path_factory.mktemp("fruit")
+    for name, color in (("apple", "red"), ("pear", "green")):
+        (folder / "fruit" / name).mkdir(parents=True)
+        for number in range(3):
+            place = folder / "fruit" / name / f"{number}.png"
+            place.write_bytes(picture(color, size=(8 + number, 8)))
+    with running_installation("kpl-o-") as installation:
         found = Lab(installation)
-        for name, color in (("apple", "red"), ("pear", "green")):
-            (folder / "fruit" / name).mkdir(parents=True)
-            for number in range(3):
-                place = folder / "fruit" / name / f"{number}.png"
-                place.write_bytes(picture(color, size=(8 + number, 8)))
         found.kpl("dataset", "create", "fruit", "--from", str(folder / "fruit"))
         yield found
-    finally:
-        installation.run("down")

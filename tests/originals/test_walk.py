@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.installation import wait_for
 from tests.originals.conftest import Lab
-from tests.supervisor.test_installation import wait_for
 
 pytestmark = [pytest.mark.originals, pytest.mark.slow, pytest.mark.timeout(590)]
 STEPS = 80  # of the drill: a minute, for two processes to die and come back

@@ -7,13 +7,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
-from tests.places import passable
-from tests.ui.installation import ROOT, Installation, free_port
+from tests.installation import ROOT, Installation, running_installation
 from tests.ui.pictures import Pictures
 
 RESULTS = ROOT / "ui-tests" / "results"
@@ -34,18 +32,11 @@ PATIENCE_MS = 20_000
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """An installation that everything in this folder shares."""
-    # Unix sockets have short paths: not below pytest's own long one.
-    folder = Path(tempfile.mkdtemp(prefix="kpl-ui-"))
-    passable(folder)
-    found = Installation(folder / "h", free_port())
-    try:
-        found.up()
-        yield found
-    finally:
-        if (found.home / "logs").is_dir():
+    with running_installation("kpl-ui-") as found:
+        try:
+            yield found
+        finally:
             shutil.copytree(found.home / "logs", RESULTS / "logs", dirs_exist_ok=True)
-        found.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 # Not for the session: Playwright keeps an event loop, which tests elsewhere need for themselves.

@@ -10,8 +10,8 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.installation import Installation, wait_for
 from tests.ui.contrast import faint_texts
-from tests.ui.installation import Installation, wait_for
 from tests.ui.pages.hub import SignIn, StartPage, StartProgress
 from tests.ui.pages.lab import Lab
 from tests.ui.pictures import Pictures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.installation import wait_for
+from tests.installation import wait_for
 from tests.ui.pages.forms import Form
 from tests.ui.pages.resource import ResourcePage
 from tests.ui.pages.sidebar import Sidebar
