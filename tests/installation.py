@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from kpl_lab.engines.local import processes
 from tests.places import passable
 
 ROOT = Path(__file__).parents[1]
@@ -52,11 +53,9 @@ def wait_for(find: Callable[[], Found | None], what: str, seconds: float = 90) -
 def processes_of(home: Path) -> list[psutil.Process]:
     """Return everything that was started for this home, zombies and this process left out."""
     found = []
-    for process in psutil.process_iter():
+    for pid in processes.pids_with_variable(f"KPL_HOME={home}"):
         with contextlib.suppress(psutil.Error):
-            is_ours = process.environ().get("KPL_HOME") == str(home)
-            if is_ours and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+            found.append(psutil.Process(pid))
     return [process for process in found if process.pid != os.getpid()]
 
 

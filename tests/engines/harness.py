@@ -264,13 +264,11 @@ class LocalBench(Bench):
     def marked(self) -> list[int]:
         """Return every process that belongs to this installation's workloads."""
         word = f"{processes.MARK}={self.settings.instance}/".encode()
-        found = []
-        for one in processes.all_processes():
-            with contextlib.suppress(OSError):
-                variables = Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0")
-                if any(v.startswith(word) for v in variables):
-                    found.append(one.pid)
-        return found
+        return [
+            one.pid
+            for one in processes.all_processes()
+            if any(variable.startswith(word) for variable in processes.variables_of(one.pid))
+        ]
 
     def groups(self) -> list[Path]:
         """Return the cgroups of this installation's workloads."""

@@ -18,6 +18,7 @@ from tests.installation import (
     running_installation,
     wait_for,
 )
+from tests.places import passable
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -108,7 +109,7 @@ def test_down_leaves_no_process_and_no_port_and_may_be_repeated(installation: In
 def test_a_taken_port_is_named_with_who_has_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = Installation(tmp_path / "h", port).run("kpl-lab", "up")
+        done = Installation(passable(tmp_path) / "h", port).run("kpl-lab", "up")
     assert done.returncode == 1
     assert f"Port {port} is taken by the process" in done.stderr
     assert f"pid {os.getpid()}" in done.stderr

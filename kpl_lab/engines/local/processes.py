@@ -137,15 +137,17 @@ def pids_of_user(uid: int) -> list[int]:
     return found
 
 
+def variables_of(pid: int) -> list[bytes]:
+    """Return the ``NAME=value`` with which a process was started; none when it is gone."""
+    with contextlib.suppress(OSError), _as_owner(pid) as folder:
+        return (folder / "environ").read_bytes().split(b"\0")
+    return []
+
+
 def pids_with_variable(line: str) -> list[int]:
     """Return the pids that were started with ``NAME=value`` in their environment."""
     wanted = line.encode()
-    found = []
-    for one in all_processes():
-        with contextlib.suppress(OSError), _as_owner(one.pid) as folder:
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(one.pid)
-    return found
+    return [one.pid for one in all_processes() if wanted in variables_of(one.pid)]
 
 
 def threads_of_user(uid: int) -> int:
