@@ -299,6 +299,22 @@ def users_of(folder: Path) -> set[int]:
     return {id for tag, _, id in struct.iter_unpack("<HHI", found[4:]) if tag == 2}
 
 
+async def test_a_link_in_place_of_the_mount_folder_is_not_followed(bench: LocalBench) -> None:
+    if (await bench.local.facts())["namespaces"]:
+        pytest.skip("this situation has namespaces")
+    data = bench.folder("datasets/1/1", {"root.data": "d"})
+    elsewhere = bench.home / "elsewhere"
+    elsewhere.mkdir()
+    handle = await start(bench.engine, listing("server-1"))
+    await see(bench.engine, "server-1", READY)
+    folder = bench.home / "local/homes/alice/datasets"
+    folder.rmdir()
+    folder.symlink_to(elsewhere)
+    with pytest.raises(EngineError, match="something of its own called 'datasets'"):
+        await bench.engine.mount(handle, data, "digits")
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "", "."])
 async def test_a_mount_cannot_leave_its_folder(root_bench: LocalBench, name: str) -> None:
     bench = root_bench

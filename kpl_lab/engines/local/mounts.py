@@ -92,7 +92,15 @@ def remove_root(root: Path) -> None:
 
 
 def link(folder: Path, source: Path, name: str) -> None:
-    """Show ``source`` as a link where there are no mounts; no-op when it is there."""
+    """Show ``source`` as a link where there are no mounts; no-op when it is there.
+
+    The folder is the user's: were it a link itself, ours would be made where that leads to.
+
+    Raises
+    ------
+    EngineError
+        The user has something else of this name, or instead of the folder.
+    """
     target = folder / name
     if target.is_symlink() and target.readlink() == source:
         return
@@ -102,7 +110,18 @@ def link(folder: Path, source: Path, name: str) -> None:
             code="name_taken",
         )
     folder.mkdir(exist_ok=True)
-    target.symlink_to(source, target_is_directory=True)
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise EngineError(
+            f"The server has something of its own called {folder.name!r}; rename it, and datasets "
+            "can be mounted there.",
+            code="name_taken",
+        ) from error
+    try:
+        os.symlink(source, name, target_is_directory=True, dir_fd=opened)
+    finally:
+        os.close(opened)
 
 
 def unlink(folder: Path, name: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -40,6 +41,7 @@ def prepare(plan: Plan, place: Place) -> None:
             os.fchown(file.fileno(), plan.uid, plan.gid)
     if plan.home is not None:
         _make_home(plan, Path(plan.home))
+        _make_mount_root(plan, Path(plan.home) / "datasets")
 
 
 def _folder(path: Path, uid: int, gid: int, mode: int) -> None:
@@ -80,11 +82,16 @@ def _make_home(plan: Plan, home: Path) -> None:
         shutil.copytree(plan.skeleton, fresh, symlinks=True)
     else:
         fresh.mkdir(parents=True)
-    if plan.mounts is not None:
-        (fresh / "datasets").mkdir(exist_ok=True)
     give(fresh, plan.uid, plan.gid, writable=True)
     fresh.chmod(0o700)
     fresh.rename(home)
+
+
+def _make_mount_root(plan: Plan, folder: Path) -> None:
+    """Make the folder of the mounts where the user has not put something else."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o755)
+        os.chown(folder, plan.uid, plan.gid, follow_symlinks=False)
 
 
 def give(root: Path, uid: int, gid: int, *, writable: bool) -> None:

@@ -125,6 +125,8 @@ def _as_owner(pid: int) -> Iterator[Path]:
         yield folder
     finally:
         syscalls.set_fs_account(0, os.getegid())
+        # The change has closed our own /proc/<pid> to other processes of our account.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
 
 
 def pids_of_user(uid: int) -> list[int]:
