@@ -239,7 +239,8 @@ def _read(path: Path) -> dict[str, str | int]:
 
 
 def _keep(path: Path, values: dict[str, str | int], kept: dict[str, str | int]) -> None:
-    if values == kept or not os.access(path.parent if path.parent.exists() else "/", os.W_OK):
+    nearest = next(folder for folder in path.parents if folder.exists())
+    if values == kept or not nearest.is_dir() or not os.access(nearest, os.W_OK):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")

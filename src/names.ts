@@ -1,5 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { PlatformError } from './request';
+
 /**
  * What paths and references (`NAME:VERSION`) need for themselves.
  */
@@ -39,4 +41,40 @@ export function nameProblem(
 export function nameOf(path: string): string {
   const last = path.replace(/\/+$/, '').split('/').pop() ?? '';
   return last.replace(/\.(tar\.gz|tgz|tar|zip)$/, '');
+}
+
+/**
+ * A path as it was typed, as the file browser names it: below the home, without `~/`.
+ */
+export function homePath(typed: string): string {
+  return typed
+    .trim()
+    .replace(/^~?\/+/, '')
+    .replace(/\/+$/, '');
+}
+
+/**
+ * What is wrong with a path of the home, where an error is about just that.
+ */
+export function pathProblem(
+  trans: TranslationBundle,
+  error: PlatformError | null,
+  path: string
+): string | null {
+  switch (error?.code) {
+    case 'no_file':
+      return trans.__(
+        'There is no “%1” in your home; it may have been moved, renamed or deleted. Choose where it is now.',
+        path
+      );
+    case 'outside_root':
+      return trans.__(
+        '“%1” leads out of your home; copy what you need into it.',
+        path
+      );
+    case 'invalid_path':
+      return error.message;
+    default:
+      return null;
+  }
 }

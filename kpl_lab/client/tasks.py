@@ -13,6 +13,7 @@ from kpl_lab.client.uploads import Progress, source_of_folder
 from kpl_lab.client.waiting import Watch, wait_until
 from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.tasks import (
+    FOLDER_LABEL,
     LogPage,
     TaskCreate,
     TaskDetail,
@@ -54,7 +55,12 @@ class Tasks(Resource[TaskView, TaskDetail]):
         if code is not None:
             root = Path(code)
             upload = self._uploads.send(source_of_folder(scan_code(root)), on_progress)
-            sent = {"upload": upload.id, "code_name": body.code_name or root.resolve().name}
+            sent: dict[str, object] = {
+                "upload": upload.id,
+                "code_name": body.code_name or root.resolve().name,
+            }
+            if place := _place(root):
+                sent["labels"] = {**place, **body.labels}
             body = body.model_copy(update=sent)
         return self._transport.create("/tasks", body, TaskDetail)
 
@@ -139,3 +145,9 @@ class Tasks(Resource[TaskView, TaskDetail]):
                 f"Task {task.name!r} ({task.id}) {task.state.value}", task, task.reason, why
             )
         return task
+
+
+def _place(folder: Path) -> dict[str, str]:
+    """Return the label that says where in the home the code lies; none where it lies elsewhere."""
+    here, home = folder.resolve(), Path.home().resolve()
+    return {FOLDER_LABEL: here.relative_to(home).as_posix()} if home in here.parents else {}

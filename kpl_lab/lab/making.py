@@ -17,7 +17,7 @@ from kpl_lab.schemas.algorithms import AlgorithmCreate
 from kpl_lab.schemas.datasets import DatasetCreate
 from kpl_lab.schemas.models import ModelCreate
 from kpl_lab.schemas.services import ServiceCreate
-from kpl_lab.schemas.tasks import TaskCreate
+from kpl_lab.schemas.tasks import FOLDER_LABEL, TaskCreate
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -88,7 +88,11 @@ def make(
 def _body(resource: Resource, wanted: FromPath, upload: int, name: str) -> BaseModel:
     """Return the create; what it is named after defaults to the folder's own name."""
     if resource == "tasks":
-        return wanted.create(TaskCreate, upload, code_name=name)
+        body = wanted.create(TaskCreate, upload, code_name=name)
+        # So that the form can begin with the folder when the task is submitted again.
+        return body.model_copy(
+            update={"labels": {FOLDER_LABEL: wanted.path.strip("/"), **body.labels}}
+        )
     if resource == "services":
         return wanted.create(ServiceCreate, upload, code_name=name)
     if resource == "algorithms":

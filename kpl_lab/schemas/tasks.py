@@ -10,6 +10,9 @@ from pydantic import Field
 
 from kpl_lab.schemas.common import Remedy, Resources, ResourceView, Schema
 
+FOLDER_LABEL = "kpl-lab/folder"
+"""Label of a task that was submitted from a folder: where in the submitter's home it lay."""
+
 
 class TaskState(StrEnum):
     """The states a user sees; the last three are final."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpl_lab.engines.local.accounts import Account, platform_account
-from kpl_lab.errors import StorageFull
+from kpl_lab.errors import Invalid, StorageFull
 from kpl_lab.settings import Secret, Settings
 
 # Passwords are typed by people; JupyterHub wants 32 characters of an admin's.
@@ -54,8 +54,16 @@ def prepare(settings: Settings) -> Account:
     ------
     StorageFull
         There is hardly room left on the disk.
+    Invalid
+        The home cannot be made or is somebody else's.
     """
-    settings.home.root.mkdir(parents=True, exist_ok=True)
+    root = settings.home.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(root, error.strerror or str(error)) from error
+    if os.geteuid() not in (0, root.stat().st_uid):
+        raise _unusable(root, "it belongs to another account")
     free = shutil.disk_usage(settings.home.root).free
     if free < MINIMUM_FREE_BYTES:
         raise StorageFull(
@@ -71,6 +79,14 @@ def prepare(settings: Settings) -> Account:
         _keep_secret(settings.home.secrets / name, name, account)
     settings.home.settings.chmod(0o644)
     return account
+
+
+def _unusable(root: Path, reason: str) -> Invalid:
+    return Invalid(
+        f"{root} cannot be the home of an installation: {reason}. Set KPL_HOME to a folder that "
+        "you may write to.",
+        code="unusable_home",
+    )
 
 
 def own_tree(folder: Path, account: Account) -> None:

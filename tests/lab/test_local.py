@@ -70,6 +70,8 @@ async def test_a_task_is_made_of_a_folder(jp_fetch: Fetch, platform: Platform, c
     assert (answer.code, json.loads(answer.body)["state"]) == (201, "queued")
     body = platform.bodies[0]
     assert (body.code_name, body.parameters, body.upload) == ("digits", {"rate": 0.5}, 1)
+    # With which the form begins when the task is submitted again.
+    assert body.labels == {"kpl-lab/folder": "projects/digits"}
     assert set(unpacked(bytes(platform.uploads[1]))) == {
         "environment.yml", "parameter.yml", "train.py",
     }  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kpl_lab.errors import Conflict
+from kpl_lab.errors import Conflict, Invalid
 from kpl_lab.settings import Secret, Settings, load
 from kpl_lab.supervisor import frontdoor, ports
 from kpl_lab.supervisor.home import prepare
@@ -32,6 +32,13 @@ def test_secrets_are_made_once_and_closed_to_others(settings: Settings) -> None:
     assert len(set(first.values())) == len(first)
     assert mode(settings.home.secrets) == 0o700
     assert {mode(settings.home.secrets / name) for name in Secret} == {0o600}
+
+
+def test_a_home_that_cannot_be_made_is_named_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = load({"KPL_HOME": str(tmp_path / "file" / "home")})
+    with pytest.raises(Invalid, match=r"file/home cannot be .*: Not a directory. Set KPL_HOME"):
+        prepare(settings)
 
 
 def test_modes_that_were_opened_are_closed_again(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def test_ports_are_picked_at_the_first_start_and_kept(tmp_path: Path) -> None:
     ports = first.ports
     assert ports.public == 8000
     assert len({ports.hub, ports.platform, ports.frontdoor_api}) == 3
+
+
+def test_ports_are_kept_where_only_the_folder_above_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) == tmp_path)
+    environment = {"KPL_HOME": str(tmp_path / "new" / "home")}
+    assert settings.load(environment) == settings.load(environment)
 
 
 def test_the_public_port_is_the_callers(tmp_path: Path) -> None:

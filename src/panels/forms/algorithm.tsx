@@ -11,7 +11,7 @@ import {
 import { useKpl } from '../../context';
 import { useAction, useRemote } from '../../hooks';
 import { useSettled } from '../../hooks/form';
-import { nameOf, nameProblem } from '../../names';
+import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import { Functions } from '../algorithms/functions';
 import type { IFormProps } from '.';
@@ -27,16 +27,17 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
   const [path, setPath] = React.useState(start.path ?? '');
   const [typed, setTyped] = React.useState<string | null>(null);
   const [description, setDescription] = React.useState('');
-  const settled = useSettled(path.trim());
+  const settled = useSettled(homePath(path));
   const form = useRemote(
     settled ? () => client.local.folder(settled) : null,
     `publish/${settled}`
   );
+  const badPath = pathProblem(trans, form.error, settled);
   const name = typed ?? nameOf(path);
   const nameError = nameProblem(trans, name);
   const submit = async (): Promise<void> => {
     const algorithm = await client.local.createAlgorithm({
-      path,
+      path: homePath(path),
       name: name.trim(),
       description
     });
@@ -67,7 +68,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
             'kpl',
             'algorithm',
             'publish',
-            `~/${path || 'DIR'}`,
+            `~/${homePath(path) || 'DIR'}`,
             '--name',
             name || 'NAME'
           ])}
@@ -76,7 +77,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
             '',
             'from kpl_lab.client import connect',
             '',
-            `algorithm = connect().algorithms.publish(Path.home() / ${literal(path || 'DIR')}, name=${literal(name || 'NAME')})`,
+            `algorithm = connect().algorithms.publish(Path.home() / ${literal(homePath(path) || 'DIR')}, name=${literal(name || 'NAME')})`,
             'print(algorithm.version)'
           ].join('\n')}
         />
@@ -86,7 +87,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
         label={trans.__('Folder')}
         value={path}
         onChange={setPath}
-        error={fieldError(action.error, 'path')}
+        error={badPath ?? fieldError(action.error, 'path')}
         hint={trans.__(
           'It holds environment.yml and, if the code has any, parameter.yml.'
         )}
@@ -102,7 +103,9 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
         value={description}
         onChange={setDescription}
       />
-      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {form.error && !badPath && (
+        <ErrorNotice error={form.error} retry={form.reload} />
+      )}
       {settled && form.isLoading && <Skeleton rows={4} />}
       {form.value?.warnings.map(text => (
         <Notice key={text} tone="warn">

@@ -11,7 +11,7 @@ import {
 } from '../../components/form';
 import { useKpl } from '../../context';
 import { useAction } from '../../hooks';
-import { nameOf, nameProblem } from '../../names';
+import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
 import { wrapped } from './taskbody';
@@ -32,7 +32,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
   const nameError = nameProblem(trans, name);
   const submit = async (): Promise<void> => {
     const dataset = await client.local.createDataset({
-      path,
+      path: homePath(path),
       name: name.trim(),
       format: format as DatasetCreate['format'],
       purpose,
@@ -42,7 +42,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
     onDone('datasets', dataset.id);
   };
   const words = ['kpl', 'dataset', 'create', name || 'NAME', '--from'];
-  words.push(`~/${path || 'PATH'}`);
+  words.push(`~/${homePath(path) || 'PATH'}`);
   if (format !== 'auto') {
     words.push('--format', format);
   }
@@ -70,7 +70,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
             '',
             'from kpl_lab.client import connect',
             '',
-            `dataset = connect().datasets.create(${literal(name || 'NAME')}, Path.home() / ${literal(path || 'PATH')})`,
+            `dataset = connect().datasets.create(${literal(name || 'NAME')}, Path.home() / ${literal(homePath(path) || 'PATH')})`,
             'print(dataset.records)'
           ].join('\n')}
         />
@@ -80,7 +80,10 @@ export function DatasetForm(props: IFormProps): JSX.Element {
         label={trans.__('Folder or archive')}
         value={path}
         onChange={setPath}
-        error={fieldError(action.error, 'path')}
+        error={
+          pathProblem(trans, action.error, homePath(path)) ??
+          fieldError(action.error, 'path')
+        }
         hint={trans.__(
           'One folder per class, plain files, a KPL dataset, a zip or a tar.'
         )}

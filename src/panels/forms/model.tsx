@@ -9,7 +9,7 @@ import {
 } from '../../components/form';
 import { useKpl } from '../../context';
 import { useAction } from '../../hooks';
-import { nameOf, nameProblem } from '../../names';
+import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
 import { wrapped } from './taskbody';
@@ -28,7 +28,7 @@ export function ModelForm(props: IFormProps): JSX.Element {
   const nameError = nameProblem(trans, name);
   const submit = async (): Promise<void> => {
     const model = await client.local.createModel({
-      path,
+      path: homePath(path),
       name: name.trim(),
       description
     });
@@ -59,14 +59,14 @@ export function ModelForm(props: IFormProps): JSX.Element {
             'create',
             name || 'NAME',
             '--from',
-            `~/${path || 'PATH'}`
+            `~/${homePath(path) || 'PATH'}`
           ])}
           python={[
             'from pathlib import Path',
             '',
             'from kpl_lab.client import connect',
             '',
-            `model = connect().models.create(${literal(name || 'NAME')}, Path.home() / ${literal(path || 'PATH')})`,
+            `model = connect().models.create(${literal(name || 'NAME')}, Path.home() / ${literal(homePath(path) || 'PATH')})`,
             'print(model.version)'
           ].join('\n')}
         />
@@ -76,7 +76,10 @@ export function ModelForm(props: IFormProps): JSX.Element {
         label={trans.__('Folder or file')}
         value={path}
         onChange={setPath}
-        error={fieldError(action.error, 'path')}
+        error={
+          pathProblem(trans, action.error, homePath(path)) ??
+          fieldError(action.error, 'path')
+        }
       />
       <TextField
         label={trans.__('Name')}

@@ -15,7 +15,7 @@ import {
 import { useKpl } from '../../context';
 import { useAction, useRemote } from '../../hooks';
 import { useSettled } from '../../hooks/form';
-import { nameProblem } from '../../names';
+import { homePath, nameProblem, pathProblem } from '../../names';
 import { literal, pythonValue } from '../../snippets';
 import type { IFormProps } from '.';
 import { Parameters } from './parameters';
@@ -41,7 +41,7 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   });
   const change = (part: Partial<Private.IValues>): void =>
     setValues(now => ({ ...now, ...part }));
-  const path = useSettled(values.path.trim());
+  const path = useSettled(homePath(values.path));
   const { algorithm } = values;
   const form = useRemote<FormDescription | null>(
     algorithm
@@ -51,20 +51,25 @@ export function ServiceForm(props: IFormProps): JSX.Element {
         : null,
     algorithm ? `algorithm:${algorithm}` : `folder:${path}`
   );
+  const badPath = algorithm ? null : pathProblem(trans, form.error, path);
   const deploy = form.value?.functions.find(item => item.name === 'deploy');
   const defaults = form.value?.parameter_defaults ?? {};
   const body = Private.body(values, defaults);
   const nameError = nameProblem(trans, values.name);
   const needsModel = deploy?.inputs.some(port => !port.optional) ?? false;
-  const missing = !form.value
+  const missing = !(algorithm || path)
     ? trans.__('Choose the code first.')
-    : !deploy
-      ? trans.__('The code has no deploy function.')
-      : needsModel && !values.model
-        ? trans.__('Choose a model.')
-        : values.name.trim() === ''
-          ? trans.__('Give it a name.')
-          : nameError;
+    : !form.value
+      ? form.error
+        ? trans.__('The code cannot be used as it is.')
+        : trans.__('Reading the code…')
+      : !deploy
+        ? trans.__('The code has no deploy function.')
+        : needsModel && !values.model
+          ? trans.__('Choose a model.')
+          : values.name.trim() === ''
+            ? trans.__('Give it a name.')
+            : nameError;
   const submit = async (): Promise<void> => {
     const service = algorithm
       ? await client.services.create({ ...body, algorithm })
@@ -135,11 +140,13 @@ export function ServiceForm(props: IFormProps): JSX.Element {
         <PathField
           label={trans.__('Folder')}
           value={values.path}
-          error={fieldError(action.error, 'path')}
+          error={badPath ?? fieldError(action.error, 'path')}
           onChange={chosen => change({ path: chosen })}
         />
       )}
-      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {form.error && !badPath && (
+        <ErrorNotice error={form.error} retry={form.reload} />
+      )}
       {(algorithm || path) && form.isLoading && <Skeleton rows={3} />}
       <TextField
         label={trans.__('Name')}

@@ -13,7 +13,7 @@ import {
 import { useKpl } from '../../context';
 import { useAction, useRemote } from '../../hooks';
 import { useFormValues, useSettled } from '../../hooks/form';
-import { nameProblem } from '../../names';
+import { homePath, nameProblem, pathProblem } from '../../names';
 import type { IFormStart } from '../../tokens';
 import type { IFormProps } from '.';
 import { Parameters } from './parameters';
@@ -21,6 +21,11 @@ import { InputPicker, useReadyNames } from './pickers';
 import type { ITaskValues, TaskSource } from './taskbody';
 import { NO_VALUES, taskBody, taskCommand, taskPython } from './taskbody';
 import { Advanced, Limits } from './taskparts';
+
+/**
+ * Where a task that was made of a folder says which one it was.
+ */
+const FOLDER_LABEL = 'kpl-lab/folder';
 
 /**
  * A new task: first where its code is, then the form that the code asks for.
@@ -54,8 +59,10 @@ function SourcedForm(
   const [algorithm, setAlgorithm] = React.useState(
     start.algorithm ?? earlier?.algorithm ?? ''
   );
-  const [path, setPath] = React.useState(start.path ?? '');
-  const settled = useSettled(path.trim().replace(/^~\//, ''));
+  const [path, setPath] = React.useState(
+    start.path ?? earlier?.labels[FOLDER_LABEL] ?? ''
+  );
+  const settled = useSettled(homePath(path));
   const source: TaskSource | null = algorithm
     ? { algorithm }
     : settled
@@ -71,6 +78,7 @@ function SourcedForm(
       : null,
     key
   );
+  const badPath = algorithm ? null : pathProblem(trans, form.error, settled);
   const fields = (
     <>
       <SelectField
@@ -92,12 +100,22 @@ function SourcedForm(
           label={trans.__('Folder')}
           value={path}
           onChange={setPath}
-          hint={trans.__(
-            'It holds environment.yml; the code is sent as it is now.'
-          )}
+          error={badPath}
+          hint={
+            earlier && !earlier.algorithm && !earlier.labels[FOLDER_LABEL]
+              ? trans.__(
+                  'The task does not say in which folder its code “%1” lay; choose it.',
+                  earlier.code_name
+                )
+              : trans.__(
+                  'It holds environment.yml; the code is sent as it is now.'
+                )
+          }
         />
       )}
-      {form.error && <ErrorNotice error={form.error} retry={form.reload} />}
+      {form.error && !badPath && (
+        <ErrorNotice error={form.error} retry={form.reload} />
+      )}
       {source && form.isLoading && <Skeleton rows={4} />}
     </>
   );
@@ -106,6 +124,7 @@ function SourcedForm(
       key={form.value ? key : ''}
       {...props}
       form={form.value}
+      isUnusable={form.error !== null}
       source={source}
       head={fields}
       start={start}
@@ -119,6 +138,11 @@ function SourcedForm(
 function FilledForm(
   props: IFormProps & {
     form: FormDescription | null;
+
+    /**
+     * The code was looked at, and cannot be run as it is.
+     */
+    isUnusable: boolean;
     source: TaskSource | null;
     head: React.ReactNode;
     start: IFormStart;
@@ -148,12 +172,16 @@ function FilledForm(
   const nameError = nameProblem(trans, values.name);
   const missing = !source
     ? trans.__('Choose the code first.')
-    : !chosen
-      ? trans.__('The code has no function that can run as a task.')
-      : empty
-        ? trans.__('Choose what “%1” is filled with.', empty.name)
-        : nameError ||
-          (isValid ? null : trans.__('A parameter is not as it should be.'));
+    : !form
+      ? props.isUnusable
+        ? trans.__('The code cannot be used as it is.')
+        : trans.__('Reading the code…')
+      : !chosen
+        ? trans.__('The code has no function that can run as a task.')
+        : empty
+          ? trans.__('Choose what “%1” is filled with.', empty.name)
+          : nameError ||
+            (isValid ? null : trans.__('A parameter is not as it should be.'));
   const submit = async (): Promise<void> => {
     if (!source || !body) {
       return;
