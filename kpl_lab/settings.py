@@ -231,11 +231,22 @@ def _read(path: Path) -> dict[str, str | int]:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except (NotADirectoryError, PermissionError) as error:
+        raise unusable_home(path.parent, error.strerror) from error
     except (OSError, ValueError) as error:
         raise Invalid(
             f"{path} cannot be read ({error}); mend or remove it.", code="bad_settings"
         ) from error
     return dict(found)
+
+
+def unusable_home(root: Path, reason: str) -> Invalid:
+    """Return the error of a home that nobody can start an installation in."""
+    return Invalid(
+        f"{root} cannot be the home of an installation: {reason}. Set KPL_HOME to a folder that "
+        "you may write to.",
+        code="unusable_home",
+    )
 
 
 def _keep(path: Path, values: dict[str, str | int], kept: dict[str, str | int]) -> None:

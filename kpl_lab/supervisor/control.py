@@ -80,7 +80,9 @@ def _require_ports(settings: Settings, wanted: list[Plan], found: dict[str, Reco
     # A front door that is about to be replaced may hold the very port that is asked for.
     if not holds_it and not _held_by(found[FRONTDOOR], settings.ports.public):
         ports.require_free(settings, public=True, private=False)
-    if not any(is_ours(name) for name in (HUB, PLATFORM, FRONTDOOR)):
+    # A supervisor holds the platform's port also while the platform is being started again.
+    has_supervisor = records.read(settings.home, records.SUPERVISOR).identity is not None
+    if not has_supervisor and not any(is_ours(name) for name in (HUB, PLATFORM, FRONTDOOR)):
         ports.require_free(settings, public=False, private=True)
 
 

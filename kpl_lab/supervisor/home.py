@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpl_lab.engines.local.accounts import Account, platform_account
-from kpl_lab.errors import Invalid, StorageFull
-from kpl_lab.settings import Secret, Settings
+from kpl_lab.errors import StorageFull
+from kpl_lab.settings import Secret, Settings, unusable_home
 
 # Passwords are typed by people; JupyterHub wants 32 characters of an admin's.
 _PASSWORD_BYTES = {Secret.ADMIN_PASSWORD: 24, Secret.USERS_PASSWORD: 12}
@@ -61,9 +61,9 @@ def prepare(settings: Settings) -> Account:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unusable(root, error.strerror or str(error)) from error
+        raise unusable_home(root, error.strerror or str(error)) from error
     if os.geteuid() not in (0, root.stat().st_uid):
-        raise _unusable(root, "it belongs to another account")
+        raise unusable_home(root, "it belongs to another account")
     free = shutil.disk_usage(settings.home.root).free
     if free < MINIMUM_FREE_BYTES:
         raise StorageFull(
@@ -79,14 +79,6 @@ def prepare(settings: Settings) -> Account:
         _keep_secret(settings.home.secrets / name, name, account)
     settings.home.settings.chmod(0o644)
     return account
-
-
-def _unusable(root: Path, reason: str) -> Invalid:
-    return Invalid(
-        f"{root} cannot be the home of an installation: {reason}. Set KPL_HOME to a folder that "
-        "you may write to.",
-        code="unusable_home",
-    )
 
 
 def own_tree(folder: Path, account: Account) -> None:

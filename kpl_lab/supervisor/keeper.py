@@ -7,13 +7,14 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping, Sequence
 
 from kpl_lab.engines.local.processes import ProcessId
 from kpl_lab.errors import KplError
 from kpl_lab.settings import Home
-from kpl_lab.supervisor import launch, records
+from kpl_lab.supervisor import doors, launch, records
 from kpl_lab.supervisor.plan import Plan
 from kpl_lab.supervisor.records import Record
 
@@ -42,6 +43,7 @@ class Keeper:
         self._namespaces = namespaces
         self._retry = {plan.name: asyncio.Event() for plan in plans}
         self._children: set[int] = set()
+        self._doors: dict[str, socket.socket] = {}
         self._is_resting = False
 
     async def run(self) -> None:
@@ -57,6 +59,8 @@ class Keeper:
         Otherwise what ends would be left to process 1, which in many containers reaps nothing.
         """
         self._is_resting = True
+        for name in list(self._doors):
+            self._close_door(name)
 
     def retry_now(self) -> None:
         """Start at once what is waiting for its next start."""
@@ -86,6 +90,8 @@ class Keeper:
         identity = found.identity
         if identity is None:
             return None
+        if plan.port is not None and (door := doors.borrow(identity.pid, plan.port)):
+            self._doors[plan.name] = door
         if found.plan == plan.digest:
             log.info("adopted %s, pid %s", plan.name, identity.pid)
             return identity
@@ -96,7 +102,10 @@ class Keeper:
     def _start(self, plan: Plan, deaths: int) -> ProcessId | None:
         try:
             pid = launch.start(
-                plan, self._home, in_namespace=self._namespaces.get(plan.name, False)
+                plan,
+                self._home,
+                in_namespace=self._namespaces.get(plan.name, False),
+                door=self._open_door(plan),
             )
         except KplError as error:
             log.error("%s", error.message)  # noqa: TRY400 (the sentence says it all)
@@ -107,6 +116,16 @@ class Keeper:
         self._note(record)
         log.info("started %s, pid %s", plan.name, pid)
         return record.identity
+
+    def _open_door(self, plan: Plan) -> socket.socket | None:
+        if plan.port is not None and plan.name not in self._doors:
+            self._doors[plan.name] = doors.open_door(plan.port)
+        return self._doors.get(plan.name)
+
+    def _close_door(self, name: str) -> None:
+        door = self._doors.pop(name, None)
+        if door is not None:
+            door.close()
 
     async def _gone(self, identity: ProcessId) -> None:
         await wait_gone(identity)
@@ -119,6 +138,9 @@ class Keeper:
     async def _pause(self, plan: Plan, deaths: int) -> None:
         wait = WAITS[min(deaths, len(WAITS) - 1)]
         state = "failing" if deaths >= FAILING_AFTER else "restarting"
+        if state == "failing":
+            # Callers shall hear at once that nobody is there, and not wait for who may never come.
+            self._close_door(plan.name)
         self._note(
             Record(
                 name=plan.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from kpl_lab.engines.local import namespace
 from kpl_lab.engines.local.accounts import Account
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Home
+from kpl_lab.supervisor import doors
 from kpl_lab.supervisor.plan import Plan
 
 LOG_BYTES = 64 << 20
@@ -49,8 +51,13 @@ def needs_namespace(home: Home, account: Account | None) -> bool:
     return True
 
 
-def start(plan: Plan, home: Home, *, in_namespace: bool) -> int:
+def start(plan: Plan, home: Home, *, in_namespace: bool, door: socket.socket | None = None) -> int:
     """Start ``plan`` and return its pid at once; whoever keeps it takes leave of it by that.
+
+    Parameters
+    ----------
+    door
+        The listening socket to hand down.
 
     Raises
     ------
@@ -58,16 +65,19 @@ def start(plan: Plan, home: Home, *, in_namespace: bool) -> int:
         The command cannot be started.
     """
     keep_log_small(plan.log)
+    handed = () if door is None else (door.fileno(),)
+    told = [doors.OPTION, *map(str, handed)] if handed else []
     fd = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(
-            plan.command,
+            [*plan.command, *told],
             cwd="/" if in_namespace else plan.directory,
             env=dict(plan.environment),
             stdin=subprocess.DEVNULL,
             stdout=fd,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=handed,
             preexec_fn=_become(plan, home, in_namespace),
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -36,6 +36,8 @@ class Plan:
         Who it runs as; None: as ourselves, privileges included.
     grace_seconds
         How long it may take to end after SIGTERM.
+    port
+        The port of the loopback that it is handed a listening socket for; None: none.
     """
 
     name: str
@@ -45,13 +47,20 @@ class Plan:
     log: Path
     account: Account | None = None
     grace_seconds: float = 8.0
+    port: int | None = None
     extra: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
         """Name of exactly this way to start it; another version of the program differs."""
         content = json.dumps(
-            [self.command, sorted(self.environment.items()), str(self.account), self.extra]
+            [
+                self.command,
+                sorted(self.environment.items()),
+                str(self.account),
+                self.port,
+                self.extra,
+            ]
         )
         return hashlib.sha256(f"{__version__} {content}".encode()).hexdigest()[:16]
 
@@ -103,6 +112,7 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
             directory=directory.get(name, home.platform),
             log=home.logs / f"{name}.log",
             account=account,
+            port=settings.ports.platform if name == PLATFORM else None,
             extra=json.dumps(frontdoor.static_config(settings)) if name == FRONTDOOR else "",
         )
 

@@ -36,9 +36,8 @@ def test_secrets_are_made_once_and_closed_to_others(settings: Settings) -> None:
 
 def test_a_home_that_cannot_be_made_is_named_with_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    settings = load({"KPL_HOME": str(tmp_path / "file" / "home")})
     with pytest.raises(Invalid, match=r"file/home cannot be .*: Not a directory. Set KPL_HOME"):
-        prepare(settings)
+        prepare(load({"KPL_HOME": str(tmp_path / "file" / "home")}))
 
 
 def test_modes_that_were_opened_are_closed_again(settings: Settings) -> None:
