@@ -232,7 +232,7 @@ def _read(path: Path) -> dict[str, str | int]:
     except FileNotFoundError:
         return {}
     except (NotADirectoryError, PermissionError) as error:
-        raise unusable_home(path.parent, error.strerror) from error
+        raise unusable_home(path.parent, error.strerror or str(error)) from error
     except (OSError, ValueError) as error:
         raise Invalid(
             f"{path} cannot be read ({error}); mend or remove it.", code="bad_settings"
