@@ -1,8 +1,15 @@
-"""``python -m kpl_lab.platform``: the API on the loopback."""
+"""``python -m kpl_lab.platform [--listen-fd N]``: the API on the loopback.
+
+With ``--listen-fd`` it answers on a listening socket that it was handed, which outlives it.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import logging
+import socket
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -11,14 +18,28 @@ from kpl_lab.engines.registry import create_engine
 from kpl_lab.platform.app import create_app
 from kpl_lab.platform.context import create_context
 
+START_FAILED = 3
 
-def main() -> None:
+
+def _sockets(number: int | None) -> list[socket.socket] | None:
+    """Return what to listen on; None: a socket of our own."""
+    if number is None:
+        return None
+    handed = socket.socket(fileno=number)
+    handed.set_inheritable(False)
+    return [handed]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="kpl_lab.platform")
+    parser.add_argument("--listen-fd", type=int, help="number of a listening socket")
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = installation.load()
     context = create_context(settings, create_engine(settings))
     try:
-        uvicorn.run(
+        config = uvicorn.Config(
             create_app(context),
             host="127.0.0.1",
             port=settings.ports.platform,
@@ -26,6 +47,11 @@ def main() -> None:
             access_log=False,
             timeout_graceful_shutdown=3,
         )
+        server = uvicorn.Server(config)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=_sockets(options.listen_fd))
+        if not server.started:
+            raise SystemExit(START_FAILED)
     finally:
         context.close()
 

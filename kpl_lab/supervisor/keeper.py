@@ -44,23 +44,25 @@ class Keeper:
         self._retry = {plan.name: asyncio.Event() for plan in plans}
         self._children: set[int] = set()
         self._doors: dict[str, socket.socket] = {}
-        self._is_resting = False
+        self._resting = asyncio.Event()
 
     async def run(self) -> None:
         """Keep everything running; returns only by being cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for plan in self._plans:
-                group.create_task(self._keep(plan), name=plan.name)
-            group.create_task(self._reap_orphans())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for plan in self._plans:
+                    group.create_task(self._keep(plan), name=plan.name)
+                group.create_task(self._reap_orphans())
+        finally:
+            self._close_doors()
 
     def rest(self) -> None:
         """Start nothing any more, and stay to take leave of what ends: somebody ends it all.
 
         Otherwise what ends would be left to process 1, which in many containers reaps nothing.
         """
-        self._is_resting = True
-        for name in list(self._doors):
-            self._close_door(name)
+        self._resting.set()
+        self._close_doors()
 
     def retry_now(self) -> None:
         """Start at once what is waiting for its next start."""
@@ -75,12 +77,12 @@ class Keeper:
                 identity = self._start(plan, deaths)
             if identity is not None:
                 await self._gone(identity)
-            if self._is_resting:
+            if self._resting.is_set():
                 return
             if time.monotonic() - began > STEADY_SECONDS:
                 deaths = 0
             await self._pause(plan, deaths)
-            if self._is_resting:
+            if self._resting.is_set():
                 return
             identity, deaths = None, deaths + 1
 
@@ -126,6 +128,10 @@ class Keeper:
         door = self._doors.pop(name, None)
         if door is not None:
             door.close()
+
+    def _close_doors(self) -> None:
+        for name in list(self._doors):
+            self._close_door(name)
 
     async def _gone(self, identity: ProcessId) -> None:
         await wait_gone(identity)

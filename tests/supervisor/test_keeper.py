@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from kpl_lab.supervisor.ending import end_processes
 from kpl_lab.supervisor.keeper import WAITS, Keeper
 from kpl_lab.supervisor.plan import Plan
 from kpl_lab.supervisor.records import Record
+from tests.installation import free_port
 
 SLEEPER = "import time\nwhile True: time.sleep(1)"
 STUBBORN = (
@@ -121,9 +123,12 @@ async def test_a_process_that_was_started_otherwise_is_replaced(home: Home) -> N
 
 
 async def test_one_that_keeps_dying_is_told_and_started_ever_more_rarely(home: Home) -> None:
-    plan = plan_of(home, "raise SystemExit('no such thing')")
+    port = free_port()
+    plan = plan_of(home, "raise SystemExit('no such thing')", port=port)
     async with keeping(home, plan):
         found = await until(home, lambda r: r.state == "failing")
+        with pytest.raises(ConnectionRefusedError):
+            call(port, b"?")
     assert found.pid is None
     assert str(plan.log) in found.message
     assert "no such thing" in plan.log.read_text()
@@ -143,3 +148,50 @@ async def test_a_command_that_is_not_there_is_a_sentence(home: Home) -> None:
     async with keeping(home, plan_of(home, command=("/no/such/program",))):
         found = await until(home, lambda r: r.state in ("failing", "restarting"))
     assert found.pid is None
+
+
+DOORKEEPER = """
+import os, signal, socket, sys
+door = socket.socket(fileno=int(sys.argv[sys.argv.index("--listen-fd") + 1]))
+while True:
+    caller = door.accept()[0]
+    if caller.recv(1) == b"k":
+        os.kill(os.getpid(), signal.SIGKILL)
+    caller.sendall(b"%d" % os.getpid())
+    caller.close()
+"""
+
+
+def call(port: int, word: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as caller:
+        caller.sendall(word)
+        with contextlib.suppress(ConnectionResetError):
+            return caller.recv(100)
+    return b""
+
+
+async def kill_and_call(port: int) -> None:
+    """Have the process behind the port kill itself; whoever calls at once is answered."""
+    assert await asyncio.to_thread(call, port, b"k") == b""
+    assert await asyncio.to_thread(call, port, b"?")
+
+
+async def test_who_calls_while_it_is_started_again_is_not_refused(home: Home) -> None:
+    port = free_port()
+    plan = plan_of(home, DOORKEEPER, port=port)
+    async with keeping(home, plan):
+        await is_running(home)
+        for _ in range(3):
+            await kill_and_call(port)
+    await asyncio.to_thread(end_processes, home, [plan])
+
+
+async def test_nor_when_another_supervisor_has_taken_over(home: Home) -> None:
+    port = free_port()
+    plan = plan_of(home, DOORKEEPER, port=port)
+    async with keeping(home, plan):
+        first = await is_running(home)
+        assert await asyncio.to_thread(call, port, b"?") == str(first.pid).encode()
+    async with keeping(home, plan):
+        await kill_and_call(port)
+    await asyncio.to_thread(end_processes, home, [plan])

@@ -1,6 +1,7 @@
-"""The few Linux calls that Python's library lacks: mounts, namespaces, prctl, inotify.
+"""The few Linux calls that Python's library lacks: mounts, namespaces, prctl, inotify, pidfd_getfd.
 
-Numbers are from ``<sys/mount.h>``, ``<sched.h>``, ``<sys/prctl.h>`` and ``<sys/inotify.h>``.
+Numbers are from ``<sys/mount.h>``, ``<sched.h>``, ``<sys/prctl.h>``, ``<sys/inotify.h>`` and
+``<asm-generic/unistd.h>``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 CAP_SYS_ADMIN = 21
 MNT_DETACH = 2
+_NR_PIDFD_GETFD = 438
 
 
 class MountFlag(IntFlag):
@@ -101,6 +103,18 @@ def prctl(option: int, value: int) -> None:
         _libc().prctl(option, ctypes.c_ulong(value), zero, zero, zero),
         f"prctl {option}",
     )
+
+
+def pidfd_getfd(process: int, number: int) -> int:
+    """Return a descriptor of our own for one of another process, which is named by a pidfd.
+
+    Raises
+    ------
+    OSError
+        It has none of that number, or we may not trace the process; or the kernel is before 5.6.
+    """
+    found = _libc().syscall(_NR_PIDFD_GETFD, process, number, 0)
+    return _check(int(found), f"pidfd_getfd {number}")
 
 
 def name_process(name: str) -> None:
