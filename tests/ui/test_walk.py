@@ -167,7 +167,7 @@ def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
     lab.resource.button("Submit again…").click()
     form = lab.form
     form.wait("New task")
-    form.fill("Folder", "digits")
+    expect(form.field("Folder")).to_have_value("digits")
     form.fill("Name", "too long")
     form.set_parameter("epochs", "100000")
     form.send("Submit")
