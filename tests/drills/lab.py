@@ -67,6 +67,14 @@ def write_code(folder: Path, environment: str, **files: str) -> Path:
     return folder
 
 
+def wait_closely(is_so: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Return at the very moment at which something is so: what follows aims at it."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
+        time.sleep(0.002)
+
+
 @dataclass(frozen=True)
 class Lab:
     """The installation, by its files, its processes and what ``kpl`` says."""
@@ -130,16 +138,50 @@ class Lab:
         words = ("--code", str(code), "--replicas", str(replicas))
         return self.kpl("service", "deploy", name, *words)
 
-    def wait_task(self, id: int, is_so: Callable[[Any], bool], what: str) -> Any:
+    def wait_task(self, id: int, is_so: Callable[[Any], object], what: str) -> Any:
         """Return a task as soon as it is as ``is_so`` says."""
         found: dict[str, Any] = {}
 
         def look() -> bool:
             found.update(self.kpl("task", "show", str(id)))
-            return is_so(found)
+            return bool(is_so(found))
 
         wait_for(look, f"{what}: {found}", 60)
         return found
+
+    def wait_service(self, id: int, is_so: Callable[[Any], object]) -> Any:
+        """Return the service as soon as it is as ``is_so`` says."""
+        found: dict[str, Any] = {}
+
+        def look() -> bool:
+            found.update(self.kpl("service", "show", str(id)))
+            return bool(is_so(found))
+
+        wait_for(look, f"the service: {found}", 60)
+        return found
+
+    def ask(self, path: str) -> Any:
+        """Return what the API answers."""
+        answer = httpx.get(
+            f"{self.installation.url}{path}",
+            headers={"Authorization": f"token {self.installation.credentials['token']}"},
+            trust_env=False,
+        )
+        return answer.raise_for_status().json()
+
+    @staticmethod
+    def pause(seconds: float) -> None:
+        """Let the work that is under way go on for a while: the moment of a kill is drawn by lot."""
+        time.sleep(seconds)
+
+    def local(self, kind: str) -> set[str]:
+        """Return what the local engine has of a kind."""
+        folder = self.home.local / kind
+        return {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+
+    def workloads(self, prefix: str) -> set[str]:
+        """Return the workloads that the engine has, by the beginning of their names."""
+        return {name for name in self.local("workloads") if name.startswith(prefix)}
 
     def stored(self, *parts: str) -> set[str]:
         """Return what lies in a folder of the store, as paths below it."""

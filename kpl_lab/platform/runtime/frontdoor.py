@@ -32,6 +32,9 @@ def _middlewares(platform_url: str) -> dict[str, Any]:
     """Return the middlewares that do not depend on a service."""
     return {
         CLOSED: {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}},
+        # A replica that has just died stays in the file for a moment; another one answers then. Only
+        # requests of which nothing was sent yet are tried again, so none is done twice.
+        "kpl-retry": {"retry": {"attempts": 3, "initialInterval": "50ms"}},
         "kpl-no-replica": {"replacePath": {"path": NO_REPLICA_PATH}},
         "kpl-sign-in": {
             "forwardAuth": {
@@ -84,7 +87,7 @@ def routes(
 
 def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[str, Any]:
     chain = [] if access == "public" else ["kpl-sign-in"]
-    chain += ["kpl-sandbox", f"{name}-strip"] if has_replicas else ["kpl-no-replica"]
+    chain += ["kpl-sandbox", f"{name}-strip", "kpl-retry"] if has_replicas else ["kpl-no-replica"]
     return {
         "rule": f"{_rule(prefix + '/')} || Path({json.dumps(prefix, ensure_ascii=False)})",
         "service": name if has_replicas else PLATFORM,
