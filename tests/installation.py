@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
-from kpl_lab.engines.local import processes
 from tests.places import passable
 
 ROOT = Path(__file__).parents[1]
@@ -51,12 +50,21 @@ def wait_for(find: Callable[[], Found | None], what: str, seconds: float = 90) -
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
-    """Return everything that was started for this home, zombies and this process left out."""
+    """Return everything that belongs to this home, by environment, folder or command line."""
     found = []
-    for pid in processes.pids_with_variable(f"KPL_HOME={home}"):
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            found.append(psutil.Process(pid))
-    return [process for process in found if process.pid != os.getpid()]
+            if process.pid != os.getpid() and _belongs_to(process, str(home)):
+                found.append(process)
+    return found
+
+
+def _belongs_to(process: psutil.Process, home: str) -> bool:
+    if process.status() == psutil.STATUS_ZOMBIE:
+        return False
+    if process.environ().get("KPL_HOME") == home:
+        return True
+    return process.cwd().startswith(f"{home}/") or any(home in word for word in process.cmdline())
 
 
 @dataclass(frozen=True)
