@@ -1,22 +1,26 @@
 """``make bench``: runs every program here, prints the table, and writes ``results.md``.
 
-``python -m benchmarks task_start service_call`` runs those alone and leaves ``results.md`` as it is.
+``--only NAME`` runs one program (give it several times for several), ``--quick`` does little of
+everything as a smoke test; both leave ``results.md`` as it is, and so does a run in which
+something failed.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import argparse
 import json
 import os
-import platform
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
-from typing import Any
 
-from kpl_lab import __version__
+from benchmarks import _report
+from benchmarks._common import ROOT, Row, run_program
 
-HERE = Path(__file__).parent
+RESULTS = Path(__file__).with_name("results.md")
 PROGRAMS = (
     "dataset_read",
     "dataset_random",
@@ -27,51 +31,111 @@ PROGRAMS = (
     "server_start",
     "service_call",
 )
-HEAD = "| what | unit | peer | peer's | ours | ratio |\n|---|---|---|--:|--:|--:|\n"
+# The first run also makes the environments of the peers.
+PROGRAM_SECONDS = 420.0
+# Long enough to take an installation down.
+GRACE_SECONDS = 120.0
 
 
-def rows_of(program: str) -> list[dict[str, Any]]:
-    """Run one program; its rows, or none with a word on standard error."""
-    print(f"{program} …", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{program}"],
-        cwd=HERE.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        print(f"{program} failed with {done.returncode}", file=sys.stderr)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+class ProgramFailedError(Exception):
+    """A program did not measure what it should; the text says which and why."""
 
 
-def line_of(row: dict[str, Any]) -> str:
-    """Return a row of the table."""
-    return (
-        f"| {row['name']} | {row['unit']} | {row['peer']} | {row['peer_value']:g} "
-        f"| {row['value']:g} | {row['ratio']:g}x |\n"
-    )
+def rows_of(module: str, *, quick: bool = False, seconds: float = PROGRAM_SECONDS) -> list[Row]:
+    """Run one program and return its rows.
+
+    Parameters
+    ----------
+    module
+        Its name, to be run by ``python -m``.
+    quick
+        Whether a smoke test is enough.
+    seconds
+        How long it may take.
+
+    Raises
+    ------
+    ProgramFailedError
+        It failed, took too long, or printed no rows; also where it failed after its last row.
+    """
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as words:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=ROOT,
+            stdout=out,
+            stderr=words,
+            env={**os.environ, "KPL_BENCH_QUICK": "1" if quick else "0"},
+            start_new_session=True,
+        )
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            _end(process)
+        for file in (out, words):
+            file.seek(0)
+        told = "\n".join(words.read().strip().splitlines()[-30:])
+        rows = [Row(**json.loads(line)) for line in out if line.startswith("{")]
+    if code is None:
+        raise ProgramFailedError(f"{module} was not done after {seconds:g} s:\n{told}")
+    if code or not rows:
+        why = f"ended with {code}" if code else "printed no row"
+        raise ProgramFailedError(f"{module} {why}:\n{told}")
+    return rows
 
 
-def main() -> int:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program that still runs: it takes down what it started, or is killed."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", action="append", choices=PROGRAMS, default=[])
+    parser.add_argument("--quick", action="store_true", help="a smoke test; numbers mean nothing")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
     """Run what was asked for; 1 when a program failed."""
-    chosen = sys.argv[1:] or list(PROGRAMS)
-    found = {program: rows_of(program) for program in chosen}
-    table = HEAD + "".join(line_of(row) for rows in found.values() for row in rows)
-    print(table)
-    if not sys.argv[1:]:
-        load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-        facts = (
-            f"kpl-lab {__version__}, Python {platform.python_version()}, {platform.system()} "
-            f"{platform.machine()}, {os.cpu_count()} cores, load {load}, {dt.datetime.now(dt.UTC):%Y-%m-%d}.\n"
-        )
-        text = (
-            "# Benchmarks\n\nWritten by `make bench`. Both values of a line are from one run on one "
-            "machine; a ratio above 1 means that ours is better.\n\n"
-        )
-        (HERE / "results.md").write_text(text + facts + "\n" + table)
-    return 0 if all(found.values()) else 1
+    wanted = _arguments(words)
+    load = os.getloadavg()
+    rows: list[Row] = []
+    failures: list[str] = []
+    for program in wanted.only or PROGRAMS:
+        print(f"{program} … ", end="", file=sys.stderr, flush=True)
+        begun = time.monotonic()
+        try:
+            rows += rows_of(f"benchmarks.{program}", quick=wanted.quick)
+            word = "done"
+        except ProgramFailedError as error:
+            failures.append(str(error))
+            word = "failed"
+        print(f"{word} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    known = _report.facts(load)
+    print("\n".join(f"{name}: {value}" for name, value in known.items()), end="\n\n")
+    print(_report.table_of(rows))
+    if failures:
+        print("\n\n".join(failures), "\nThis run does not count.", sep="\n", file=sys.stderr)
+        return 1
+    if wanted.only or wanted.quick:
+        print(f"{RESULTS.name} stays as it is: this was not a full run.", file=sys.stderr)
+    else:
+        _report.write(RESULTS, known, rows)
+        print(f"Written to {RESULTS.relative_to(ROOT)}.", file=sys.stderr)
+    return 0
+
+
+def _program() -> None:
+    raise SystemExit(main())
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(_program)

@@ -1,8 +1,12 @@
 """Writes or reads records by one client, and prints how many a second.
 
-Usage: ``python _dataset_worker.py CLIENT JOB FOLDER CONTENT_BYTES COUNT``. It is run by several
-Pythons, each with other packages: ``kpl`` is whichever ``kpl_dataset`` there is, ``upb`` protobuf
-itself, ``lmdb`` LMDB with msgpack. Every client gives the same dicts.
+Usage: ``python _dataset_worker.py CLIENT JOB FOLDER CONTENT_BYTES COUNT LIMIT``. It is run by
+several Pythons, each with other packages: ``kpl`` is whichever ``kpl_dataset`` there is,
+``kpl-synced`` the same with its files forced to the disk, ``upb`` protobuf itself, ``lmdb`` LMDB
+with msgpack. Every client takes and gives the same dicts, which is checked.
+
+Reading takes at most LIMIT of the COUNT records in a pass, again and again for a while. The first
+pass is left out: it warms up the caches of the machine and the client's own.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ import random
 import struct
 import sys
 import time
+from itertools import islice
 from pathlib import Path
+from statistics import median
 
 TYPE = {
     "path": "String",
@@ -23,6 +29,7 @@ TYPE = {
     "class_id": "Int",
 }
 LMDB_BYTES = 1 << 32
+PASSES_SECONDS = 0.5
 
 
 def records(size: int, count: int) -> list[dict]:
@@ -49,11 +56,23 @@ def kpl_write(folder: Path, data: list[dict]) -> None:
     writer.close()
 
 
+def kpl_write_synced(folder: Path, data: list[dict]) -> None:
+    kpl_write(folder, data)
+    for path in filter(Path.is_file, folder.iterdir()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def kpl_open(folder: Path):
     from kpl_dataset import ReadOnlyDataset
 
     reader = ReadOnlyDataset(str(folder), None)
-    return len(reader), reader, reader.__getitem__
+
+    def in_order():
+        reader.reset()
+        return reader
+
+    return len(reader), in_order, reader.__getitem__
 
 
 def lmdb_write(folder: Path, data: list[dict]) -> None:
@@ -63,7 +82,7 @@ def lmdb_write(folder: Path, data: list[dict]) -> None:
     store = lmdb.open(str(folder / "lmdb"), map_size=LMDB_BYTES)
     with store.begin(write=True) as transaction:
         for number, record in enumerate(data):
-            transaction.put(struct.pack(">Q", number), msgpack.packb(record))
+            transaction.put(struct.pack(">Q", number), msgpack.packb(record), append=True)
     store.close()
 
 
@@ -74,7 +93,10 @@ def lmdb_open(folder: Path):
     store = lmdb.open(str(folder / "lmdb"), map_size=LMDB_BYTES, readonly=True, lock=False)
     transaction = store.begin(buffers=True)
     unpack, get, pack = msgpack.unpackb, transaction.get, struct.Struct(">Q").pack
-    in_order = (unpack(value) for _, value in transaction.cursor())
+
+    def in_order():
+        return map(unpack, transaction.cursor().iternext(keys=False))
+
     return store.stat()["entries"], in_order, lambda number: unpack(get(pack(number)))
 
 
@@ -118,46 +140,62 @@ def upb_open(folder: Path):
         }
 
     count = len(offsets) - 1
-    return count, map(get, range(count)), get
+    return count, lambda: map(get, range(count)), get
 
 
-WRITE = {"kpl": kpl_write, "lmdb": lmdb_write}
+WRITE = {"kpl": kpl_write, "kpl-synced": kpl_write_synced, "lmdb": lmdb_write}
 OPEN = {"kpl": kpl_open, "lmdb": lmdb_open, "upb": upb_open}
 
 
 def timed_write(client: str, folder: Path, size: int, count: int) -> float:
-    data = records(size, count)
-    folder.mkdir(parents=True, exist_ok=True)
+    write, data = WRITE[client], records(size, count)
+    for name in ("warm-up", "timed"):
+        (folder / name).mkdir(exist_ok=True)
+    write(folder / "warm-up", data[:10])
     begun = time.perf_counter()
-    WRITE[client](folder, data)
+    write(folder / "timed", data)
     return count / (time.perf_counter() - begun)
 
 
-def timed_read(client: str, job: str, folder: Path, size: int) -> float:
-    count, in_order, get = OPEN[client](folder)
-    numbers = list(range(count))
-    random.Random(2).shuffle(numbers)
+def checked(get, size: int, count: int) -> None:
+    """Make sure that the client gives what was written."""
+    for number, record in enumerate(records(size, min(count, 10))):
+        if get(number) != record:
+            raise SystemExit(f"record {number} is not the one that was written")
+
+
+def timed_pass(found, count: int, size: int) -> float:
+    """Take `count` records from an iterator; return the seconds."""
     total = 0
     begun = time.perf_counter()
-    if job == "read":
-        for record in in_order:
-            total += len(record["content"])
-    else:
-        for number in numbers:
-            total += len(get(number)["content"])
+    for record in islice(found, count):
+        total += len(record["content"])
     seconds = time.perf_counter() - begun
     if total != count * size:
-        raise SystemExit(f"{client} read {total} bytes of content instead of {count * size}")
-    return count / seconds
+        raise SystemExit(f"read {total} bytes of content instead of {count * size}")
+    return seconds
+
+
+def timed_read(client: str, job: str, folder: Path, size: int, limit: int) -> float:
+    count, in_order, get = OPEN[client](folder)
+    checked(get, size, count)
+    numbers = list(range(count))
+    random.Random(2).shuffle(numbers)
+    taken = min(count, limit)
+    passes: list[float] = []
+    while sum(passes[1:]) < PASSES_SECONDS:
+        found = in_order() if job == "read" else map(get, numbers)
+        passes.append(timed_pass(found, taken, size))
+    return taken / median(passes[1:])
 
 
 def main() -> None:
-    client, job, where, size, count = sys.argv[1:]
-    folder = Path(where)
+    client, job, where, *shape = sys.argv[1:]
+    folder, (size, count, limit) = Path(where), map(int, shape)
     if job == "write":
-        rate = timed_write(client, folder, int(size), int(count))
+        rate = timed_write(client, folder, size, min(count, limit))
     else:
-        rate = timed_read(client, job, folder, int(size))
+        rate = timed_read(client, job, folder, size, limit)
     print(json.dumps(rate))
 
 

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import psutil
+
+from benchmarks._common import until
 from kpl_lab.client import Client, Credentials
+from tests.installation import Installation, processes_of, running_installation
 
-BIN = Path(sys.executable).parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
-def installation() -> Iterator[tuple[Client, Path, dict[str, str]]]:
-    """Start an installation; give a client, its home, and its credentials; take it down."""
-    folder = Path(tempfile.mkdtemp(prefix="kpl-bench-"))
-    folder.chmod(0o755)
-    environment = {**os.environ, "KPL_HOME": str(folder / "home"), "KPL_PORT": str(_free_port())}
+def installation() -> Iterator[tuple[Client, Installation]]:
+    """Start an installation; give a client and the installation; take it down.
+
+    Raises
+    ------
+    RuntimeError
+        It left a process or a mount behind.
+    """
+    with running_installation("kpl-bench-") as found:
+        credentials = Credentials(found.url, found.credentials["token"])
+        with Client(credentials) as client:
+            yield client, found
+    nothing_left(found.home)
+
+
+def nothing_left(home: Path) -> None:
+    """Make sure that an installation that was taken down is gone.
+
+    Raises
+    ------
+    RuntimeError
+        It left a process or a mount behind.
+    """
     try:
-        subprocess.run(
-            [BIN / "kpl-lab", "up"], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
-        credentials = json.loads((folder / "home" / "credentials.json").read_text())
-        with Client(Credentials(credentials["url"], credentials["token"])) as client:
-            yield client, folder / "home", credentials
-    finally:
-        subprocess.run(
-            [BIN / "kpl-lab", "down"], env=environment, check=False, stdout=subprocess.DEVNULL
-        )
-        shutil.rmtree(folder, ignore_errors=True)
+        until(lambda: not processes_of(home), "the last processes", seconds=10)
+    except TimeoutError:
+        raise RuntimeError(f"left behind: {processes_of(home)}") from None
+    mounts = [one.mountpoint for one in psutil.disk_partitions(all=True)]
+    if left := [place for place in mounts if place.startswith(str(home.parent))]:
+        raise RuntimeError(f"left mounted: {', '.join(left)}")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from benchmarks._common import run_program
 from benchmarks._dataset import compare
 
-if __name__ == "__main__":
+
+def main() -> None:
     compare("write", "write KPL records")
+
+
+if __name__ == "__main__":
+    run_program(main)
