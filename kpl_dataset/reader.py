@@ -88,7 +88,10 @@ class ReadOnlyDataset:
             raise StopIteration
         # The cursor moves first, so that one can go on behind a broken record.
         self._cursor = cursor + 1
-        return self._store.record(cursor)
+        # What `RecordStore.record` does, without the call: it would be a fifth of the time.
+        quick = self._store.quick
+        record = quick(cursor)
+        return self._store.slow(cursor) if record is None else record
 
     def next(self) -> Record:
         """Return the next record.
@@ -117,7 +120,10 @@ class ReadOnlyDataset:
             The record is broken.
         """
         if number.__class__ is int and 0 <= number < self._count:
-            return self._store.record(number)  # the usual case, without the questions below
+            # The usual case, without the questions below, and quick as in `__next__`.
+            quick = self._store.quick
+            record = quick(number)
+            return self._store.slow(number) if record is None else record
         if isinstance(number, slice):
             return [self._store.record(n) for n in range(*number.indices(self._count))]
         position = int(number)

@@ -96,7 +96,9 @@ class RecordStore:
         self.index = load_index(folder, data_name)
         self.columns = None if columns is None else check_columns(self.record_type, columns)
         self._buffer: Buffer = b""
-        self._quick: Callable[[int], Record | None] | None = None
+        #: Reads the record of a number from 0 to ``len() - 1``; None where it is not what a writer
+        #: produces: ask `slow`. An attribute, so that readers need no call in between.
+        self.quick: Callable[[int], Record | None] = self._open_and_read
         self._source: _decoder.Source | None = None
         if not self.data_path.is_file():
             raise self._missing()
@@ -117,13 +119,21 @@ class RecordStore:
         RecordError
             Its bytes are broken.
         """
-        if self._quick is None:
-            self._quick = self._open()
-        record = self._quick(number)
-        # Not what a writer produces: see what protobuf's full rules make of it.
-        return self._read_slowly(number) if record is None else record
+        record = self.quick(number)
+        return self.slow(number) if record is None else record
 
-    def _read_slowly(self, number: int) -> Record:
+    def _open_and_read(self, number: int) -> Record | None:
+        self.quick = self._open()
+        return self.quick(number)
+
+    def slow(self, number: int) -> Record:
+        """Read a record by protobuf's full rules.
+
+        Raises
+        ------
+        RecordError
+            Its bytes are broken.
+        """
         data = self._buffer[self.index[number] : self.index[number + 1]]
         try:
             return read_record(data, self.record_type, self.columns)
@@ -166,7 +176,7 @@ class RecordStore:
 
     def close(self) -> None:
         """Let go of the file; reading opens it again."""
-        self._quick = None
+        self.quick = self._open_and_read
         if self._source is not None:
             self._source.close()
             self._source = None
