@@ -15,13 +15,13 @@ from kpl_lab.cli.progress import waiting
 from kpl_lab.cli.session import (
     EXIT_FAILED,
     EXIT_NOT_ALLOWED,
-    EXIT_UNREACHABLE,
     Session,
     common_options,
     pass_session,
 )
 from kpl_lab.cli.values import Parsed
 from kpl_lab.client.transport import Request
+from kpl_lab.schemas.services import ServiceDetail
 
 DEFAULT_FIELD = "file"
 _AWAY = (502, 503, 504)
@@ -88,7 +88,7 @@ def call(
         )
         answer = session.client.services.call(ref, request)
     _print(session, answer)
-    _exit(ref, answer)
+    _exit(session, ref, answer)
 
 
 def _print(session: Session, answer: httpx.Response) -> None:
@@ -120,18 +120,23 @@ def body_of(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON is anything
     return answer.text if _is_text(answer) else base64.b64encode(answer.content).decode()
 
 
-def _exit(ref: str, answer: httpx.Response) -> None:
-    status = answer.status_code
+def _exit(session: Session, ref: str, answer: httpx.Response) -> None:
+    status, code = answer.status_code, EXIT_FAILED
     if status < 400:
         return
     if status in _AWAY:
-        words, code = (
-            "no replica answers; see `kpl service show` and `kpl service logs`",
-            EXIT_UNREACHABLE,
-        )
+        words = _why_away(session.client.services.get(ref))
     elif status in (401, 403):
         words, code = "you may not call it; ask its owner", EXIT_NOT_ALLOWED
     else:
-        words, code = "the service refused; its answer says why", EXIT_FAILED
+        words = "the service refused; its answer says why"
     click.echo(f"kpl: {ref} answered {status}: {words}.", err=True)
     raise click.exceptions.Exit(code)
+
+
+def _why_away(service: ServiceDetail) -> str:
+    if service.state == "stopped":
+        return f"it is stopped; start it with `kpl service start {service.name}`"
+    if service.state == "running":
+        return f"its replicas do not answer; see `kpl service logs {service.name}`"
+    return f"it is {service.state}; see `kpl service show {service.name}`"

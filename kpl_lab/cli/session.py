@@ -18,6 +18,7 @@ from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated, Unava
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Item = TypeVar("Item", bound=BaseModel)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED = 1, 2, 3, 4, 5
 EXIT_INTERRUPTED = 130
@@ -64,16 +65,26 @@ class Session:
 
     def show(self, item: BaseModel | Mapping[str, Any], columns: Sequence[Column] = ()) -> None:
         """Print one thing: as JSON, or its ``columns`` (default: all that is set) line by line."""
+        if isinstance(item, BaseModel):
+            item = self.with_address(item)
         click.echo(json_text(item) if self.json else fields_text(item, columns))
 
     def show_list(self, items: Sequence[BaseModel], columns: Sequence[Column], none: str) -> None:
         """Print several things as JSON or as a table; ``none`` says what an empty list means."""
+        items = [self.with_address(item) for item in items]
         if self.json:
             click.echo(json_text({"items": items}))
         elif items:
             click.echo(table_text(items, columns))
         else:
             self.say(none)
+
+    def with_address(self, item: Item) -> Item:
+        """Return ``item`` with a ``url`` that can be opened: the API tells the path alone."""
+        path = getattr(item, "url", None)
+        if not isinstance(path, str) or not path.startswith("/"):
+            return item
+        return item.model_copy(update={"url": self.client.credentials.url + path})
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -130,7 +141,7 @@ def exit_code_of(error: KplError) -> int:
 def report(session: Session, error: KplError) -> int:
     """Say what went wrong on stderr, and return the exit code."""
     if isinstance(error, EndedBadly) and session.json:
-        click.echo(json_text(error.resource))
+        click.echo(json_text(session.with_address(error.resource)))
     click.echo(f"kpl: {error.message}", err=True)
     for field_ in error.detail.get("fields", ())[1:]:
         click.echo(f"  {field_.get('field')}: {field_.get('message')}", err=True)

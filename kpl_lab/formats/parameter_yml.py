@@ -7,7 +7,7 @@ from typing import Any
 
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.environment_yml import read_text
-from kpl_lab.formats.yaml_marks import Place, comment_of, parse
+from kpl_lab.formats.yaml_marks import Place, comment_of, nearest, parse
 
 FILE = "parameter.yml"
 
@@ -128,8 +128,11 @@ def _set(target: dict[str, Any], dotted: str, value: Any) -> None:  # noqa: ANN4
             raise _wrong(dotted, f"{FILE} has no group {parent!r}")
         target = inner
     if last not in target:
-        there = ", ".join(target) or "nothing"
-        raise _wrong(dotted, f"{FILE} has no such parameter; it has: {there}")
+        group = "".join(f"{parent}." for parent in parents)
+        near = nearest(last, target)
+        hint = f"; did you mean {group}{near}?" if near else "."
+        there = ", ".join(group + key for key in target) or "nothing"
+        raise _wrong(dotted, f"{FILE} has no such parameter{hint} It has: {there}")
     target[last] = _fit(dotted, target[last], value)
 
 

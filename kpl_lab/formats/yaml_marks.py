@@ -28,11 +28,18 @@ def invalid(file: str, node: Node | None, key: str, message: str) -> Invalid:
 
 @dataclass(frozen=True)
 class Place:
-    """A node of a YAML file, with its file and the dotted key that leads to it."""
+    """A node of a YAML file, with its file and the dotted key that leads to it.
+
+    Attributes
+    ----------
+    key_node
+        The key itself, which may stand some lines above its value; None for entries of lists.
+    """
 
     file: str
     node: Node
     key: str = ""
+    key_node: Node | None = None
 
     def error(self, message: str) -> Invalid:
         """Return an error that names this place."""
@@ -43,8 +50,13 @@ class Place:
         """The plain value: dict, list, str, int, float, bool or None."""
         return _SafeValues().build(self.node)
 
-    def _child(self, key: str, node: Node) -> Place:
-        return Place(self.file, node, f"{self.key}.{key}" if self.key else key)
+    @property
+    def key_line(self) -> int:
+        """The line, from 1, that the key stands in."""
+        return int((self.key_node or self.node).start_mark.line) + 1
+
+    def _child(self, key: str, node: Node, key_node: Node | None = None) -> Place:
+        return Place(self.file, node, f"{self.key}.{key}" if self.key else key, key_node)
 
     def mapping(self) -> dict[str, Place]:
         """Return the children by key.
@@ -64,7 +76,7 @@ class Place:
                 raise invalid(
                     self.file, key_node, self.key, f"the key {key_node.value!r} stands twice."
                 )
-            found[key_node.value] = self._child(key_node.value, value_node)
+            found[key_node.value] = self._child(key_node.value, value_node, key_node)
         return found
 
     def sequence(self) -> list[Place]:
@@ -215,10 +227,14 @@ def check_keys(
         allowed = f"Allowed are: {', '.join(words)}."
         leftover = near in found and isinstance(place.node, ScalarNode)
         if strict or (near is not None and not leftover):
-            raise place.error(f"{key!r} is not a key of {where}{hint} {allowed}")
-        line = place.node.start_mark.line + 1
+            raise invalid(
+                place.file,
+                place.key_node or place.node,
+                place.key,
+                f"{key!r} is not a key of {where}{hint} {allowed}",
+            )
         warnings.append(
-            f"{place.file}, line {line}: {key!r} is not a key of {where} and is ignored{hint} "
+            f"{place.file}, line {place.key_line}: {key!r} is not a key of {where} and is ignored{hint} "
             f"{allowed}"
         )
     return warnings

@@ -258,14 +258,14 @@ def test_a_folder_without_environment_yml_is_refused_before_it_is_sent(
 
 
 @pytest.mark.usefixtures("ending")
-def test_the_life_of_a_service(kpl_: Kpl, platform: Platform) -> None:
+def test_the_life_of_a_service(kpl_: Kpl, platform: Platform, server: Server) -> None:
     platform.ends = ("running", None, None)
     said = kpl_(
         "service", "deploy", "digits", "--model", "digits:1", "--algorithm", "digits",
         "--replicas", "2", "--json",
     )  # fmt: skip
     assert (said.code, said.json["state"], said.json["ready"]) == (0, "running", 2)
-    assert said.json["url"] == "/svc/default/digits/"
+    assert said.json["url"] == f"{server.url}/svc/default/digits/"
     assert kpl_("service", "scale", "digits", "3", "--json").json["ready"] == 3
     assert kpl_("service", "scale", "digits", "--replicas", "1", "--json").json["ready"] == 1
     assert kpl_("service", "stop", "digits", "--json").json["state"] == "stopped"

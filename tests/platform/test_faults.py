@@ -35,6 +35,13 @@ SEEN: list[tuple[str, Cause, dict[str, Any], str, list[str]]] = [
     ("lost", Cause.LOST, {}, "", ["restarted"]),
     ("start_failed", Cause.START_FAILED, {"message": "no such folder"}, "", ["no such folder"]),
     (
+        "build_line",
+        Cause.EXIT,
+        {},
+        "the build has failed: line 2 of image.runs ended with exit code 1: make it\n",
+        ["Line 2", "make it", "environment.yml"],
+    ),
+    (
         "python_exception",
         Cause.EXIT,
         {},

@@ -219,6 +219,13 @@ FAULTS: tuple[Fault, ...] = (
         action="Use a version that comes as a wheel.",
     ),
     Fault(
+        # As `engines/local/build_steps.py` says it.
+        code="build_line",
+        patterns=_re(r"line (?P<number>\d+) of image\.runs ended with exit code \d+: (?P<run>.*)"),
+        cause="Line {number} of `image.runs` failed: {run}",
+        action="Mend the line in environment.yml; the build log says what it printed.",
+    ),
+    Fault(
         code="python_exception",
         cause="{file}, line {line}: {what}",
         action="Mend the code at that line; the log has the whole traceback.",

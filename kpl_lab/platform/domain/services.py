@@ -16,7 +16,7 @@ from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, 
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
-from kpl_lab.schemas.algorithms import FunctionView
+from kpl_lab.schemas.algorithms import FunctionView, PortView
 from kpl_lab.schemas.services import ServiceCreate, ServiceUpdate
 from kpl_lab.schemas.tasks import TaskInput
 
@@ -41,7 +41,8 @@ def deploy(
     name = _free_name(store, request.name, plan.workspace_id)
     require_possible(plan.resources, book.limit, max(request.replicas, 1))
     _require_free(book, Amounts.of(plan.resources, request.replicas))
-    inputs = runs.resolve_inputs(store, caller, plan.function, _inputs(plan.function, request))
+    function = _with_model_input(plan.function, request)
+    inputs = runs.resolve_inputs(store, caller, function, _inputs(function, request))
     model = next((i for i in inputs if i["kind"] == "model"), None)
     record = store.services.add(
         **plan.columns(caller.name, store.now()),
@@ -92,6 +93,14 @@ def _task_of(store: Store, model: dict[str, Any] | None) -> int | None:
     return version.task_id if version else None
 
 
+def _with_model_input(function: FunctionView, request: ServiceCreate) -> FunctionView:
+    """Return the function; one that declares no inputs at all gets the model as ``model``."""
+    if not request.model or function.inputs:
+        return function
+    port = PortView(key="model", name="model", kind="model")
+    return function.model_copy(update={"inputs": [port]})
+
+
 def _inputs(function: FunctionView, request: ServiceCreate) -> list[TaskInput]:
     """Return the inputs that a request means: ``model`` fills that input, else the only one."""
     given = []
@@ -104,7 +113,7 @@ def _inputs(function: FunctionView, request: ServiceCreate) -> list[TaskInput]:
         keys = [port.key for port in function.inputs]
         if "model" not in keys and len(keys) != 1:
             raise Invalid(
-                f"The deploy function has the inputs {', '.join(keys) or 'none'}; none is named "
+                f"The deploy function has the inputs {', '.join(keys)}; none is named "
                 "`model`, so say which one the model fills (`--input KEY=model:NAME`).",
                 code="unknown_input",
             )

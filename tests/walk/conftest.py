@@ -1,0 +1,96 @@
+"""An installation that is asked through ``kpl`` alone, as from a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.installation import Installation, running_installation
+
+MANIFEST = """\
+version: 1
+image: {{from_image: python:3.11}}
+{function}:
+  resource: {{limits: {{cpu: 1, memory: {memory}}}}}
+  cmd: python3 main.py
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """How one call of ``kpl … --json`` ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A user at a prompt, with a folder of their own."""
+
+    installation: Installation
+    folder: Path
+
+    def kpl(self, *words: object, seconds: float = 120) -> Said:
+        """Run ``kpl`` with ``--json``, however it ends."""
+        done = self.installation.run("kpl", *map(str, words), "--json", seconds=seconds)
+        return Said(done.returncode, done.stdout, done.stderr.strip())
+
+    def done(self, *words: object, seconds: float = 120) -> Any:
+        """Run ``kpl``, which has to succeed; return what it says."""
+        said = self.kpl(*words, seconds=seconds)
+        assert said.code == 0, f"kpl {words}: {said}"
+        return said.json
+
+    def refused(self, *words: object, code: int = 1) -> str:
+        """Run ``kpl``, which has to refuse; return its one sentence."""
+        said = self.kpl(*words)
+        assert said.code == code, said
+        assert "Traceback" not in said.err, said.err
+        assert said.err.startswith(("kpl: ", "Usage: ")), said.err
+        return said.err
+
+    def write(self, name: str, files: Mapping[str, str | bytes]) -> Path:
+        """Make a folder."""
+        for path, content in files.items():
+            place = self.folder / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return self.folder / name
+
+    def code(self, name: str, program: str, *, function: str = "train", memory: int = 256) -> Path:
+        """Make a code folder of one program."""
+        manifest = MANIFEST.format(function=function, memory=memory)
+        return self.write(name, {"environment.yml": manifest, "main.py": program})
+
+    def failed(self, name: str, program: str, *, memory: int = 256) -> Any:
+        """Run a program that fails; return the task."""
+        code = self.code(name, program, memory=memory)
+        said = self.kpl("task", "submit", "--code", code, "--wait")
+        assert said.code == 1, said
+        assert said.json["state"] == "failed", said
+        assert said.json["message"] in said.err
+        return said.json
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """An installation that everything in this folder shares."""
+    with running_installation("kpl-walk-") as found:
+        yield found
+
+
+@pytest.fixture
+def terminal(installation: Installation, tmp_path: Path) -> Terminal:
+    return Terminal(installation, tmp_path)
