@@ -13,6 +13,7 @@ export namespace CommandIDs {
   export const openDetail = 'kpl-lab:open-detail';
   export const openForm = 'kpl-lab:open-form';
   export const openRoute = 'kpl-lab:open-route';
+  export const openExample = 'kpl-lab:open-example';
   export const publishAlgorithm = 'kpl-lab:publish-algorithm';
   export const publishFolder = 'kpl-lab:publish-folder';
   export const resubmitTask = 'kpl-lab:resubmit-task';

@@ -5,6 +5,7 @@ import { commandsPlugin } from './plugins/commands';
 import { fileBrowserPlugin } from './plugins/filebrowser';
 import { launcherPlugin } from './plugins/launcher';
 import { notebookPlugin } from './plugins/notebook';
+import { notificationsPlugin } from './plugins/notifications';
 import { sidebarPlugin } from './plugins/sidebar';
 import { statusPlugin } from './plugins/status';
 import { workbenchPlugin } from './plugins/workbench';
@@ -22,6 +23,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   launcherPlugin,
   fileBrowserPlugin,
   notebookPlugin,
+  notificationsPlugin,
   statusPlugin
 ];
 

@@ -50,7 +50,7 @@ export class PlatformError extends Error {
    * Whether trying again later may help without a change by the user.
    */
   get isPassing(): boolean {
-    return this.status === 0 || this.status >= 502;
+    return this.status === 0 || (this.status >= 502 && this.status <= 504);
   }
 }
 

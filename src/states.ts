@@ -122,8 +122,35 @@ export function reasonWords(
       return trans.__('out of memory');
     case 'time_limit':
       return trans.__('time limit reached');
+    case 'cuda_out_of_memory':
+      return trans.__('out of GPU memory');
+    case 'command_not_found':
+      return trans.__('command not found');
+    case 'disk_full':
+    case 'no_space':
+      return trans.__('disk full');
+    case 'file_not_found':
+    case 'script_not_found':
+      return trans.__('file not found');
+    case 'bad_parameter':
+      return trans.__('bad parameter');
+    case 'input_missing':
+      return trans.__('input missing');
     case 'killed':
       return trans.__('killed');
+    case 'memory_error':
+      return trans.__('out of memory');
+    case 'import_error':
+    case 'module_not_found':
+      return trans.__('module missing');
+    case 'never_listened':
+      return trans.__('never listened');
+    case 'permission_denied':
+      return trans.__('permission denied');
+    case 'python_exception':
+      return trans.__('error in the code');
+    case 'syntax_error':
+      return trans.__('syntax error');
     case 'platform_down':
       return trans.__('platform went down');
     default:

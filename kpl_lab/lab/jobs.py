@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kpl_lab.errors import KplError, NotFound
 from kpl_lab.lab.base import problem_of
@@ -39,6 +39,7 @@ class JobView(BaseModel):
     total: int | None
     result: dict[str, Any] | None = None
     problem: Problem | None = None
+    status: int | None = Field(None, description="the HTTP status that belongs to the problem")
 
 
 @dataclass
@@ -70,7 +71,8 @@ class Job:
             return JobView(state="sending", **facts)
         error = self.future.exception()
         if error is not None:
-            return JobView(state="failed", problem=problem_of(500, error)[1], **facts)
+            status, problem = problem_of(500, error)
+            return JobView(state="failed", problem=problem, status=status, **facts)
         return JobView(state="done", result=self.future.result().model_dump(mode="json"), **facts)
 
 

@@ -1,6 +1,6 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
-import { requestJSON } from '../request';
+import { PlatformError, requestJSON } from '../request';
 import type { Body } from './common';
 import type {
   AlgorithmCreate,
@@ -10,6 +10,7 @@ import type {
   FormDescription,
   ModelCreate,
   ModelDetail,
+  Problem,
   ServiceCreate,
   ServiceDetail,
   TaskCreate,
@@ -37,6 +38,41 @@ export interface IServerUsage {
 }
 
 /**
+ * What follows a send, and may give it up.
+ */
+export interface IWatch {
+  signal: AbortSignal;
+
+  /**
+   * Called with the bytes sent and the bytes in all; null while the folder is being packed.
+   */
+  onProgress: (sent: number, total: number | null) => void;
+}
+
+/**
+ * How far a send is.
+ */
+interface IJob {
+  id: number;
+  state: 'sending' | 'done' | 'failed';
+  sent: number;
+  total: number | null;
+  result: unknown;
+  problem: Problem | null;
+  status: number | null;
+}
+
+/**
+ * How often a send is looked at, in milliseconds.
+ */
+const LOOK = 400;
+
+/**
+ * How many times in a row nobody may answer to that.
+ */
+const PATIENCE = 75;
+
+/**
  * What the Jupyter server does itself, as the user: read the home folder, measure itself.
  */
 export class LocalApi {
@@ -61,46 +97,109 @@ export class LocalApi {
   /**
    * Submit a code folder as a task.
    */
-  createTask(body: FromPath<TaskCreate>): Promise<TaskDetail> {
-    return this._create('tasks', body);
+  createTask(body: FromPath<TaskCreate>, watch?: IWatch): Promise<TaskDetail> {
+    return this._create('tasks', body, watch);
   }
 
   /**
    * Publish a code folder as an algorithm.
    */
   createAlgorithm(
-    body: FromPath<AlgorithmCreate, 'name'>
+    body: FromPath<AlgorithmCreate, 'name'>,
+    watch?: IWatch
   ): Promise<AlgorithmDetail> {
-    return this._create('algorithms', body);
+    return this._create('algorithms', body, watch);
   }
 
   /**
    * Make a dataset of a folder or file.
    */
-  createDataset(body: FromPath<DatasetCreate, 'name'>): Promise<DatasetDetail> {
-    return this._create('datasets', body);
+  createDataset(
+    body: FromPath<DatasetCreate, 'name'>,
+    watch?: IWatch
+  ): Promise<DatasetDetail> {
+    return this._create('datasets', body, watch);
   }
 
   /**
    * Make a model of a folder or file.
    */
-  createModel(body: FromPath<ModelCreate, 'name'>): Promise<ModelDetail> {
-    return this._create('models', body);
+  createModel(
+    body: FromPath<ModelCreate, 'name'>,
+    watch?: IWatch
+  ): Promise<ModelDetail> {
+    return this._create('models', body, watch);
   }
 
   /**
    * Deploy a code folder as a service.
    */
-  createService(body: FromPath<ServiceCreate, 'name'>): Promise<ServiceDetail> {
-    return this._create('services', body);
+  createService(
+    body: FromPath<ServiceCreate, 'name'>,
+    watch?: IWatch
+  ): Promise<ServiceDetail> {
+    return this._create('services', body, watch);
   }
 
-  private _create<T>(resource: string, json: unknown): Promise<T> {
-    return requestJSON(this._settings, `local/${resource}`, {
+  private async _create<T>(
+    resource: string,
+    json: unknown,
+    watch?: IWatch
+  ): Promise<T> {
+    watch?.onProgress(0, null);
+    // Not cut off by the signal: a job that nobody knows of could not be given up.
+    let job = await requestJSON<IJob>(this._settings, `local/${resource}`, {
       method: 'POST',
-      json
+      json,
+      headers: { Prefer: 'respond-async' }
     });
+    let failures = 0;
+    while (job.state === 'sending') {
+      watch?.onProgress(job.sent, job.total);
+      await Private.pause(LOOK, watch?.signal);
+      try {
+        job = await this._job(job.id, watch?.signal.aborted ? 'DELETE' : 'GET');
+        failures = 0;
+      } catch (error) {
+        if (!PlatformError.from(error).isPassing || ++failures > PATIENCE) {
+          throw error;
+        }
+      }
+    }
+    if (job.problem) {
+      throw new PlatformError({
+        ...job.problem,
+        requestId: job.problem.request_id,
+        status: job.status ?? 500
+      });
+    }
+    return job.result as T;
+  }
+
+  private _job(id: number, method: string): Promise<IJob> {
+    return requestJSON(this._settings, `local/jobs/${id}`, { method });
   }
 
   private readonly _settings: ServerConnection.ISettings;
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * Wait a moment; the first wish to give up ends the wait at once.
+   */
+  export function pause(
+    milliseconds: number,
+    signal?: AbortSignal
+  ): Promise<void> {
+    return new Promise(resolve => {
+      const timer = window.setTimeout(resolve, milliseconds);
+      signal?.addEventListener('abort', () => {
+        window.clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
 }

@@ -305,7 +305,7 @@ namespace Private {
     if (status === 404) {
       return trans.__('This is not there, or not shared with you.');
     }
-    if (status >= 502) {
+    if (status >= 502 && status <= 504) {
       return trans.__('The platform does not answer.');
     }
     return null;

@@ -22,6 +22,24 @@ const STYLES: [string, number[]][] = [
 ];
 
 /**
+ * One, two, two and a half and five of every power of ten.
+ */
+const STEPS = Array.from({ length: 36 }, (_, at) =>
+  [1, 2, 2.5, 5].map(step => Number(`${step}e${at - 18}`))
+).flat();
+
+/**
+ * The distances that marks on the axis of x may have: whole ones where every x is whole, as there
+ * is no half epoch.
+ */
+export function steps(x: ArrayLike<number | null>): number[] {
+  const isWhole = Array.from(x).every(
+    value => value === null || Number.isInteger(value)
+  );
+  return isWhole ? STEPS.filter(Number.isInteger) : STEPS;
+}
+
+/**
  * A figure with one or more curves: zoom by drag, values on hover, double click resets.
  */
 export function Chart(props: {
@@ -144,7 +162,7 @@ namespace Private {
       height,
       scales: { x: { time: false } },
       axes: [
-        { ...axis, size: 28 },
+        { ...axis, size: 28, incrs: plot => steps(plot.data[0]) },
         { ...axis, size: 56 }
       ],
       cursor: { drag: { x: true, y: false }, points: { size: 6 } },

@@ -1,4 +1,3 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { IPage } from '../api/common';
@@ -6,7 +5,7 @@ import type { Event as PlatformEvent } from '../api/types';
 import { useKpl } from '../context';
 import { exact } from '../format';
 import { useRemote } from '../hooks';
-import { stateWords } from '../states';
+import { eventWords } from '../words';
 import { ErrorNotice, Skeleton, TimeAgo } from './basic';
 
 /**
@@ -27,7 +26,7 @@ export function EventList(props: {
     return <Skeleton rows={3} />;
   }
   const events = remote.value.items
-    .map(event => ({ ...event, words: Private.words(trans, event) }))
+    .map(event => ({ ...event, words: eventWords(trans, event) }))
     .filter(event => event.words !== '');
   return (
     <section className="kpl-Events">
@@ -47,26 +46,4 @@ export function EventList(props: {
       </ol>
     </section>
   );
-}
-
-/**
- * A namespace for private helpers.
- */
-namespace Private {
-  /**
-   * An event in words; empty for what is not worth a line.
-   */
-  export function words(
-    trans: TranslationBundle,
-    event: PlatformEvent
-  ): string {
-    const { kind, message, data } = event;
-    if (message) {
-      return message;
-    }
-    if (kind === 'created') {
-      return trans.__('created');
-    }
-    return typeof data?.state === 'string' ? stateWords(trans, data.state) : '';
-  }
 }

@@ -3,11 +3,11 @@ import * as React from 'react';
 
 import type { CapacityView } from '../api/types';
 import { useKpl } from '../context';
-import { memory, trimmed } from '../format';
-import type { IAction } from '../hooks';
+import { bytes, memory, percent, trimmed } from '../format';
 import { useModel } from '../hooks';
+import type { ISending } from '../hooks/form';
 import type { PlatformError } from '../request';
-import { Button, CopyBlock, ErrorNotice, Facts, Notice } from './basic';
+import { Button, CopyBlock, ErrorNotice, Facts, Meter, Notice } from './basic';
 
 /**
  * A form: what to decide on the left, on the right a card that keeps up with it.
@@ -16,7 +16,7 @@ export function FormPage(props: {
   title: string;
   intro: string;
   submit: string;
-  action: IAction;
+  action: ISending;
 
   /**
    * What stops it from being sent, in words; null when nothing does.
@@ -47,7 +47,8 @@ export function FormPage(props: {
       <aside className="kpl-Form-card">
         {props.summary}
         {action.error && <ErrorNotice error={action.error} />}
-        {missing && <p className="kpl-quiet">{missing}</p>}
+        {missing && !action.isBusy && <p className="kpl-quiet">{missing}</p>}
+        {action.progress && <Sending action={action} />}
         <Button
           type="submit"
           look="accept"
@@ -57,6 +58,40 @@ export function FormPage(props: {
         </Button>
       </aside>
     </form>
+  );
+}
+
+/**
+ * How far a send is, in words and as a bar, and the way out of it.
+ */
+function Sending(props: { action: ISending }): JSX.Element {
+  const { trans } = useKpl();
+  const { isCancelling, progress, cancel } = props.action;
+  const { sent, total } = progress ?? { sent: 0, total: null };
+  const words = isCancelling
+    ? trans.__('Cancelling…')
+    : total === null
+      ? trans.__('Packing…')
+      : sent < total
+        ? trans.__(
+            'Sent %1 of %2 (%3)',
+            bytes(sent),
+            bytes(total),
+            percent(sent / total)
+          )
+        : trans.__('All is sent; the platform checks it…');
+  return (
+    <div className="kpl-Sending">
+      <Meter value={sent} limit={total ?? 0} label={trans.__('Progress')} />
+      <div className="kpl-Inline">
+        <span className="kpl-grow" role="status">
+          {words}
+        </span>
+        <Button disabled={isCancelling} onClick={cancel}>
+          {trans.__('Cancel')}
+        </Button>
+      </div>
+    </div>
   );
 }
 

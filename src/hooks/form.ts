@@ -1,7 +1,11 @@
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
+import type { IWatch } from '../api/local';
 import { useKpl } from '../context';
+import { PlatformError } from '../request';
+import type { IAction } from '.';
+import { useAction } from '.';
 
 /**
  * The values of a form, beginning with those that were sent the last time.
@@ -56,4 +60,54 @@ export function useSettled<T>(value: T, milliseconds = 350): T {
     return () => window.clearTimeout(timer);
   }, [value, milliseconds]);
   return settled;
+}
+
+/**
+ * A send of a form: how far it is, and how to give it up.
+ */
+export interface ISending extends Pick<IAction, 'isBusy' | 'error'> {
+  /**
+   * The bytes sent and the bytes in all, null for unknown; null where no folder is being sent.
+   */
+  progress: { sent: number; total: number | null } | null;
+  isCancelling: boolean;
+  cancel: () => void;
+  run: (work: (watch: IWatch) => Promise<unknown>) => void;
+}
+
+/**
+ * Run one send at a time; one that was given up is no error.
+ */
+export function useSending(): ISending {
+  const { isBusy, error, run } = useAction();
+  const [progress, setProgress] = React.useState<ISending['progress']>(null);
+  const [isCancelling, setCancelling] = React.useState(false);
+  const abort = React.useRef<AbortController | null>(null);
+  return {
+    isBusy,
+    error,
+    progress,
+    isCancelling,
+    cancel: () => {
+      setCancelling(true);
+      abort.current?.abort();
+    },
+    run: work =>
+      run(async () => {
+        const controller = (abort.current = new AbortController());
+        try {
+          await work({
+            signal: controller.signal,
+            onProgress: (sent, total) => setProgress({ sent, total })
+          });
+        } catch (reason) {
+          if (PlatformError.from(reason).code !== 'stopped') {
+            throw reason;
+          }
+        } finally {
+          setProgress(null);
+          setCancelling(false);
+        }
+      })
+  };
 }

@@ -455,6 +455,10 @@ class Routes:
             "type": request.headers.get("Content-Type", ""),
             "bytes": len(body),
         }
+        if request.url.path.endswith("/nobody"):
+            # What the front door lets the platform say where no replica is ready.
+            said = Problem(code="unavailable", message="No replica is ready.", request_id="r2")
+            return Response(said.model_dump_json(), 503, media_type="application/problem+json")
         status = 418 if request.url.path.endswith("/teapot") else 200
         return JSONResponse(told, status, headers={"Set-Cookie": "stolen=1"})
 

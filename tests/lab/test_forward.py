@@ -273,6 +273,15 @@ async def test_a_services_own_refusal_is_its_answer(jp_fetch: Fetch, platform: P
     assert raised.value.code == 418
 
 
+async def test_a_service_without_a_ready_replica_is_told_from_a_platform_that_is_down(
+    jp_fetch: Fetch, platform: Platform
+) -> None:
+    platform.add("services", "digits", state="stopped")
+    status, problem = await refused(call(jp_fetch, "/nobody"))
+    assert (status, problem["code"]) == (503, "service_unavailable")
+    assert "No replica" in problem["message"]
+
+
 @pytest.mark.parametrize("path", ["predict", "/../../kpl/api/v1/me", "//elsewhere/../x"])
 async def test_a_call_stays_below_the_services_address(
     jp_fetch: Fetch, platform: Platform, path: str

@@ -126,6 +126,7 @@ async def test_a_job_that_fails_holds_the_problem(
         job = json.loads((await jp_fetch("kpl-lab", "local", "jobs", str(job["id"]))).body)
     assert job["state"] == "failed"
     assert job["problem"]["message"] == "The disk is full; make room."
+    assert job["status"] == 507
     # The same without a job is the answer itself.
     status, code_, _ = await problem_of(
         post(jp_fetch, "datasets", path="projects/digits", name="digits")

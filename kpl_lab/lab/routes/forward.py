@@ -12,8 +12,8 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from kpl_lab.client.failures import error_from, interrupted
-from kpl_lab.errors import Invalid
-from kpl_lab.lab.base import KplHandler
+from kpl_lab.errors import Invalid, Unavailable
+from kpl_lab.lab.base import PROBLEM_TYPE, KplHandler
 from kpl_lab.lab.client import Outgoing, Pipe
 from kpl_lab.lab.routes.table import platform_path
 from kpl_lab.schemas.services import ServiceDetail
@@ -31,6 +31,8 @@ ANSWER_HEADERS = (
     "Location",
     "X-Request-Id",
 )
+# What is answered in a service's place where nobody is behind its address.
+_SILENT = (502, 503, 504)
 # What the Jupyter server itself understands; none of it is the platform's business.
 OWN_ARGUMENTS = frozenset({"token", "_xsrf", "no_track_activity"})
 # Answers that a browser may show when it is led to their address; all else is a download there.
@@ -66,7 +68,11 @@ class ForwardHandler(KplHandler):
         outgoing = Outgoing(
             str(self.request.method), url, headers, aiter(self._pipe) if self._has_body else None
         )
-        self._answer = asyncio.create_task(self.door.send(outgoing))
+        self._answer = asyncio.create_task(self.send(outgoing))
+
+    async def send(self, outgoing: Outgoing) -> httpx.Response:
+        """Return the answer with its body still to be read."""
+        return await self.door.send(outgoing)
 
     async def target(self) -> str:
         """Return the address that this request is for.
@@ -215,5 +221,36 @@ class ServiceCallHandler(ForwardHandler):
             await answer.aclose()
         return door.credentials.url + service.url.rstrip("/") + path
 
+    async def send(self, outgoing: Outgoing) -> httpx.Response:
+        """Return the answer; where there is none, it is the service that is silent.
+
+        Raises
+        ------
+        Unavailable
+            Its address cannot be reached, or the connection ended before it answered.
+        """
+        try:
+            return await super().send(outgoing)
+        except Unavailable as error:
+            raise Unavailable(
+                "The address of the service cannot be reached; try again in a moment.",
+                code="service_unreachable",
+                detail=error.detail,
+            ) from error
+
     async def check(self, answer: httpx.Response) -> None:
-        """Take every answer: it is the service's own."""
+        """Take every answer as the service's own, but for what is said in its place.
+
+        Raises
+        ------
+        Unavailable
+            No replica is ready, says whoever stands before them.
+        """
+        kind = answer.headers.get("Content-Type", "")
+        if answer.status_code in _SILENT and kind.startswith(PROBLEM_TYPE):
+            try:
+                await answer.aread()
+            finally:
+                await answer.aclose()
+            said = error_from(answer)
+            raise Unavailable(said.message, code="service_unavailable", detail=said.detail)

@@ -4,6 +4,7 @@ import type { FormDescription, FunctionView, PortView } from '../../api/types';
 import { Empty, Facts } from '../../components/basic';
 import { useKpl } from '../../context';
 import { memory } from '../../format';
+import { portWords } from '../../words';
 import { ParameterTable } from '../tasks/page';
 
 /**
@@ -78,7 +79,7 @@ function Ports(props: { ports: PortView[] }): JSX.Element {
           <code>{port.key}</code> {port.name !== port.key && port.name}{' '}
           <span className="kpl-quiet">
             {[
-              port.kind,
+              portWords(trans, port.kind),
               port.format ?? '',
               port.optional ? trans.__('optional') : ''
             ]

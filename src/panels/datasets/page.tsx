@@ -16,6 +16,7 @@ import { CommandIDs } from '../../commandids';
 import type { IKplContext } from '../../context';
 import { useKpl } from '../../context';
 import { bytes } from '../../format';
+import { formatWords, purposeWords, visibilityWords } from '../../words';
 import { useModel } from '../../hooks';
 import { datasetIcon, mountIcon, unmountIcon } from '../../icons';
 import type { IPageProps } from '../pages';
@@ -265,10 +266,13 @@ function About(props: {
       {dataset.description && <p>{dataset.description}</p>}
       <Facts
         items={[
-          [trans.__('Purpose'), dataset.purpose],
-          [trans.__('Format'), version?.format ?? dataset.format],
+          [trans.__('Purpose'), purposeWords(trans, dataset.purpose)],
+          [
+            trans.__('Format'),
+            formatWords(trans, version?.format ?? dataset.format)
+          ],
           [trans.__('Imported from'), version?.source ?? null],
-          [trans.__('Visible to'), dataset.visibility],
+          [trans.__('Visible to'), visibilityWords(trans, dataset.visibility)],
           [trans.__('Owner'), dataset.owner],
           [trans.__('Id'), dataset.id]
         ]}

@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IWatch } from '../../api/local';
 import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
 import {
   FormPage,
@@ -9,8 +10,8 @@ import {
   fieldError
 } from '../../components/form';
 import { useKpl } from '../../context';
-import { useAction, useRemote } from '../../hooks';
-import { useSettled } from '../../hooks/form';
+import { useRemote } from '../../hooks';
+import { useSending, useSettled } from '../../hooks/form';
 import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import { Functions } from '../algorithms/functions';
@@ -23,7 +24,7 @@ import { wrapped } from './taskbody';
 export function AlgorithmForm(props: IFormProps): JSX.Element {
   const { client, trans } = useKpl();
   const { start, onDone } = props;
-  const action = useAction();
+  const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
   const [typed, setTyped] = React.useState<string | null>(null);
   const [description, setDescription] = React.useState('');
@@ -35,12 +36,15 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
   const badPath = pathProblem(trans, form.error, settled);
   const name = typed ?? nameOf(path);
   const nameError = nameProblem(trans, name);
-  const submit = async (): Promise<void> => {
-    const algorithm = await client.local.createAlgorithm({
-      path: homePath(path),
-      name: name.trim(),
-      description
-    });
+  const submit = async (watch: IWatch): Promise<void> => {
+    const algorithm = await client.local.createAlgorithm(
+      {
+        path: homePath(path),
+        name: name.trim(),
+        description
+      },
+      watch
+    );
     client.lists.algorithms.put(algorithm);
     onDone('algorithms', algorithm.id);
   };

@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IWatch } from '../../api/local';
 import type { DatasetCreate } from '../../api/types';
 import {
   FormPage,
@@ -10,7 +11,7 @@ import {
   fieldError
 } from '../../components/form';
 import { useKpl } from '../../context';
-import { useAction } from '../../hooks';
+import { useSending } from '../../hooks/form';
 import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
@@ -22,7 +23,7 @@ import { wrapped } from './taskbody';
 export function DatasetForm(props: IFormProps): JSX.Element {
   const { client, trans } = useKpl();
   const { start, onDone } = props;
-  const action = useAction();
+  const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
   const [typed, setTyped] = React.useState<string | null>(null);
   const [format, setFormat] = React.useState('auto');
@@ -30,14 +31,17 @@ export function DatasetForm(props: IFormProps): JSX.Element {
   const [description, setDescription] = React.useState('');
   const name = typed ?? nameOf(path);
   const nameError = nameProblem(trans, name);
-  const submit = async (): Promise<void> => {
-    const dataset = await client.local.createDataset({
-      path: homePath(path),
-      name: name.trim(),
-      format: format as DatasetCreate['format'],
-      purpose,
-      description
-    });
+  const submit = async (watch: IWatch): Promise<void> => {
+    const dataset = await client.local.createDataset(
+      {
+        path: homePath(path),
+        name: name.trim(),
+        format: format as DatasetCreate['format'],
+        purpose,
+        description
+      },
+      watch
+    );
     client.lists.datasets.put(dataset);
     onDone('datasets', dataset.id);
   };

@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IWatch } from '../../api/local';
 import {
   FormPage,
   PathField,
@@ -8,7 +9,7 @@ import {
   fieldError
 } from '../../components/form';
 import { useKpl } from '../../context';
-import { useAction } from '../../hooks';
+import { useSending } from '../../hooks/form';
 import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
@@ -20,18 +21,21 @@ import { wrapped } from './taskbody';
 export function ModelForm(props: IFormProps): JSX.Element {
   const { client, trans } = useKpl();
   const { start, onDone } = props;
-  const action = useAction();
+  const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
   const [typed, setTyped] = React.useState<string | null>(null);
   const [description, setDescription] = React.useState('');
   const name = typed ?? nameOf(path);
   const nameError = nameProblem(trans, name);
-  const submit = async (): Promise<void> => {
-    const model = await client.local.createModel({
-      path: homePath(path),
-      name: name.trim(),
-      description
-    });
+  const submit = async (watch: IWatch): Promise<void> => {
+    const model = await client.local.createModel(
+      {
+        path: homePath(path),
+        name: name.trim(),
+        description
+      },
+      watch
+    );
     client.lists.models.put(model);
     onDone('models', model.id);
   };

@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IWatch } from '../../api/local';
 import type { Body } from '../../api/common';
 import type { FormDescription, ServiceCreate } from '../../api/types';
 import { ErrorNotice, Skeleton } from '../../components/basic';
@@ -13,8 +14,8 @@ import {
   fieldError
 } from '../../components/form';
 import { useKpl } from '../../context';
-import { useAction, useRemote } from '../../hooks';
-import { useSettled } from '../../hooks/form';
+import { useRemote } from '../../hooks';
+import { useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
 import { literal, pythonValue } from '../../snippets';
 import type { IFormProps } from '.';
@@ -29,7 +30,7 @@ import { Limits } from './taskparts';
 export function ServiceForm(props: IFormProps): JSX.Element {
   const { client, trans } = useKpl();
   const { start, onDone } = props;
-  const action = useAction();
+  const action = useSending();
   const models = useReadyNames('models');
   const algorithms = useReadyNames('algorithms');
   const [values, setValues] = React.useState<Private.IValues>({
@@ -70,10 +71,10 @@ export function ServiceForm(props: IFormProps): JSX.Element {
           : values.name.trim() === ''
             ? trans.__('Give it a name.')
             : nameError;
-  const submit = async (): Promise<void> => {
+  const submit = async (watch: IWatch): Promise<void> => {
     const service = algorithm
       ? await client.services.create({ ...body, algorithm })
-      : await client.local.createService({ ...body, path });
+      : await client.local.createService({ ...body, path }, watch);
     client.lists.services.put(service);
     onDone('services', service.id);
   };

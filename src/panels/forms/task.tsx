@@ -1,5 +1,6 @@
 import * as React from 'react';
 
+import type { IWatch } from '../../api/local';
 import type { FormDescription, TaskDetail } from '../../api/types';
 import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
 import {
@@ -11,8 +12,8 @@ import {
   fieldError
 } from '../../components/form';
 import { useKpl } from '../../context';
-import { useAction, useRemote } from '../../hooks';
-import { useFormValues, useSettled } from '../../hooks/form';
+import { useRemote } from '../../hooks';
+import { useFormValues, useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
 import type { IFormStart } from '../../tokens';
 import type { IFormProps } from '.';
@@ -151,7 +152,7 @@ function FilledForm(
 ): JSX.Element {
   const { client, trans } = useKpl();
   const { form, source, head, start, earlier, onDone } = props;
-  const action = useAction();
+  const action = useSending();
   const [isValid, setValid] = React.useState(true);
   const [values, change, remember] = useFormValues<ITaskValues>(
     `task:${JSON.stringify(source)}`,
@@ -182,13 +183,13 @@ function FilledForm(
           ? trans.__('Choose what “%1” is filled with.', empty.name)
           : nameError ||
             (isValid ? null : trans.__('A parameter is not as it should be.'));
-  const submit = async (): Promise<void> => {
+  const submit = async (watch: IWatch): Promise<void> => {
     if (!source || !body) {
       return;
     }
     const task =
       'path' in source
-        ? await client.local.createTask({ ...body, path: source.path })
+        ? await client.local.createTask({ ...body, path: source.path }, watch)
         : await client.tasks.create({ ...body, algorithm: source.algorithm });
     remember();
     client.lists.tasks.put(task);

@@ -15,6 +15,7 @@ import { Page } from '../../components/page';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { bytes, measured } from '../../format';
+import { visibilityWords } from '../../words';
 import { modelIcon } from '../../icons';
 import type { IPageProps } from '../pages';
 import { ParameterTable } from '../tasks/page';
@@ -241,7 +242,7 @@ function About(props: {
       {model.description && <p>{model.description}</p>}
       <Facts
         items={[
-          [trans.__('Visible to'), model.visibility],
+          [trans.__('Visible to'), visibilityWords(trans, model.visibility)],
           [trans.__('Owner'), model.owner],
           [trans.__('Id'), model.id]
         ]}

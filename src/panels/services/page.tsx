@@ -54,7 +54,12 @@ export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
           {
             id: 'test',
             label: trans.__('Test'),
-            content: () => <ServiceTest service={service} />
+            content: () => (
+              <ServiceTest
+                service={service}
+                onLogs={() => props.onTab('logs')}
+              />
+            )
           },
           {
             id: 'logs',

@@ -5,7 +5,9 @@ import type { ServiceDetail } from '../../api/types';
 import { Button, CopyBlock, ErrorNotice, Notice } from '../../components/basic';
 import { useKpl } from '../../context';
 import { useAction } from '../../hooks';
+import { PlatformError } from '../../request';
 import { Answer, type IAnswer } from './answer';
+import { Silent, isSilent } from './silent';
 import type { CallValues, ICall, ICallInput } from './interface';
 import {
   PLAIN_CALL,
@@ -21,7 +23,10 @@ import {
  * Try a service: a form from its interface description, the answer drawn, and the same
  * call to copy.
  */
-export function ServiceTest(props: { service: ServiceDetail }): JSX.Element {
+export function ServiceTest(props: {
+  service: ServiceDetail;
+  onLogs: () => void;
+}): JSX.Element {
   const { trans } = useKpl();
   const { service } = props;
   const calls = React.useMemo(
@@ -53,7 +58,12 @@ export function ServiceTest(props: { service: ServiceDetail }): JSX.Element {
           </select>
         </label>
       )}
-      <CallForm key={chosen} service={service} call={call} />
+      <CallForm
+        key={chosen}
+        service={service}
+        call={call}
+        onLogs={props.onLogs}
+      />
     </>
   );
 }
@@ -61,11 +71,16 @@ export function ServiceTest(props: { service: ServiceDetail }): JSX.Element {
 /**
  * The form of one call beside its answer.
  */
-function CallForm(props: { service: ServiceDetail; call: ICall }): JSX.Element {
+function CallForm(props: {
+  service: ServiceDetail;
+  call: ICall;
+  onLogs: () => void;
+}): JSX.Element {
   const { client, trans } = useKpl();
   const { service, call } = props;
   const action = useAction();
   const [answer, setAnswer] = React.useState<IAnswer | null>(null);
+  const [silence, setSilence] = React.useState<number | null>(null);
   const [values, setValues] = React.useState<CallValues>(() =>
     Object.fromEntries(
       call.inputs.map(input => [
@@ -81,14 +96,28 @@ function CallForm(props: { service: ServiceDetail; call: ICall }): JSX.Element {
   const send = async (): Promise<void> => {
     const { path, ...prepared } = prepare(call, values);
     const began = performance.now();
-    const response = await client.services.call(service.id, path, prepared);
-    const text = await response.text();
-    setAnswer({
-      status: response.status,
-      type: response.headers.get('Content-Type') ?? '',
-      text,
-      milliseconds: performance.now() - began
-    });
+    setAnswer(null);
+    setSilence(null);
+    try {
+      const response = await client.services.call(service.id, path, prepared);
+      const text = await response.text();
+      if (isSilent(response.status)) {
+        setSilence(response.status);
+      }
+      setAnswer({
+        status: response.status,
+        type: response.headers.get('Content-Type') ?? '',
+        text,
+        milliseconds: performance.now() - began
+      });
+    } catch (reason) {
+      const error = PlatformError.from(reason);
+      // Said in the service's place, not of the platform.
+      if (!error.code.startsWith('service_')) {
+        throw error;
+      }
+      setSilence(error.code === 'service_unreachable' ? 0 : error.status);
+    }
   };
   const address = new URL(service.url, window.location.origin).href;
   return (
@@ -123,7 +152,12 @@ function CallForm(props: { service: ServiceDetail; call: ICall }): JSX.Element {
         {action.error && <ErrorNotice error={action.error} />}
       </form>
       <section className="kpl-Test-answer" aria-live="polite">
-        <Answer answer={answer} picture={picture ?? null} />
+        {silence !== null && (
+          <Silent service={service} status={silence} onLogs={props.onLogs} />
+        )}
+        {(silence === null || answer?.text) && (
+          <Answer answer={answer} picture={picture ?? null} />
+        )}
       </section>
       <section className="kpl-Test-code">
         <h2>{trans.__('The same call elsewhere')}</h2>

@@ -1,0 +1,128 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { stateWords } from './states';
+
+/**
+ * What a dataset is for.
+ */
+export function purposeWords(
+  trans: TranslationBundle,
+  purpose: string | null | undefined
+): string {
+  switch (purpose) {
+    case 'classification':
+      return trans.__('Image classification');
+    case 'detection':
+      return trans.__('Object detection');
+    case 'segmentation':
+      return trans.__('Segmentation');
+    case 'text':
+      return trans.__('Text classification');
+    case 'other':
+      return trans.__('Something else');
+    default:
+      return purpose ?? '';
+  }
+}
+
+/**
+ * How the records of a dataset were given.
+ */
+export function formatWords(
+  trans: TranslationBundle,
+  format: string | null | undefined
+): string {
+  switch (format) {
+    case 'auto':
+      return trans.__('Find out');
+    case 'files':
+      return trans.__('Plain files');
+    case 'image-folder':
+      return trans.__('Pictures, one folder per class');
+    case 'kpl':
+      return trans.__('KPL dataset');
+    default:
+      return format ?? '';
+  }
+}
+
+/**
+ * Who sees something.
+ */
+export function visibilityWords(
+  trans: TranslationBundle,
+  visibility: string
+): string {
+  switch (visibility) {
+    case 'private':
+      return trans.__('its owner and administrators');
+    case 'workspace':
+      return trans.__('members of the workspace');
+    case 'public':
+    case 'preset':
+      return trans.__('everybody');
+    default:
+      return visibility;
+  }
+}
+
+/**
+ * What goes into or comes out of a function.
+ */
+export function portWords(trans: TranslationBundle, kind: string): string {
+  switch (kind) {
+    case 'dataset':
+      return trans.__('dataset');
+    case 'files':
+      return trans.__('files');
+    case 'model':
+      return trans.__('model');
+    default:
+      return kind;
+  }
+}
+
+/**
+ * An event of the platform in words: those of its sentences that never vary in the user's language,
+ * all others as they came; empty for what is not worth a line.
+ */
+export function eventWords(
+  trans: TranslationBundle,
+  event: { kind: string; message: string; data?: Record<string, unknown> }
+): string {
+  const { kind, message, data } = event;
+  switch (message) {
+    case '':
+      return kind === 'created'
+        ? trans.__('created')
+        : typeof data?.state === 'string'
+          ? stateWords(trans, data.state)
+          : '';
+    case 'Saved as a draft.':
+      return trans.__('Saved as a draft.');
+    case 'Waiting for its turn.':
+      return trans.__('Waiting for its turn.');
+    case 'There is room; code and inputs are being laid out.':
+      return trans.__('There is room; code and inputs are being laid out.');
+    case 'The command is running.':
+      return trans.__('The command is running.');
+    case 'It was asked to end.':
+      return trans.__('It was asked to end.');
+    case 'The command has ended well and its outputs are kept.':
+      return trans.__('The command has ended well and its outputs are kept.');
+    case 'It was stopped.':
+      return trans.__('It was stopped.');
+    case 'The service is deploying.':
+      return trans.__('The service is deploying.');
+    case 'The service is running.':
+      return trans.__('The service is running.');
+    case 'The service is degraded.':
+      return trans.__('The service is degraded.');
+    case 'The service is stopping.':
+      return trans.__('The service is stopping.');
+    case 'The service is stopped.':
+      return trans.__('The service is stopped.');
+    default:
+      return message;
+  }
+}
