@@ -9,6 +9,7 @@ import pytest
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.engines.spec import Cause, Handle, MountResult
 from kpl_lab.errors import Unavailable
+from kpl_lab.platform.domain import uploads
 from tests.platform.conftest import zip_of
 from tests.platform.running import BUILT, CODE, Site, until
 
@@ -98,3 +99,25 @@ async def test_a_failed_service_that_is_scaled_begins_anew(site: Site) -> None:
     found = await alice.until("services/digits", "running")
     assert (found["ready"], found["replicas"]) == (2, 2)
     await until(lambda: set(site.engine.workloads) == {"service-1-2"})
+
+
+async def test_an_import_that_is_interrupted_as_it_ends_leaves_no_upload(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, whole, failures = site.user(), uploads.discard, [1]
+
+    def discard(*given: Any) -> None:
+        if failures:
+            failures.pop()
+            raise Unavailable("The database does not answer.")
+        whole(*given)
+
+    monkeypatch.setattr(uploads, "discard", discard)
+    upload = await alice.upload(zip_of({"a.txt": b"a"}), "f.zip")
+    await alice.post("datasets", {"name": "fruit", "upload": upload})
+    found = await alice.until("datasets/fruit", "ready")
+    assert [version["number"] for version in found["versions"]] == [1]
+    assert failures == []
+    assert not site.context.files.upload(upload).exists()
+    with site.context.database.store() as store:
+        assert store.uploads.get(upload) is None

@@ -156,3 +156,13 @@ async def test_lineage_names_algorithm_and_inputs_with_their_versions(site: Site
     links = {(x["kind"], x["relation"]): (x["name"], x["version"]) for x in version["lineage"]}
     assert links["algorithm", "code"] == ("rec", 1)
     assert links["model", "input"] == ("digits", 1)
+
+
+async def test_what_an_interrupted_try_has_left_is_removed(site: Site) -> None:
+    incoming = site.context.files.path("incoming")
+    ours, others = incoming / "task-1-save-dataset", incoming / "task-10-save"
+    for folder in (ours, others):
+        folder.mkdir(parents=True)
+        (folder / "a").write_text("a")
+    await model(site, site.user())
+    assert [path.name for path in incoming.iterdir()] == ["task-10-save"]

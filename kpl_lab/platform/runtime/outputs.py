@@ -35,6 +35,13 @@ class OutputKeeper:
             kept = await self._keep_one(task, handle, planned, register)
             if kept is not None:
                 await self._world.write(partial(_note, task=task, kept=kept))
+        await asyncio.to_thread(self._tidy, task)
+
+    def _tidy(self, task: TaskRecord) -> None:
+        """Remove what is left of earlier tries: one may have ended just after its output was noted."""
+        incoming = self._world.context.files.path("incoming")
+        for path in incoming.glob(f"task-{task.id}-*"):
+            remove_tree(path)
 
     async def _keep_one(
         self, task: TaskRecord, handle: Handle, planned: Planned, register: bool

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +41,32 @@ class ImportReconciler:
         upload = await self._world.read(lambda s: s.uploads.get(version.upload_id or 0))
         files = self._world.context.files
         if upload is None:
-            await self._fail(version, "upload_gone", "The upload is gone; send the data again.")
+            why = "The upload is gone; send the data again."
+            await self._world.write(partial(_fail, version=version, reason="upload_gone", why=why))
             return None
         job = self._job(version, files.upload(upload.id), upload.filename)
         said = await self._run(job, version)
         if "imported" in said:
             await asyncio.to_thread(self._publish, version, job)
-            await self._world.write(lambda s: self._finish(s, version, said["imported"]))
+            await self._end(upload.id, partial(_finish, version=version, found=said["imported"]))
         else:
             error = said.get("error") or {
                 "code": "import_crashed",
                 "message": "The import ended without a word; the file may be too large for the "
                 "memory that imports may use.",
             }
-            await self._fail(version, error["code"], error["message"])
-        upload_id = upload.id
-        await self._world.write(lambda s: uploads.discard(s, files, upload_id))
+            reason, why = error["code"], error["message"]
+            await self._end(upload.id, partial(_fail, version=version, reason=reason, why=why))
         return None
+
+    async def _end(self, upload: int, change: Callable[[Store], None]) -> None:
+        """Note how it ended and forget the upload: together, or a crash would leave its bytes."""
+
+        def end(store: Store) -> None:
+            change(store)
+            uploads.discard(store, self._world.context.files, upload)
+
+        await self._world.write(end)
 
     def _get(self, store: Store, id: int) -> DatasetVersionRecord | ModelVersionRecord | None:
         if self._kind == "dataset":
@@ -133,24 +144,20 @@ class ImportReconciler:
         files.publish(result, target)
         target.chmod(0o555)
 
-    @staticmethod
-    def _finish(
-        store: Store,
-        version: DatasetVersionRecord | ModelVersionRecord,
-        found: dict[str, Any],
-    ) -> None:
-        if isinstance(version, DatasetVersionRecord):
-            datasets.finish_version(store, version, datasets.Imported(**found))
-        else:
-            models.finish_version(store, version, found["files"])
 
-    async def _fail(
-        self, version: DatasetVersionRecord | ModelVersionRecord, reason: str, message: str
-    ) -> None:
-        def change(store: Store) -> None:
-            if isinstance(version, DatasetVersionRecord):
-                datasets.fail_version(store, version, reason, message)
-            else:
-                models.fail_version(store, version, reason, message)
+def _finish(
+    store: Store, version: DatasetVersionRecord | ModelVersionRecord, found: dict[str, Any]
+) -> None:
+    if isinstance(version, DatasetVersionRecord):
+        datasets.finish_version(store, version, datasets.Imported(**found))
+    else:
+        models.finish_version(store, version, found["files"])
 
-        await self._world.write(change)
+
+def _fail(
+    store: Store, version: DatasetVersionRecord | ModelVersionRecord, reason: str, why: str
+) -> None:
+    if isinstance(version, DatasetVersionRecord):
+        datasets.fail_version(store, version, reason, why)
+    else:
+        models.fail_version(store, version, reason, why)
