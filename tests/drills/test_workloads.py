@@ -42,9 +42,9 @@ def test_a_killed_replica_comes_back_while_the_others_answer(lab: Lab, tmp_path:
     other = lab.processes(name, 1)
     with Caller(lab, service["url"]) as caller:
         wait_for(lambda: len(caller.answered_by) == 2, "both replicas to answer", 20)
-        killed_at = time.monotonic()
         for pid in lab.processes(name, 0):
             os.kill(pid, signal.SIGKILL)
+        killed_at = time.monotonic()
         found = lab.wait_service(
             service["id"], lambda s: s["ready"] == 2 and s["instances"][0]["restarts"]
         )
