@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from kpl_lab.platform.api import ROUTERS, errors
 from kpl_lab.platform.api.health import API_VERSION
-from kpl_lab.platform.api.middleware import BodyLimit, RequestFrame, SingleSlashes
+from kpl_lab.platform.api.middleware import BodyLimit, RequestFrame, ServiceGate, SingleSlashes
 from kpl_lab.platform.api.runtime import RUNTIME_PREFIX, create_runtime
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.events import PLATFORM, listen
@@ -63,4 +63,5 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(SingleSlashes)
     app.add_middleware(RequestFrame)
+    app.add_middleware(ServiceGate, clock=context.clock)
     return app

@@ -58,7 +58,7 @@ async def test_calls_go_to_ready_replicas_in_a_sandbox_without_cookies(site: Sit
     chain = router["middlewares"]
     # Who may call is asked while the token is still there; then it is taken off.
     # Last, so that another replica is tried and not the caller's right asked anew.
-    assert chain == ["kpl-sign-in", "kpl-sandbox", "kpl-svc-1-strip", "kpl-retry"]
+    assert chain == ["kpl-svc-1-sign-in", "kpl-sandbox", "kpl-svc-1-strip", "kpl-retry"]
     headers = found["middlewares"]["kpl-sandbox"]["headers"]
     assert headers["customRequestHeaders"] == {"Cookie": "", "Authorization": ""}
     answer = headers["customResponseHeaders"]
@@ -78,7 +78,7 @@ async def test_while_no_replica_is_ready_the_platform_answers(site: Site) -> Non
     found = http(site)
     router = found["routers"]["kpl-svc-1"]
     assert router["service"] == "kpl-platform"
-    assert router["middlewares"] == ["kpl-sign-in", "kpl-no-replica"]
+    assert router["middlewares"] == ["kpl-svc-1-sign-in", "kpl-no-replica"]
     assert found["middlewares"]["kpl-no-replica"] == {"replacePath": {"path": NO_REPLICA_PATH}}
     for method in ("GET", "POST", "PUT", "DELETE"):
         answer = await site.client("").request(method, f"http://platform{NO_REPLICA_PATH}")
@@ -90,7 +90,7 @@ async def test_a_deleted_service_has_no_route_and_a_lost_file_is_written_again(s
     alice = site.user()
     await alice.deploy(access="public")
     found = await until_served(site, "kpl-svc-1", 1)
-    assert "kpl-sign-in" not in found["routers"]["kpl-svc-1"]["middlewares"]
+    assert "kpl-svc-1-sign-in" not in found["routers"]["kpl-svc-1"]["middlewares"]
     file_of(site).unlink()
     await until_written(site, "kpl-svc-1")
     assert (await alice.http.delete("services/digits")).status_code == 204
@@ -134,21 +134,35 @@ def test_what_is_the_same_is_not_written_again(tmp_path: Path) -> None:
 async def test_the_front_door_learns_who_may_call(
     site: Site, access: str, name: str, status: int
 ) -> None:
-    await site.user("alice").deploy(access=access)
-    caller = site.user(name)
-    uri = {"X-Forwarded-Uri": "/svc/default/digits/predict?x=1"}
-    answer = await caller.http.get("internal/authorize", headers=uri)
+    made = await site.user("alice").deploy(access=access)
+    answer = await site.user(name).http.get(f"internal/authorize/{made['id']}")
     assert answer.status_code == status, answer.text
 
 
 async def test_strangers_call_public_services_alone(site: Site) -> None:
     alice = site.user()
-    await alice.deploy()
-    uri = {"X-Forwarded-Uri": "/svc/default/digits/predict"}
+    made = await alice.deploy()
+    question = f"internal/authorize/{made['id']}"
     stranger = site.client()
-    assert (await stranger.get("internal/authorize", headers=uri)).status_code == 401
+    assert (await stranger.get(question)).status_code == 401
     await alice.http.patch("services/digits", json={"access": "public"})
-    assert (await stranger.get("internal/authorize", headers=uri)).status_code == 200
-    for other in ("/svc/default/none/", "/svc/none/digits/", "/svc/", "", "/hub/x/y/z"):
-        answer = await stranger.get("internal/authorize", headers={"X-Forwarded-Uri": other})
-        assert answer.status_code == 404, other
+    assert (await stranger.get(question)).status_code == 200
+    assert (await stranger.get("internal/authorize/99")).status_code == 404
+    assert (await stranger.get("internal/authorize/x")).status_code == 422
+
+
+async def test_a_yes_is_remembered_for_a_moment_and_for_that_token_alone(site: Site) -> None:
+    alice = site.user()
+    made = await alice.deploy(access="workspace")
+    question = f"internal/authorize/{made['id']}"
+    bob = site.user("bob")
+    assert (await bob.http.get(question)).status_code == 200
+    await alice.http.patch("services/digits", json={"access": "private"})
+    assert (await bob.http.get(question)).status_code == 200, "a moment ago he might"
+    assert (await site.user("carol").http.get(question)).status_code == 403
+    assert (await site.client().get(question)).status_code == 401
+
+    async def is_refused() -> bool:
+        return (await bob.http.get(question)).status_code == 403
+
+    await until(is_refused)

@@ -239,7 +239,7 @@ async def test_a_model_fills_the_input_and_is_named(site: Site) -> None:
 async def test_who_may_call_is_changed_at_the_front_door(site: Site) -> None:
     alice, found = await running(site)
     name = f"kpl-svc-{found['id']}"
-    await until(lambda: "kpl-sign-in" in routes(site)["routers"][name]["middlewares"])
+    await until(lambda: f"{name}-sign-in" in routes(site)["routers"][name]["middlewares"])
     answer = await alice.http.patch(f"services/{found['id']}", json={"access": "public"})
     assert answer.json()["access"] == "public"
-    await until(lambda: "kpl-sign-in" not in routes(site)["routers"][name]["middlewares"])
+    await until(lambda: f"{name}-sign-in" not in routes(site)["routers"][name]["middlewares"])

@@ -6,6 +6,7 @@ hides a client's leaving from event streams.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import uuid
@@ -13,6 +14,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kpl_lab.clock import Clock
 from kpl_lab.schemas.common import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -38,6 +40,50 @@ class SingleSlashes:
         if scope["type"] == "http" and "//" in scope["path"]:
             scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
         await self._app(scope, receive, send)
+
+
+class ServiceGate:
+    """Answers the front door at once where it has asked the same a moment ago.
+
+    Each call of a private service is a question of Traefik's: may this token call that service? The
+    answer is found by the route; a yes is remembered for ``fresh_seconds``, which is how long a
+    change of a service's access may take to be felt.
+    """
+
+    PREFIX = "/kpl/api/v1/internal/authorize/"
+    MAX_REMEMBERED = 10_000
+
+    def __init__(self, app: ASGIApp, clock: Clock, fresh_seconds: float = 2.0) -> None:
+        self._app = app
+        self._clock = clock
+        self._fresh_seconds = fresh_seconds
+        self._passed: dict[tuple[str, bytes], float] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass the request on and see what becomes of it."""
+        if scope["type"] != "http" or not scope["path"].startswith(self.PREFIX):
+            await self._app(scope, receive, send)
+            return
+        token = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        question, now = (scope["path"], hashlib.sha256(token).digest()), self._clock.monotonic()
+        if self._passed.get(question, 0.0) > now:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+
+        async def send_seen(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._remember(question, message["status"] == 200, now)
+            await send(message)
+
+        await self._app(scope, receive, send_seen)
+
+    def _remember(self, question: tuple[str, bytes], may_pass: bool, now: float) -> None:
+        if len(self._passed) >= self.MAX_REMEMBERED:
+            self._passed.clear()
+        self._passed.pop(question, None)
+        if may_pass:
+            self._passed[question] = now + self._fresh_seconds
 
 
 class RequestFrame:

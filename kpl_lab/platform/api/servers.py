@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import anyio.from_thread
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -188,13 +187,6 @@ def get_shutdown(context: ContextDep, store: ReadingStoreDep, caller: Internal) 
     return shutdown.progress(store)
 
 
-def _service_path(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri).path.split("/")
-    if len(parts) < 4 or parts[1] != "svc":
-        raise NotFound("There is no service at this address.")
-    return unquote(parts[2]), unquote(parts[3])
-
-
 @router.api_route(
     "/internal/no-replica",
     methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
@@ -208,18 +200,16 @@ def no_replica() -> None:
     )
 
 
-@router.get("/internal/authorize", include_in_schema=False)
+@router.get("/internal/authorize/{id}", include_in_schema=False)
 def authorize(
     context: ContextDep,
     store: ReadingStoreDep,
+    id: int,
     authorization: Annotated[str | None, Header()] = None,
-    x_forwarded_uri: Annotated[str, Header()] = "",
 ) -> Response:
     """Tell the front door whether a call of a service may pass (Traefik's forward-auth)."""
-    workspace, name = _service_path(x_forwarded_uri)
-    space = store.workspaces.by_name(workspace)
-    found = store.services.named(name, space.id) if space else None
-    if found is None:
+    found = store.services.get(id)
+    if found is None or found.is_deleted:
         raise NotFound("There is no service at this address.")
     if found.access == "public":
         return Response(status_code=200)

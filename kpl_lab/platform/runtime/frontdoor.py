@@ -28,7 +28,7 @@ def _rule(prefix: str) -> str:
     return f"PathPrefix({json.dumps(prefix, ensure_ascii=False)})"
 
 
-def _middlewares(platform_url: str) -> dict[str, Any]:
+def _middlewares() -> dict[str, Any]:
     """Return the middlewares that do not depend on a service."""
     return {
         CLOSED: {"ipAllowList": {"sourceRange": ["255.255.255.255/32"]}},
@@ -36,12 +36,6 @@ def _middlewares(platform_url: str) -> dict[str, Any]:
         # requests of which nothing was sent yet are tried again, so none is done twice.
         "kpl-retry": {"retry": {"attempts": 3, "initialInterval": "50ms"}},
         "kpl-no-replica": {"replacePath": {"path": NO_REPLICA_PATH}},
-        "kpl-sign-in": {
-            "forwardAuth": {
-                "address": f"{platform_url}/internal/authorize",
-                "authRequestHeaders": ["Authorization"],
-            }
-        },
         "kpl-sandbox": {
             "headers": {
                 "customRequestHeaders": {"Cookie": "", "Authorization": ""},
@@ -70,7 +64,7 @@ def routes(
         },
     }
     targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}
-    middlewares = _middlewares(platform_url)
+    middlewares = _middlewares()
     for service in found:
         workspace = workspaces.get(service.workspace_id)
         if service.is_deleted or workspace is None:
@@ -79,6 +73,13 @@ def routes(
         prefix = f"/svc/{workspace}/{service.name}"
         urls = _urls(service)
         routers[name] = _router(name, prefix, service.access, has_replicas=bool(urls))
+        middlewares[f"{name}-sign-in"] = {
+            "forwardAuth": {
+                # By id, not by what the caller wrote: the two could be read differently.
+                "address": f"{platform_url}/internal/authorize/{service.id}",
+                "authRequestHeaders": ["Authorization"],
+            }
+        }
         if urls:
             middlewares[f"{name}-strip"] = {"stripPrefix": {"prefixes": [prefix]}}
             targets[name] = {"loadBalancer": {"servers": [{"url": url} for url in urls]}}
@@ -86,7 +87,7 @@ def routes(
 
 
 def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[str, Any]:
-    chain = [] if access == "public" else ["kpl-sign-in"]
+    chain = [] if access == "public" else [f"{name}-sign-in"]
     chain += ["kpl-sandbox", f"{name}-strip", "kpl-retry"] if has_replicas else ["kpl-no-replica"]
     return {
         "rule": f"{_rule(prefix + '/')} || Path({json.dumps(prefix, ensure_ascii=False)})",
