@@ -1,4 +1,7 @@
-"""Builds what a wheel holds beyond Python: the compiled decoder of ``kpl_dataset``.
+"""Builds what a wheel holds beyond Python: the compiled decoder, and JupyterLab's extension.
+
+The extension is taken where `npm run build:prod` has left it, so that whoever installs the wheel
+needs no Node.
 
 The decoder is optional. Without a C compiler or Python's headers the wheel is pure Python, reads
 the same records, and only takes longer. With them, the wheel is for Python 3.11 and later (one
@@ -20,6 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = "kpl_dataset/_decoder.c"
 TARGET = "kpl_dataset/_decoder.abi3.so"
+EXTENSION = "kpl_lab/labextension"
 
 
 def compile_decoder(root: Path) -> str:
@@ -63,6 +67,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # as in ha
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; go on without the decoder where that fails."""
+        if version != "editable":
+            self._add_extension(build_data["shared_data"])
         failure = compile_decoder(Path(self.root))
         if failure:
             (Path(self.root) / TARGET).unlink(missing_ok=True)
@@ -72,3 +78,12 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # as in ha
         if version != "editable":
             build_data["pure_python"] = False
             build_data["tag"] = wheel_tag()
+
+    def _add_extension(self, shared: dict[str, str]) -> None:
+        """Put the built extension where JupyterLab looks for it."""
+        if not (Path(self.root) / EXTENSION / "package.json").is_file():
+            self.app.display_warning(f"{EXTENSION} is not built: the wheel has no panels.")
+            return
+        folder = "share/jupyter/labextensions/kpl-lab"
+        shared[EXTENSION] = folder
+        shared["install.json"] = f"{folder}/install.json"

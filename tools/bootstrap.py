@@ -230,12 +230,6 @@ def link(target: Path, place: Path) -> None:
     place.symlink_to(target)
 
 
-def link_configuration() -> None:
-    """Switch the server extension on in the environment, and what calls servers outside off."""
-    for name in ("jupyter_server_config.d/kpl_lab.json", "labconfig/page_config.json"):
-        link(ROOT / "kpl_lab" / "etc" / name, VENV / "etc" / "jupyter" / name)
-
-
 class Background(threading.Thread):
     """A step beside another one; its failure is raised by :meth:`result`."""
 
@@ -277,7 +271,6 @@ def set_up(is_dev: bool) -> None:
         install_packages(lock)
         modules.result()
         build_extension(node)
-    link_configuration()
 
 
 def main(arguments: Sequence[str]) -> int:

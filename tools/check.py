@@ -155,7 +155,7 @@ def _pytest(arguments: Sequence[str]) -> tuple[int, str]:
     """Run pytest with its output shown; return its exit code and its summary line."""
     # A folder of this run alone: what an interrupted run has left elsewhere is not in the way.
     scratch = tempfile.mkdtemp(prefix="kpl-test-")
-    os.chmod(scratch, 0o711)  # the tests' workloads run under other accounts
+    Path(scratch).chmod(0o711)  # the tests' workloads run under other accounts
     process = subprocess.Popen(
         [str(BIN / "python"), "-m", "pytest", f"--basetemp={scratch}/t", *arguments],
         cwd=ROOT,
