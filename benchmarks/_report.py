@@ -23,8 +23,8 @@ HEAD = "| what | unit | peer | peer's | ours | ratio | goal |\n|---|---|---|--:|
 TEXT = """# Benchmarks
 
 Written by `make bench`. Both values of a line are from one run on one machine, taken in turns. A
-ratio above 1 means that ours is better; where less is better, what ours adds to the peer's value
-stands behind it. Goals are those of the specification.
+ratio above 1 means that ours is better; where less is better and ours takes more, what it
+adds stands behind it. Goals are those of the specification.
 
 """
 # Packages of our own environment whose versions matter.
@@ -36,7 +36,7 @@ def line_of(row: Row) -> str:
     peer_value, ratio = f"not measured: {row.missing}", "–"
     if row.peer_value is not None and row.ratio is not None:
         peer_value, ratio = _number(row.peer_value), f"{_number(row.ratio)}x"
-        if row.lower_is_better:
+        if row.lower_is_better and row.value > row.peer_value:
             ratio += f", {row.value - row.peer_value:+.3g} {row.unit}"
     cells = (row.name, row.unit, row.peer, peer_value, _number(row.value), ratio, row.goal)
     return f"| {' | '.join(cells)} |\n"
