@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,17 @@ from tests.installation import wait_for
 from tests.ui.pages.forms import Form
 from tests.ui.pages.resource import ResourcePage
 from tests.ui.pages.sidebar import Sidebar
+
+_SET = """async ([plugin, raw]) => {
+  const base = JSON.parse(document.getElementById('jupyter-config-data').textContent).baseUrl;
+  const [, token] = document.cookie.match(/_xsrf=([^;]+)/);
+  const answer = await fetch(`${base}lab/api/settings/${plugin}`, {
+    method: 'PUT',
+    headers: {'Content-Type': 'application/json', 'X-XSRFToken': token},
+    body: JSON.stringify({raw}),
+  });
+  return answer.status;
+}"""
 
 
 class Lab:
@@ -45,6 +57,13 @@ class Lab:
             self.menu("Settings", "Theme", wanted)
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", wanted)
 
+    def set(self, plugin: str, values: dict[str, str]) -> None:
+        """Change the settings of a plugin, in whatever language the menus are, and load anew."""
+        status = self.page.evaluate(_SET, [plugin, json.dumps(values)])
+        assert status == 204, f"{plugin}: {status}"
+        self.page.reload()
+        self.wait()
+
     def close_tabs(self) -> None:
         """Close everything in the main area; what is not saved is dropped."""
         self.menu("File", "Close All Tabs")
@@ -73,9 +92,16 @@ class Lab:
 
     def _show_tab(self, panel: str) -> None:
         tab = self.page.locator(f'.jp-SideBar .lm-TabBar-tab[data-id="{panel}"]')
-        if "lm-mod-current" not in (tab.get_attribute("class") or ""):
-            tab.click()
-        expect(self.page.locator(f"#{panel}")).to_be_visible()
+        shown = self.page.locator(f"#{panel}")
+
+        def show() -> bool:
+            # A layout that is being restored may show it just now, and the click hide it again.
+            if not shown.is_visible():
+                tab.click()
+                return False
+            return True
+
+        wait_for(show, panel, seconds=20)
 
     def show_sidebar(self) -> Sidebar:
         """Show the sidebar of KPL Lab."""
