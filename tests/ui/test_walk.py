@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.installation import Installation, wait_for
 from tests.ui.contrast import faint_texts
+from tests.ui.names import unnamed_controls
 from tests.ui.pages.hub import SignIn, StartPage, StartProgress
 from tests.ui.pages.lab import Lab
 from tests.ui.pictures import Pictures
@@ -139,6 +140,7 @@ def test_a_form_submits_a_task(lab: Lab, pictures: Pictures) -> None:
     form.fill("Name", "train digits")
     form.choose("Pictures of digits", "digits")
     form.set_parameter("epochs", "150")
+    assert unnamed_controls(form.root) == []
     expect(form.card).to_contain_text("--param epochs=150")
     expect(form.card).to_contain_text("--input data=dataset:digits")
     pictures.take("task-form", for_documentation=True)
@@ -318,14 +320,43 @@ def test_every_page_can_be_read(theme: str, lab: Lab, pictures: Pictures) -> Non
     lab.use_theme(theme)
     lab.show_sidebar()
     look = pictures.take if theme == "Dark" else (lambda name: None)
-    faint = {"sidebar": faint_texts(lab.sidebar.panel)}
+    panel = lab.sidebar.panel
+    faint = {"sidebar": faint_texts(panel) + unnamed_controls(panel)}
     for kind, name, tab in PAGES:
         lab.sidebar.open(kind, name)
         lab.resource.wait(name)
         expect(lab.resource.tab(tab).locator(".kpl-Skeleton")).to_have_count(0)
         look(f"{kind}-{tab.lower()}-dark")
-        faint[f"{kind}: {tab}"] = faint_texts(lab.resource.root)
+        root = lab.resource.root
+        faint[f"{kind}: {tab}"] = faint_texts(root) + unnamed_controls(root)
     assert not any(faint.values()), faint
+
+
+def test_rows_are_worked_by_the_keyboard(lab: Lab) -> None:
+    page = lab.page
+    lab.show_sidebar()
+    rows = lab.sidebar.section("tasks").locator(".kpl-Row")
+    rows.first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+    outline = "row => getComputedStyle(row).outlineStyle"
+    assert rows.nth(1).evaluate(outline) == "solid"
+    page.keyboard.press("End")
+    expect(rows.last).to_be_focused()
+    page.keyboard.press("Home")
+    expect(rows.first).to_be_focused()
+    # One stop of the Tab key for all rows, then the buttons of the row that has the focus.
+    page.keyboard.press("Tab")
+    expect(rows.first.get_by_role("button").first).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    lab.resource.wait(str(rows.first.get_attribute("data-name")))
+    rows.first.focus()
+    page.keyboard.press("Delete")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog.locator("input")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
 
 
 def test_a_long_task_runs_beside_the_service(lab: Lab, installation: Installation) -> None:

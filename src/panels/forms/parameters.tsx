@@ -31,6 +31,8 @@ export function Parameters(props: {
       isMounted = false;
     };
   }, []);
+  const box = React.useRef<HTMLDivElement>(null);
+  React.useEffect(() => Private.name(box.current));
   if (Object.keys(schema.properties ?? {}).length === 0) {
     return (
       <p className="kpl-quiet">
@@ -42,7 +44,7 @@ export function Parameters(props: {
     return <Skeleton rows={3} />;
   }
   return (
-    <div className="kpl-Parameters">
+    <div className="kpl-Parameters" ref={box}>
       <FormComponent
         schema={schema}
         formData={values as ReadonlyJSONObject}
@@ -60,4 +62,25 @@ export function Parameters(props: {
       />
     </div>
   );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * Tie the fields to the words above them, which JupyterLab's form only puts there.
+   */
+  export function name(box: HTMLElement | null): void {
+    box
+      ?.querySelectorAll<HTMLInputElement>('input, select, textarea')
+      .forEach(field => {
+        const words = field
+          .closest('.jp-FormGroup-content')
+          ?.querySelector('.jp-FormGroup-fieldLabel')?.textContent;
+        if (!field.labels?.length) {
+          field.setAttribute('aria-label', words || field.name);
+        }
+      });
+  }
 }

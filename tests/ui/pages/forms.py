@@ -25,7 +25,7 @@ class Form:
         self.field(label).fill(value)
 
     def set_parameter(self, name: str, value: str) -> None:
-        """Type into the field of a parameter; JupyterLab's own form gives it no label."""
+        """Type into the field of a parameter, by its whole path."""
         self.root.locator(f"#root_{name.replace('.', '_')}").fill(value)
 
     def choose(self, label: str, option: str) -> None:
