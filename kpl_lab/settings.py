@@ -15,6 +15,7 @@ from pathlib import Path
 from kpl_lab.errors import Invalid
 
 ENGINES = ("local",)
+FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
 
 

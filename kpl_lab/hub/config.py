@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab import scopes
-from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, API_USER, ENTRY_POINT
+from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, ENTRY_POINT
 from kpl_lab.hub.texts import catalogs
-from kpl_lab.settings import Secret, Settings
+from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
 HERE = Path(__file__).parent
 # Jupyter's own choice behind a hub is a login shell, which forgets the environment's PATH.
@@ -69,7 +69,7 @@ def _front_door(c: Any, settings: Settings, *, supervised: bool) -> None:  # noq
     c.JupyterHub.proxy_class = "traefik_file"
     proxy.should_start = not supervised
     proxy.traefik_api_url = f"http://127.0.0.1:{settings.ports.frontdoor_api}"
-    proxy.traefik_api_username = API_USER
+    proxy.traefik_api_username = FRONTDOOR_API_USER
     proxy.traefik_api_password = settings.home.read_secret(Secret.FRONTDOOR_API)
     proxy.traefik_entrypoint = ENTRY_POINT
     proxy.traefik_api_entrypoint = API_ENTRY_POINT

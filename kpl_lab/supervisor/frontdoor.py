@@ -12,8 +12,8 @@ import yaml
 
 from kpl_lab.engines.local.accounts import Account
 from kpl_lab.errors import Invalid
-from kpl_lab.hub.names import API_ENTRY_POINT, API_USER, ENTRY_POINT
-from kpl_lab.settings import Secret, Settings
+from kpl_lab.hub.names import API_ENTRY_POINT, ENTRY_POINT
+from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
 # The password is random and long: a costly hash would only delay every question of the hub.
 BCRYPT_COST = 4
@@ -56,7 +56,7 @@ def api_config(settings: Settings) -> dict[str, object]:
                 }
             },
             "middlewares": {
-                "kpl-frontdoor-auth": {"basicAuth": {"users": [f"{API_USER}:{hashed}"]}}
+                "kpl-frontdoor-auth": {"basicAuth": {"users": [f"{FRONTDOOR_API_USER}:{hashed}"]}}
             },
         }
     }

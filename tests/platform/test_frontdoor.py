@@ -166,3 +166,39 @@ async def test_a_yes_is_remembered_for_a_moment_and_for_that_token_alone(
     assert (await site.client().get(question)).status_code == 401
     clock.advance(5)
     assert (await bob.http.get(question)).status_code == 403
+
+
+class Door:
+    """A front door that takes routes up when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_quick = False
+        self.asked = 0
+
+    async def serves(self, name: str, urls: frozenset[str]) -> bool:
+        assert name == "kpl-svc-1"
+        assert len(urls) == 2
+        self.asked += 1
+        return self.is_quick
+
+
+async def test_a_service_runs_only_when_calls_reach_it(site: Site) -> None:
+    door = site.controller.world.front_door = Door()
+    alice = site.user()
+    made = await alice.deploy(replicas=2)
+    await until(lambda: door.asked > 3)
+    found = await alice.get(f"services/{made['id']}")
+    assert (found["state"], found["ready"]) == ("deploying", 2)
+    door.is_quick = True
+    await alice.until(f"services/{made['id']}", "running")
+
+
+async def test_a_front_door_that_says_nothing_is_not_waited_for_without_end(
+    site: Site, clock: ManualClock
+) -> None:
+    door = site.controller.world.front_door = Door()
+    alice = site.user()
+    made = await alice.deploy(replicas=2)
+    await until(lambda: door.asked > 3)
+    clock.advance(10)
+    await alice.until(f"services/{made['id']}", "running")

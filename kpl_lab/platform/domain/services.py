@@ -224,9 +224,16 @@ def record_observation(
     service: ServiceRecord,
     seen: Observation,
     explanation: Explanation | None,
+    *,
+    is_routed: bool = True,
 ) -> bool:
-    """Store what the engine sees of a service; tell whether its state or addresses changed."""
+    """Store what the engine sees of a service; tell whether its state or addresses changed.
+
+    It comes to run only when calls reach it: ``is_routed`` says whether the front door knows the way.
+    """
     state = observed_state(service, seen)
+    if state == "running" and not is_routed:
+        state = service.state
     words_of = explanation.message if explanation else None
     instances = [
         instance(r, words_of if r.state is not ReplicaState.READY else None) for r in seen.replicas

@@ -13,6 +13,7 @@ from kpl_lab.errors import KplError
 from kpl_lab.platform.context import create_context
 from kpl_lab.platform.domain.shutdown import note_open
 from kpl_lab.platform.runtime.controller import Controller, only_controller
+from kpl_lab.platform.runtime.frontdoor import TraefikApi
 from kpl_lab.platform.storage import upgrade
 
 log = logging.getLogger(__name__)
@@ -21,11 +22,12 @@ log = logging.getLogger(__name__)
 async def _run() -> None:
     settings = installation.load()
     context = create_context(settings, create_engine(settings))
+    door = TraefikApi(settings)
     try:
         upgrade.check(context.database.engine)
         async with only_controller(context):
             note_open(settings.home)
-            work = asyncio.create_task(Controller(context).run())
+            work = asyncio.create_task(Controller(context, front_door=door).run())
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, work.cancel)
@@ -36,6 +38,7 @@ async def _run() -> None:
                 # Work in threads goes on until it is done: the next controller waits for it.
                 await loop.shutdown_default_executor()
     finally:
+        await door.close()
         await context.engine.close()
         context.close()
 

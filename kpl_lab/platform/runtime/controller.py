@@ -20,7 +20,7 @@ from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, Server
 from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
 from kpl_lab.platform.runtime.workqueue import WorkQueue
-from kpl_lab.platform.runtime.world import Key, Reconciler, World
+from kpl_lab.platform.runtime.world import FrontDoor, Key, Reconciler, World
 from kpl_lab.platform.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,21 @@ class Controller:
     ----------
     context
         The platform's parts; its engine is watched.
+    front_door
+        Tells which routes are taken up; None: nobody asks.
     resync_seconds
         How often everything is looked at even though nothing was heard: the safety net.
     """
 
-    def __init__(self, context: Context, *, resync_seconds: float = RESYNC_SECONDS) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        front_door: FrontDoor | None = None,
+        resync_seconds: float = RESYNC_SECONDS,
+    ) -> None:
         self._resync_seconds = resync_seconds
-        self.world = World(context)
+        self.world = World(context, front_door=front_door)
         self.queue: WorkQueue[Key] = WorkQueue(self._handle)
         self.world.add = self.queue.add
         self._nudged = asyncio.Event()

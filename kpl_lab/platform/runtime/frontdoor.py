@@ -12,15 +12,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
-from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.runtime.world import Key, World
 from kpl_lab.platform.storage.records.work import ServiceRecord
+from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
 FILE = "platform.yml"
 PLATFORM = "kpl-platform"
 CLOSED = "kpl-closed"
+LOOK_AGAIN_SECONDS = 0.02
+GIVE_UP_SECONDS = 3.0
 NO_REPLICA_PATH = "/kpl/api/v1/internal/no-replica"
+
+
+def _name(id: int) -> str:
+    return f"kpl-svc-{id}"
 
 
 def _rule(prefix: str) -> str:
@@ -69,9 +77,9 @@ def routes(
         workspace = workspaces.get(service.workspace_id)
         if service.is_deleted or workspace is None:
             continue
-        name = f"kpl-svc-{service.id}"
+        name = _name(service.id)
         prefix = f"/svc/{workspace}/{service.name}"
-        urls = _urls(service)
+        urls = [f"http://{address}" for address in _addresses(service)]
         routers[name] = _router(name, prefix, service.access, has_replicas=bool(urls))
         middlewares[f"{name}-sign-in"] = {
             "forwardAuth": {
@@ -97,14 +105,11 @@ def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[
     }
 
 
-def _urls(service: ServiceRecord) -> list[str]:
+def _addresses(service: ServiceRecord) -> list[str]:
     if not service.is_wanted:
         return []
-    return [
-        f"http://{i['address']}"
-        for i in service.instances
-        if i["state"] == "ready" and i.get("address")
-    ]
+    ready = (i for i in service.instances if i["state"] == "ready")
+    return [str(i["address"]) for i in ready if i.get("address")]
 
 
 def write(target: Path, configuration: Mapping[str, Any]) -> bool:
@@ -125,6 +130,7 @@ class RouteReconciler:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._asked_since: dict[int, float] = {}
 
     async def reconcile(self, id: int) -> float | None:
         """Write the file anew where it differs."""
@@ -133,4 +139,48 @@ class RouteReconciler:
         found, names = await self._world.read(lambda s: (s.services.every(), s.workspaces.names()))
         configuration = routes(found, names, settings.platform_url)
         write(settings.home.frontdoor / "dynamic" / FILE, configuration)
-        return None
+        pending = [service for service in found if not await self._is_taken_up(service)]
+        return LOOK_AGAIN_SECONDS if pending else None
+
+    async def _is_taken_up(self, service: ServiceRecord) -> bool:
+        """Say whether the front door sends calls where it was told to; tell the service when so.
+
+        One that does not answer is not waited for: it says nothing of the service.
+        """
+        door, id, wanted = self._world.front_door, service.id, frozenset(_addresses(service))
+        if door is None or not wanted or self._world.routed.get(id) == wanted:
+            self._asked_since.pop(id, None)
+            return True
+        now = self._world.context.clock.monotonic()
+        is_late = now - self._asked_since.setdefault(id, now) > GIVE_UP_SECONDS
+        if not is_late and not await door.serves(_name(id), wanted):
+            return False
+        self._world.routed[id] = wanted
+        self._asked_since.pop(id, None)
+        self._world.add(Key("services", id))
+        return True
+
+
+class TraefikApi:
+    """What Traefik says of its own routes: ``GET /api/http/services/<name>@file``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{settings.ports.frontdoor_api}",
+            auth=(FRONTDOOR_API_USER, settings.home.read_secret(Secret.FRONTDOOR_API)),
+            timeout=1.0,
+            trust_env=False,
+        )
+
+    async def serves(self, name: str, urls: frozenset[str]) -> bool:
+        """Say whether requests for a service reach exactly these addresses by now."""
+        try:
+            answer = await self._client.get(f"/api/http/services/{name}@file")
+            servers = answer.json()["loadBalancer"]["servers"] if answer.is_success else []
+        except (httpx.HTTPError, ValueError, KeyError):
+            return False
+        return {one["url"].removeprefix("http://") for one in servers} == urls
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

@@ -30,6 +30,14 @@ class Key:
     id: int = 0
 
 
+class FrontDoor(Protocol):
+    """What the front door knows, which is not what was written for it a moment ago."""
+
+    async def serves(self, name: str, urls: frozenset[str]) -> bool:
+        """Say whether requests for a service reach exactly these addresses by now."""
+        ...
+
+
 class Reconciler(Protocol):
     """Brings one thing closer to what is wanted of it."""
 
@@ -43,18 +51,26 @@ class World:
     """The platform's parts and the engine's last observations.
 
     ``is_synced`` is false until the engine has told everything that it runs; before that nothing
-    may be taken for lost.
+    may be taken for lost. ``routed`` are the addresses by service that the front door is known to
+    have taken up.
     """
 
     context: Context
     seen: dict[str, Observation] = field(default_factory=dict)
     is_synced: bool = False
+    front_door: FrontDoor | None = None
+    routed: dict[int, frozenset[str]] = field(default_factory=dict)
     add: Callable[[Key], None] = lambda _key: None
 
     @property
     def engine(self) -> Engine:
         """The engine."""
         return self.context.engine
+
+    def is_routed(self, id: int, seen: Observation) -> bool:
+        """Say whether calls reach every ready replica of a service."""
+        ready = {r.address for r in seen.replicas if r.state is ReplicaState.READY}
+        return self.front_door is None or ready <= self.routed.get(id, frozenset())
 
     async def read(self, question: Callable[[Store], T]) -> T:
         """Ask the database something, in a thread."""

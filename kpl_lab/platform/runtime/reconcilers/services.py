@@ -85,7 +85,9 @@ class ServiceReconciler:
             handle = self._world.handle(name, service.handle)
             why = await self._world.explain(troubled[0], handle)
         changed = await self._world.write(
-            lambda s: services.record_observation(s, service, seen, why)
+            lambda s: services.record_observation(
+                s, service, seen, why, is_routed=self._world.is_routed(service.id, seen)
+            )
         )
         if changed:
             self._world.add(ROUTES)
