@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.drills.lab import Caller, Lab, write_code
@@ -42,16 +43,18 @@ def test_a_killed_replica_comes_back_while_the_others_answer(lab: Lab, tmp_path:
     other = lab.processes(name, 1)
     with Caller(lab, service["url"]) as caller:
         wait_for(lambda: len(caller.answered_by) == 2, "both replicas to answer", 20)
-        for pid in lab.processes(name, 0):
-            os.kill(pid, signal.SIGKILL)
-        killed_at = time.monotonic()
+        killed = [psutil.Process(pid) for pid in lab.processes(name, 0)]
+        for process in killed:
+            process.kill()
+        psutil.wait_procs(killed)
+        gone_at = time.monotonic()
         found = lab.wait_service(
             service["id"], lambda s: s["ready"] == 2 and s["instances"][0]["restarts"]
         )
         wait_for(lambda: len(caller.answered_by) == 3, "the new replica to answer", 20)
     assert [one["restarts"] for one in found["instances"]] == [1, 0]
     assert lab.processes(name, 1) == other
-    # Only what the killed replica was answering at that moment is lost.
-    assert [call.problem for call in caller.failed if call.began > killed_at] == []
+    # Only what the killed replica was answering when it died is lost.
+    assert [call.problem for call in caller.failed if call.began > gone_at] == []
     assert len(caller.failed) <= 1
     lab.kpl("service", "delete", "half-killed", "--yes")
