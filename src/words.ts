@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { Event as PlatformEvent } from './api/types';
 import { stateWords } from './states';
 
 /**
@@ -88,15 +89,22 @@ export function portWords(trans: TranslationBundle, kind: string): string {
  */
 export function eventWords(
   trans: TranslationBundle,
-  event: { kind: string; message: string; data?: Record<string, unknown> }
+  event: Pick<PlatformEvent, 'data' | 'kind' | 'message' | 'resource'>
 ): string {
   const { kind, message, data } = event;
+  const { state } = data ?? {};
+  if (message === '' && event.resource === 'services' && state) {
+    return eventWords(trans, {
+      ...event,
+      message: `The service is ${String(state)}.`
+    });
+  }
   switch (message) {
     case '':
       return kind === 'created'
-        ? trans.__('created')
-        : typeof data?.state === 'string'
-          ? stateWords(trans, data.state)
+        ? trans.__('It was created.')
+        : typeof state === 'string'
+          ? stateWords(trans, state)
           : '';
     case 'Saved as a draft.':
       return trans.__('Saved as a draft.');
@@ -116,6 +124,8 @@ export function eventWords(
       return trans.__('The service is deploying.');
     case 'The service is running.':
       return trans.__('The service is running.');
+    case 'The service is being started again.':
+      return trans.__('The service is being started again.');
     case 'The service is degraded.':
       return trans.__('The service is degraded.');
     case 'The service is stopping.':
