@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks._common import (
@@ -89,7 +90,7 @@ class Comparison:
                 with tempfile.TemporaryDirectory(dir=folder) as empty:
                     return client.run("write", Path(empty), size, count)
 
-            turns = {name: lambda c=client: measure(c) for name, client in self.clients.items()}
+            turns = {name: partial(measure, client) for name, client in self.clients.items()}
             return alternate(turns, sized(5, 1))
 
     def rows(self, title: str, size: int, rates: dict[str, float]) -> list[Row]:
