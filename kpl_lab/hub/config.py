@@ -79,6 +79,9 @@ def _front_door(c: Any, settings: Settings, *, supervised: bool) -> None:  # noq
     # random password: at bcrypt's usual cost every new route takes half a second longer.
     proxy.enable_setup_dynamic_config = False
     if not supervised:
+        # Traefik lies beside our Python, which need not be the first on the caller's PATH.
+        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+        proxy.traefik_env = {"PATH": path}
         proxy.static_config_file = str(settings.home.frontdoor / "traefik.toml")
         proxy.traefik_api_hashed_password = _cheap_hash(settings)
         proxy.extra_static_config = {
