@@ -15,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import _report
 from benchmarks._common import ROOT, Row, run_program
 
 RESULTS = Path(__file__).with_name("results.md")
-PROGRAMS = (
+NAMES = (
     "dataset_read",
     "dataset_random",
     "dataset_write",
@@ -31,6 +32,7 @@ PROGRAMS = (
     "server_start",
     "service_call",
 )
+PROGRAMS = {name: f"benchmarks.{name}" for name in NAMES}
 # The first run also makes the environments of the peers.
 PROGRAM_SECONDS = 420.0
 # Long enough to take an installation down.
@@ -96,40 +98,66 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _arguments(words: list[str] | None) -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None, names: Iterable[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", action="append", choices=PROGRAMS, default=[])
+    parser.add_argument("--only", metavar="NAME", action="append", choices=[*names], default=[])
     parser.add_argument("--quick", action="store_true", help="a smoke test; numbers mean nothing")
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run what was asked for; 1 when a program failed."""
-    wanted = _arguments(words)
-    load = os.getloadavg()
+def _run(modules: Mapping[str, str], *, quick: bool) -> tuple[list[Row], list[str]]:
+    """Run programs; return their rows, and why some failed."""
     rows: list[Row] = []
     failures: list[str] = []
-    for program in wanted.only or PROGRAMS:
-        print(f"{program} … ", end="", file=sys.stderr, flush=True)
+    for name, module in modules.items():
+        print(f"{name} … ", end="", file=sys.stderr, flush=True)
         begun = time.monotonic()
         try:
-            rows += rows_of(f"benchmarks.{program}", quick=wanted.quick)
+            rows += rows_of(module, quick=quick)
             word = "done"
         except ProgramFailedError as error:
             failures.append(str(error))
             word = "failed"
         print(f"{word} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    return rows, failures
+
+
+def main(
+    words: Sequence[str] | None = None,
+    programs: Mapping[str, str] = PROGRAMS,
+    results: Path = RESULTS,
+) -> int:
+    """Run what was asked for.
+
+    Parameters
+    ----------
+    words
+        The command line, without the program's name.
+    programs
+        Modules to run, by name.
+    results
+        Where a full run that succeeds is written to.
+
+    Returns
+    -------
+    int
+        1 when a program failed, else 0.
+    """
+    wanted = _arguments(words, programs)
+    load = os.getloadavg()
+    chosen = {name: programs[name] for name in wanted.only or programs}
+    rows, failures = _run(chosen, quick=wanted.quick)
     known = _report.facts(load)
     print("\n".join(f"{name}: {value}" for name, value in known.items()), end="\n\n")
     print(_report.table_of(rows))
     if failures:
-        print("\n\n".join(failures), "\nThis run does not count.", sep="\n", file=sys.stderr)
+        print(*failures, "This run does not count.", sep="\n\n", file=sys.stderr)
         return 1
     if wanted.only or wanted.quick:
-        print(f"{RESULTS.name} stays as it is: this was not a full run.", file=sys.stderr)
+        print(f"{results.name} stays as it is: this was not a full run.", file=sys.stderr)
     else:
-        _report.write(RESULTS, known, rows)
-        print(f"Written to {RESULTS.relative_to(ROOT)}.", file=sys.stderr)
+        _report.write(results, known, rows)
+        print(f"Written to {results}.", file=sys.stderr)
     return 0
 
 
