@@ -9,6 +9,8 @@ from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
+from tornado import web
+from tornado.routing import PathMatches, Rule
 from traitlets import Unicode
 
 from kpl_lab import __version__
@@ -77,6 +79,20 @@ class KplLabExtension(ExtensionApp):
             (at(r"api/(.*)"), ForwardHandler),
         ]
         self.handlers.extend(handlers)
+        self._lead_links()
+
+    def _lead_links(self) -> None:
+        """Lead ``lab/tree?kpl=task:42`` to JupyterLab, which knows that address only with a path."""
+        if self.serverapp is None:
+            return
+        base, router = self.serverapp.base_url, self.serverapp.web_app.default_router
+        rule = Rule(
+            PathMatches(url_path_join(base, "lab/tree$")),
+            web.RedirectHandler,
+            {"url": url_path_join(base, "lab"), "permanent": False},
+        )
+        # Before JupyterLab's own, which says there that nothing was found.
+        router.rules.insert(0, router.process_rule(rule))
 
     async def stop_extension(self) -> None:
         """Close the connections and give up what is being sent."""

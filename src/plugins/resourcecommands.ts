@@ -116,8 +116,8 @@ namespace Private {
   }): string {
     const hub = PageConfig.getOption('hubPrefix');
     const root = hub
-      ? URLExt.join(window.location.origin, hub, 'user-redirect/lab/tree')
-      : PageConfig.getUrl({ mode: 'multiple-document', treePath: '' });
+      ? URLExt.join(window.location.origin, hub, 'user-redirect/lab')
+      : PageConfig.getUrl({ mode: 'multiple-document' });
     const url = new URL(root, window.location.origin);
     return `${url.href}?kpl=${singularKind(kind)}:${id}`;
   }

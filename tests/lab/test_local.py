@@ -147,6 +147,14 @@ async def test_wrong_fields_are_told_before_anything_is_sent(
     assert platform.requests == []
 
 
+async def test_a_link_to_a_page_leads_to_jupyterlab(jp_fetch: Fetch) -> None:
+    with pytest.raises(HTTPClientError) as raised:
+        await jp_fetch("lab", "tree", params={"kpl": "task:42"}, follow_redirects=False)
+    assert raised.value.code == 302
+    assert raised.value.response is not None
+    assert raised.value.response.headers["Location"].endswith("/lab?kpl=task%3A42")
+
+
 async def test_an_unknown_job_is_not_found(jp_fetch: Fetch) -> None:
     assert (await problem_of(jp_fetch("kpl-lab", "local", "jobs", "9")))[:2] == (404, "no_job")
 

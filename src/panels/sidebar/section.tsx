@@ -2,8 +2,11 @@ import { addIcon, refreshIcon, searchIcon } from '@jupyterlab/ui-components';
 import {
   PanelWithToolbar,
   ReactWidget,
-  ToolbarButton
+  ToolbarButton,
+  ToolbarButtonComponent,
+  addToolbarButtonClass
 } from '@jupyterlab/ui-components';
+import type { LabIcon } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
 import { Signal } from '@lumino/signaling';
@@ -43,21 +46,21 @@ export class Section extends PanelWithToolbar {
     );
     this.toolbar.addItem(
       'refresh',
-      new ToolbarButton({
-        icon: refreshIcon,
-        tooltip: trans.__('Refresh %1', texts.title),
-        onClick: () => void list.refresh()
-      })
+      Private.button(
+        refreshIcon,
+        trans.__('Refresh %1', texts.title),
+        () => void list.refresh()
+      )
     );
     const command = texts.command;
     if (texts.add && command) {
       this.toolbar.addItem(
         'add',
-        new ToolbarButton({
-          icon: addIcon,
-          tooltip: texts.add,
-          onClick: () => void context.commands.execute(command)
-        })
+        Private.button(
+          addIcon,
+          texts.add,
+          () => void context.commands.execute(command)
+        )
       );
     }
   }
@@ -168,5 +171,29 @@ namespace SectionBody {
     context: IKplContext;
     kind: SectionKind;
     list: ResourceList<IItem>;
+  }
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * A button that does something; a `ToolbarButton` stays pressed once it was clicked.
+   */
+  export function button(
+    icon: LabIcon,
+    tooltip: string,
+    onClick: () => void
+  ): ReactWidget {
+    return addToolbarButtonClass(
+      ReactWidget.create(
+        <ToolbarButtonComponent
+          icon={icon}
+          tooltip={tooltip}
+          onClick={onClick}
+        />
+      )
+    );
   }
 }
