@@ -65,13 +65,21 @@
     for (const preset of form.querySelectorAll('input[name=preset]')) {
       preset.checked = FIELDS.every(name => Number(preset.dataset[name]) === value(name));
     }
-    const words = ['kpl server start', `--image ${quote(chosen ? chosen.value : '')}`, `--cpu ${value('cpu')}`, `--memory ${value('memory')}`];
+    const { server } = by('kpl-command').dataset;
+    const words = [server ? `kpl server start ${quote(server)}` : 'kpl server start', `--image ${quote(chosen ? chosen.value : '')}`, `--cpu ${value('cpu')}`, `--memory ${value('memory')}`];
     if (value('gpu')) {
       words.push(`--gpu ${value('gpu')}`);
     }
     words.push(...mounts().map(name => `--mount ${quote(name)}`));
-    by('kpl-command').textContent = words.join(' ');
+    by('kpl-command').replaceChildren(...words.flatMap((word, at) => [at ? ' ' : '', unbroken(word)]));
     warn(showCapacity());
+  }
+  function unbroken(words) {
+    // An option that is broken after its hyphens cannot be read.
+    const span = document.createElement('span');
+    span.className = 'kpl-Unbroken';
+    span.textContent = words;
+    return span;
   }
   function take(source) {
     for (const name of FIELDS) {
