@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
@@ -74,10 +76,33 @@ class Lab:
     def show_files(self, folder: str = "") -> None:
         """Show a folder of the home in the file browser."""
         self._show_tab("filebrowser")
-        self.page.locator(".jp-BreadCrumbs-home").click()
+        crumbs = self.page.locator(".jp-FileBrowser-crumbs")
+        home = self.page.locator(".jp-BreadCrumbs-home")
+        shown = ""
+        self._go(home.click, crumbs, shown)
         for part in filter(None, folder.split("/")):
-            self.file(part).dblclick()
-            expect(self.page.locator(".jp-BreadCrumbs-item", has_text=part)).to_be_visible()
+            shown = f"{shown}/{part}"
+            self._go(self.file(part).dblclick, crumbs, shown)
+
+    @staticmethod
+    def _go(step: Callable[[], None], crumbs: Locator, folder: str) -> None:
+        """Repeat a step until the file browser shows ``folder``.
+
+        While it reads a folder it may take no other step, and its rows are used again for the
+        next one: what was clicked may have been something else by then.
+        """
+
+        def is_there() -> bool:
+            return (crumbs.inner_text().strip() or "/").rstrip("/") == folder
+
+        def go() -> bool:
+            if not is_there():
+                step()
+                with contextlib.suppress(AssertionError):
+                    wait_for(is_there, folder, seconds=5)
+            return is_there()
+
+        wait_for(go, f"the folder {folder or 'home'}", seconds=40)
 
     def file(self, name: str) -> Locator:
         """A row of the file browser."""
