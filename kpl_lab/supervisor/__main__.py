@@ -42,9 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Orphans come to us and are taken leave of, also where process 1 does not do it.
     with contextlib.suppress(OSError):
         syscalls.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    keeper = Keeper(settings.home, kept, namespaces)
+    # Before the record says that we keep it all: from then on anything may be killed.
+    keeper.take_doors()
     digest = supervisor_digest(kept)
     records.write(settings.home, records.record_of(records.SUPERVISOR, os.getpid(), plan=digest))
-    asyncio.run(_run(Keeper(settings.home, kept, namespaces)))
+    asyncio.run(_run(keeper))
     if options.attached:
         end_processes(settings.home, kept)
 

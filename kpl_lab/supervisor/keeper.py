@@ -56,6 +56,16 @@ class Keeper:
         finally:
             self._close_doors()
 
+    def take_doors(self) -> None:
+        """Take over the sockets of what runs already; call it before others count on it."""
+        for plan in self._plans:
+            identity = records.read(self._home, plan.name).identity
+            if plan.port is None or identity is None:
+                continue
+            door = doors.borrow(identity.pid, plan.port)
+            if door is not None:
+                self._doors[plan.name] = door
+
     def rest(self) -> None:
         """Start nothing any more, and stay to take leave of what ends: somebody ends it all.
 
@@ -92,8 +102,6 @@ class Keeper:
         identity = found.identity
         if identity is None:
             return None
-        if plan.port is not None and (door := doors.borrow(identity.pid, plan.port)):
-            self._doors[plan.name] = door
         if found.plan == plan.digest:
             log.info("adopted %s, pid %s", plan.name, identity.pid)
             return identity

@@ -51,6 +51,7 @@ def plan_of(home: Home, code: str = SLEEPER, **changes: Any) -> Plan:
 @contextlib.asynccontextmanager
 async def keeping(home: Home, *plans: Plan) -> AsyncIterator[Keeper]:
     keeper = Keeper(home, plans, {})
+    keeper.take_doors()
     task = asyncio.create_task(keeper.run())
     try:
         yield keeper
