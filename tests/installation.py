@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from kpl_lab.engines.local import processes
 from tests.places import passable
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +63,8 @@ def processes_of(home: Path) -> list[psutil.Process]:
 def _belongs_to(process: psutil.Process, home: str) -> bool:
     if process.status() == psutil.STATUS_ZOMBIE:
         return False
-    if process.environ().get("KPL_HOME") == home:
+    # Not psutil's: that reads the environment of other accounts only with the right to trace.
+    if f"KPL_HOME={home}".encode() in processes.variables_of(process.pid):
         return True
     return process.cwd().startswith(f"{home}/") or any(home in word for word in process.cmdline())
 

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from kpl_lab.engines.local import processes
 from tests.drills.lab import API, Lab, write_code
 from tests.installation import NAMES, processes_of
 
@@ -33,13 +34,8 @@ def submit(lab: Lab, folder: Path, name: str, program: str, memory: int) -> Any:
 
 def ports_of(lab: Lab) -> set[int]:
     """Return the ports on which processes of this installation listen."""
-    ours = {process.pid for process in processes_of(lab.installation.home)}
-    found = psutil.net_connections("tcp")
-    return {
-        one.laddr[1]
-        for one in found
-        if one.status == psutil.CONN_LISTEN and one.laddr and one.pid in ours
-    }
+    ours = processes_of(lab.installation.home)
+    return processes.listening_ports([process.pid for process in ours])
 
 
 def cgroups_of(lab: Lab) -> list[Path]:
