@@ -64,7 +64,7 @@ def _belongs_to(process: psutil.Process, home: str) -> bool:
     if process.status() == psutil.STATUS_ZOMBIE:
         return False
     # Not psutil's: that reads the environment of other accounts only with the right to trace.
-    if f"KPL_HOME={home}".encode() in processes.variables_of(process.pid):
+    if any(home.encode() in variable for variable in processes.variables_of(process.pid)):
         return True
     return process.cwd().startswith(f"{home}/") or any(home in word for word in process.cmdline())
 
