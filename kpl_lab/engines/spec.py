@@ -10,6 +10,7 @@ engine can fill, because only it knows where things are inside:
 ``{{home}}``     the home folder of the workload
 ``{{secrets}}``  folder with one file per entry of ``Workload.secrets``
 ``{{relay}}``    base URL of the relay beside the workload (tasks)
+``{{host}}``     the address to listen on (services, servers)
 ``{{port}}``     the port to listen on (services, servers)
 ``{{replica}}``  number of the replica, from 0
 ===============  ==============================================================

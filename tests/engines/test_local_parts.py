@@ -17,8 +17,8 @@ from kpl_lab.engines.local.cgroups import Group, Hierarchy
 from kpl_lab.engines.local.logpump import LogPump
 from kpl_lab.engines.local.options import LocalOptions, load_options
 from kpl_lab.engines.local.plan import Ceilings
-from kpl_lab.engines.local.probe import Probe, free_port
 from kpl_lab.engines.local.status import Status, reserve_room
+from kpl_lab.engines.running.probe import Probe, free_port
 from kpl_lab.errors import EngineError, Invalid
 from kpl_lab.settings import Home
 

@@ -13,23 +13,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from kpl_lab.engines.local.options import LocalOptions, load_options
+from kpl_lab.engines.running.trees import Account
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
 
+__all__ = ["PLATFORM", "Account", "Accounts", "accounts_of", "platform_account"]
+
 PLATFORM = "platform"
-
-
-@dataclass(frozen=True)
-class Account:
-    """A uid and the gid of the same number."""
-
-    uid: int
-    gid: int
 
 
 class _Ledger(TypedDict):

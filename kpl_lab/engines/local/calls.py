@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from kpl_lab.engines.local import builds, cgroups, environments, machine, mounts, processes
 from kpl_lab.engines.local.access import Passes
 from kpl_lab.engines.local.accounts import Account
 from kpl_lab.engines.local.cgroups import Group
-from kpl_lab.engines.local.collect import collect
 from kpl_lab.engines.local.keeper import Keeper
 from kpl_lab.engines.local.ledger import Entry, Ledger
-from kpl_lab.engines.local.planner import USER_PREFIX, Planner, check_digest, check_segment
-from kpl_lab.engines.local.prepare import remove_tree
-from kpl_lab.engines.local.protocol import Json, decode, encode
-from kpl_lab.engines.spec import Handle, MountResult, Observation, Recipe, Usage, Workload
+from kpl_lab.engines.local.planner import Planner
+from kpl_lab.engines.running.calls import Answer, CallTable, Message, Stream
+from kpl_lab.engines.running.checks import check_digest, check_segment, check_target
+from kpl_lab.engines.running.collect import collect
+from kpl_lab.engines.running.protocol import Json, decode, encode
+from kpl_lab.engines.running.rules import USER_PREFIX, identity_of
+from kpl_lab.engines.running.trees import remove_tree
+from kpl_lab.engines.spec import Handle, MountResult, Recipe, Usage, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
 
-Message = dict[str, Any]
 _CPU_SAMPLE_SECONDS = 0.2
 
 
-class Calls:
+class Calls(CallTable[Entry]):
     """Everything that a caller may ask for."""
 
     def __init__(self, settings: Settings, planner: Planner) -> None:
@@ -36,8 +37,8 @@ class Calls:
         self._local = settings.home.local
         self._ledger = Ledger(self._local / "workloads")
         self._passes = Passes(self._ledger, settings.home.storage.resolve())
-        self._keeper = Keeper(self._ledger, planner, self._publish)
-        self._watchers: set[_Watcher] = set()
+        super().__init__(self._ledger)
+        self._keeper = Keeper(self._ledger, planner, self.publish)
 
     def begin(self) -> None:
         """Read the folders and adopt what runs."""
@@ -52,20 +53,13 @@ class Calls:
         self._keeper.close()
         cgroups.forget(self._planner.machine.hierarchy)
 
-    async def dispatch(self, call: str, args: Message) -> AsyncGenerator[Message, None]:
-        """Yield the messages of a call.
+    def streams(self) -> Mapping[str, Stream]:
+        """Return the calls that answer with items."""
+        return {"run": self._run, "build": self._build}
 
-        Raises
-        ------
-        KplError
-            What the caller is to be told.
-        """
-        streams: dict[str, Callable[..., AsyncIterator[Json]]] = {
-            "run": self._run,
-            "build": self._build,
-            "watch": self._watch,
-        }
-        answers: dict[str, Callable[..., Awaitable[Json]]] = {
+    def answers(self) -> Mapping[str, Answer]:
+        """Return the calls that answer once."""
+        return {
             "stop": self._stop,
             "delete": self._delete,
             "usage": self._usage,
@@ -76,32 +70,6 @@ class Calls:
             "find_image": self._find_image,
             "facts": self._facts,
         }
-        if call in streams:
-            async for item in streams[call](**args):
-                yield {"item": item}
-            yield {"done": None}
-        elif call in answers:
-            yield {"done": await answers[call](**args)}
-        else:
-            raise EngineError(f"The runner knows no call {call!r}.", code="unknown_call")
-
-    def _publish(self, entry: Entry) -> None:
-        if not entry.is_deleting:
-            for watcher in self._watchers:
-                watcher.put(entry.observe())
-
-    async def _watch(self) -> AsyncIterator[Json]:
-        watcher = _Watcher()
-        for entry in self._ledger.entries.values():
-            watcher.put(entry.observe())
-        watcher.put(Observation(name="", labels={}, replicas=()))
-        self._watchers.add(watcher)
-        try:
-            while True:
-                for observation in await watcher.get():
-                    yield encode(observation)
-        finally:
-            self._watchers.discard(watcher)
 
     async def _run(self, workload: Message) -> AsyncIterator[Json]:
         async for item in self._run_workload(decode(Workload, workload), None):
@@ -111,7 +79,7 @@ class Calls:
         self._planner.check(workload)
         entry = self._ledger.entries.get(workload.name)
         if entry is None:
-            entry = self._ledger.create(workload, build)
+            entry = self._ledger.create(workload, build=build)
         yield self._handle(workload.name)
         async with entry.lock:
             if entry.is_deleting:
@@ -163,10 +131,7 @@ class Calls:
             await asyncio.to_thread(self._passes.take, entry)
             await asyncio.to_thread(self._ledger.remove, entry)
         self._free_accounts(entry)
-        for watcher in self._watchers:
-            watcher.put(
-                Observation(name=name, labels=entry.workload.labels, replicas=(), gone=True)
-            )
+        self.publish_gone(entry)
 
     def _free_accounts(self, entry: Entry) -> None:
         if entry.workload.identity.startswith(USER_PREFIX):
@@ -233,14 +198,11 @@ class Calls:
 
     async def _collect(self, name: str, output: str, target: str) -> int:
         check_segment(output, "output key")
-        entry = self._entry(name)
+        entry = self.entry(name)
         status = entry.statuses.get(0)
         if status is None or not status.is_final:
             raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
-        storage = self._settings.home.storage.resolve()
-        place = Path(target)
-        if storage not in place.parent.resolve().parents and place.parent.resolve() != storage:
-            raise EngineError(f"{target} does not lie in the store.", code="outside_store")
+        place = check_target(Path(target), self._settings.home.storage)
         root = entry.place(0)
         source = root.outputs / output
         if source.is_symlink() or not source.is_dir():
@@ -262,7 +224,7 @@ class Calls:
     async def _mount(self, name: str, source: str, mount: str) -> Json:
         check_segment(mount, "name of a mount")
         folder = self._planner.check_source(Path(source))
-        entry = self._entry(name)
+        entry = self.entry(name)
         home = self._home_of(entry)
         shown = home / "datasets" / mount
         async with entry.lock:
@@ -288,7 +250,7 @@ class Calls:
                     await asyncio.to_thread(self._passes.take, entry, source)
 
     def _uid(self, entry: Entry, index: int) -> int:
-        return self._planner.accounts.get(self._planner.identity_of(entry.workload, index)).uid
+        return self._planner.accounts.get(identity_of(entry.workload, index)).uid
 
     def _give_pass(self, entry: Entry, index: int, source: Path) -> None:
         """Let a replica reach what it has a link to; what is mounted needs no pass."""
@@ -325,7 +287,7 @@ class Calls:
     def _make_environment(self, workload: Workload, folder: Path) -> None:
         remove_tree(folder)
         folder.mkdir()
-        account = self._planner.accounts.get(self._planner.identity_of(workload, 0))
+        account = self._planner.accounts.get(identity_of(workload, 0))
         os.chown(folder, account.uid, account.gid)
 
     def _check_not_building(self, folder: Path) -> None:
@@ -343,31 +305,3 @@ class Calls:
     async def _find_image(self, digest: str) -> str | None:
         folder = self._environment(digest)
         return str(folder) if environments.is_usable(folder) else None
-
-    def _entry(self, name: str) -> Entry:
-        entry = self._ledger.entries.get(name)
-        if entry is None or entry.is_deleting:
-            raise EngineError(f"{name} is not there any more.", code="gone")
-        return entry
-
-
-class _Watcher:
-    """One caller of ``watch``: the newest observation of each workload, in order of change."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, Observation] = {}
-        self._event = asyncio.Event()
-
-    def put(self, observation: Observation) -> None:
-        """Remember what is to be told; an older one of the same workload is forgotten."""
-        self._waiting.pop(observation.name, None)
-        self._waiting[observation.name] = observation
-        self._event.set()
-
-    async def get(self) -> list[Observation]:
-        """Wait until there is something, and return all of it."""
-        await self._event.wait()
-        self._event.clear()
-        found = list(self._waiting.values())
-        self._waiting.clear()
-        return found

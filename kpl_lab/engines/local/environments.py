@@ -12,7 +12,7 @@ import os
 import stat
 from pathlib import Path
 
-from kpl_lab.engines.local.prepare import remove_tree
+from kpl_lab.engines.running.trees import remove_tree
 
 MARKER = ".kpl-environment.json"
 LOCK = "lock.txt"

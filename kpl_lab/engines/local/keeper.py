@@ -21,12 +21,12 @@ from kpl_lab.engines.local.launch import PASSED_ON
 from kpl_lab.engines.local.ledger import Entry, Ledger
 from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.planner import Planner
-from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.processes import boot_id
 from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
 from kpl_lab.engines.local.template import Template
+from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
 
 log = logging.getLogger(__name__)
@@ -171,14 +171,8 @@ class Keeper:
 
     def ask_to_stop(self, entry: Entry, index: int, grace_seconds: float | None) -> None:
         """Ask a supervisor to end its command; again, with less grace, is fine."""
-        status = entry.statuses.get(index)
-        if status is None or status.is_final:
+        if not entry.ask_to_stop(index, grace_seconds):
             return
-        grace = entry.workload.grace_seconds if grace_seconds is None else grace_seconds
-        stop = entry.place(index).stop
-        fresh = stop.with_suffix(".new")
-        fresh.write_text(str(grace))
-        fresh.replace(stop)
         followed = self._followed.get((entry.name, index))
         if followed is not None:
             _signal(followed.pidfd, signal.SIGTERM)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from kpl_lab.engines.local import namespace, warm
-from kpl_lab.engines.local.plan import Place, Plan
+from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.prepare import view_of
 from kpl_lab.engines.local.processes import MARK
+from kpl_lab.engines.running.place import Place
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What of the runner's own environment a workload gets: language, time zone and how to reach the
@@ -47,6 +48,7 @@ def placeholders(
         "{{home}}": plan.home or str(place.home),
         "{{secrets}}": str(place.secrets),
         "{{relay}}": relay or "",
+        "{{host}}": "127.0.0.1",
         "{{port}}": "" if port is None else str(port),
         "{{replica}}": str(plan.index),
     }

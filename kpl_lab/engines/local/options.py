@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 from traitlets import Bool, Float, Int, TraitError, Unicode, validate
-from traitlets.config import Configurable
-from traitlets.config.loader import PyFileConfigLoader
 
-from kpl_lab.errors import Invalid
+from kpl_lab.engines.running import options
 from kpl_lab.settings import Home
 
 FILE_NAME = "local_engine.py"
 
 
-class LocalOptions(Configurable):
+class LocalOptions(options.RunningOptions):
     """What an administrator may change about the local engine."""
 
     uid_first = Int(
@@ -26,44 +24,6 @@ class LocalOptions(Configurable):
         59999,
         help="Last of them. The default range exists in user-namespaced containers too, "
         "which commonly map 65,536 accounts.",
-    ).tag(config=True)
-    log_max_bytes = Int(
-        1 << 30,
-        help="Bytes kept of one replica's output; what comes after is dropped, and the last line "
-        "says so.",
-    ).tag(config=True)
-    processes_max = Int(
-        2048, help="Processes and threads that one replica may have at a time."
-    ).tag(config=True)
-    health_seconds = Float(
-        5.0, help="Seconds between health checks of a service that is ready."
-    ).tag(config=True)
-    health_timeout_seconds = Float(3.0, help="Seconds that one health check may take.").tag(
-        config=True
-    )
-    health_failures = Int(3, help="Failed checks in a row after which it is unhealthy.").tag(
-        config=True
-    )
-    unhealthy_restart_seconds = Float(
-        60.0, help="Seconds of being unhealthy after which a replica is restarted."
-    ).tag(config=True)
-    wrong_port_seconds = Float(
-        20.0,
-        help="Seconds that a service may listen on other ports alone before it ends as wrong_port.",
-    ).tag(config=True)
-    restarts_max = Int(
-        5,
-        help="Restarts of a service that has never been ready, after which it is given up. One "
-        "that was ready is restarted for ever.",
-    ).tag(config=True)
-    restart_first_seconds = Float(
-        1.0, help="Wait before the first restart of a service; doubles up to restart_last_seconds."
-    ).tag(config=True)
-    restart_last_seconds = Float(60.0, help="Longest wait before a restart.").tag(config=True)
-    relay_wait_seconds = Float(
-        30.0,
-        help="Seconds that the end of a task waits for its last metrics to be delivered; the relay "
-        "goes on after that.",
     ).tag(config=True)
     watchdog_seconds = Float(
         0.25, help="Seconds between looks at memory where there are no cgroups."
@@ -92,13 +52,4 @@ def load_options(home: Home) -> LocalOptions:
     Invalid
         The file cannot be used.
     """
-    path = home.root / FILE_NAME
-    if not path.is_file():
-        return LocalOptions()
-    try:
-        config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
-        return LocalOptions(config=config)
-    except (SyntaxError, NameError, TraitError) as error:
-        raise Invalid(
-            f"{path} cannot be used ({error}); mend or remove it.", code="bad_settings"
-        ) from error
+    return options.load_options(LocalOptions, home.root / FILE_NAME)

@@ -10,26 +10,9 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from kpl_lab.engines.running.service_watch import Timing
+
 FILE_NAME = "plan.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Seconds of a replica's life; see ``LocalOptions`` and ``Workload`` for their meaning."""
-
-    time_limit: float | None
-    grace: float
-    start_timeout: float
-    health: float
-    health_timeout: float
-    health_failures: int
-    unhealthy_restart: float
-    wrong_port: float
-    restarts_max: int
-    restart_first: float
-    restart_last: float
-    relay_wait: float
-    watchdog: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,60 +122,3 @@ class Plan:
     def serves(self) -> bool:
         """Whether it listens on a port and is watched for that."""
         return self.kind in ("service", "server")
-
-
-@dataclass(frozen=True)
-class Place:
-    """The folders of one replica; ``inside`` and below belong to its account."""
-
-    root: Path
-
-    @property
-    def inside(self) -> Path:
-        """All that the workload may write, but for a persistent home."""
-        return self.root / "inside"
-
-    @property
-    def work(self) -> Path:
-        """Its private copy of the code."""
-        return self.inside / "work"
-
-    @property
-    def home(self) -> Path:
-        """Its private home."""
-        return self.inside / "home"
-
-    @property
-    def inputs(self) -> Path:
-        """One folder per input key."""
-        return self.inside / "inputs"
-
-    @property
-    def outputs(self) -> Path:
-        """One folder per output key."""
-        return self.inside / "outputs"
-
-    @property
-    def secrets(self) -> Path:
-        """One file per secret."""
-        return self.inside / "secrets"
-
-    @property
-    def tmp(self) -> Path:
-        """What it sees as ``/tmp``."""
-        return self.inside / "tmp"
-
-    @property
-    def relay(self) -> Path:
-        """Configuration, log and spool of the relay; belongs to the platform's account."""
-        return self.root / "relay"
-
-    @property
-    def log(self) -> Path:
-        """What the command has printed."""
-        return self.root / "log"
-
-    @property
-    def stop(self) -> Path:
-        """Written by the runner before it asks for the end: seconds of grace."""
-        return self.root / "stop"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +10,12 @@ from kpl_lab.engines.local import environments, namespace
 from kpl_lab.engines.local.accounts import PLATFORM, Accounts
 from kpl_lab.engines.local.cgroups import Hierarchy
 from kpl_lab.engines.local.options import LocalOptions
-from kpl_lab.engines.local.plan import Ceilings, Plan, RelayPlan, Timing
+from kpl_lab.engines.local.plan import Ceilings, Plan, RelayPlan
+from kpl_lab.engines.running.checks import check_paths, check_source
+from kpl_lab.engines.running.rules import USER_PREFIX, identity_of, pick_gpus, timing_of
 from kpl_lab.engines.spec import Kind, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_DIGEST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-USER_PREFIX = "user:"
 
 
 @dataclass(frozen=True)
@@ -28,27 +25,6 @@ class Machine:
     hierarchy: Hierarchy
     is_namespaced: bool
     gpu_count: int
-
-
-def check_name(name: str) -> str:
-    """Return a workload's name, or refuse what is no slug (it becomes a folder)."""
-    if not _NAME.fullmatch(name):
-        raise EngineError(f"{name!r} cannot be the name of a workload.", code="invalid_name")
-    return name
-
-
-def check_digest(digest: str) -> str:
-    """Return an environment's digest, or refuse what cannot be a folder."""
-    if not _DIGEST.fullmatch(digest):
-        raise EngineError(f"{digest!r} cannot name an environment.", code="invalid_name")
-    return digest
-
-
-def check_segment(text: str, what: str) -> str:
-    """Return ``text``, or refuse what is not one segment of a path."""
-    if not text or text in (".", "..") or "/" in text or "\0" in text:
-        raise EngineError(f"{text!r} cannot be a {what}: it is no plain name.", code="invalid_name")
-    return text
 
 
 class Planner:
@@ -74,13 +50,6 @@ class Planner:
         """Return the word that marks the processes of a replica."""
         return f"{self._settings.instance}/{name}/{index}"
 
-    @staticmethod
-    def identity_of(workload: Workload, index: int) -> str:
-        """Return whose account a replica has: each replica of a service has its own."""
-        if workload.kind is Kind.SERVICE:
-            return f"{workload.identity}/{index}"
-        return workload.identity
-
     def check(self, workload: Workload) -> None:
         """Refuse what could reach outside its folders.
 
@@ -89,14 +58,7 @@ class Planner:
         EngineError
             A name that is no plain name, or a source outside the store.
         """
-        check_name(workload.name)
-        for key in (*(one.key for one in workload.inputs), *workload.outputs, *workload.secrets):
-            check_segment(key, "key")
-        if workload.home is not None:
-            check_segment(workload.home, "home")
-        for source in (*(one.source for one in workload.inputs), workload.code):
-            if source is not None:
-                self.check_source(Path(source))
+        check_paths(workload, self._settings.home.storage)
         if not (Path(workload.image) / "bin").is_dir():
             raise EngineError(
                 f"The environment {workload.image!r} is not there any more; choose another image "
@@ -106,18 +68,12 @@ class Planner:
 
     def check_source(self, source: Path) -> Path:
         """Return a folder of the store, resolved; refuse what lies elsewhere or is not there."""
-        storage = self._settings.home.storage.resolve()
-        resolved = source.resolve()
-        if storage not in resolved.parents:
-            raise EngineError(f"{source} does not lie in the store.", code="outside_store")
-        if not resolved.exists():
-            raise EngineError(f"{source} is not in the store any more.", code="source_gone")
-        return resolved
+        return check_source(source, self._settings.home.storage)
 
     def plan(self, workload: Workload, index: int, gpus: list[int], build: Path | None) -> Plan:
         """Return what the supervisor of replica ``index`` is told."""
         home, machine = self._settings.home, self.machine
-        identity = self.identity_of(workload, index)
+        identity = identity_of(workload, index)
         account = self.accounts.get(identity)
         is_persons = identity.startswith(USER_PREFIX)
         folder = home.local / "workloads" / workload.name
@@ -153,7 +109,7 @@ class Planner:
             cgroups=dict(machine.hierarchy.parents),
             cgroup_mode=machine.hierarchy.mode,
             ceilings=self._ceilings(workload, gpus),
-            timing=self._timing(workload),
+            timing=timing_of(workload, self._options, watchdog=self._options.watchdog_seconds),
             health=workload.health,
             relay=None if relay is None else RelayPlan(**asdict(relay)),
             build=None if build is None else str(build),
@@ -176,24 +132,6 @@ class Planner:
             gpus=gpus,
         )
 
-    def _timing(self, workload: Workload) -> Timing:
-        options = self._options
-        return Timing(
-            time_limit=workload.time_limit_seconds,
-            grace=workload.grace_seconds,
-            start_timeout=workload.start_timeout_seconds,
-            health=options.health_seconds,
-            health_timeout=options.health_timeout_seconds,
-            health_failures=options.health_failures,
-            unhealthy_restart=options.unhealthy_restart_seconds,
-            wrong_port=options.wrong_port_seconds,
-            restarts_max=options.restarts_max,
-            restart_first=options.restart_first_seconds,
-            restart_last=options.restart_last_seconds,
-            relay_wait=options.relay_wait_seconds,
-            watchdog=options.watchdog_seconds,
-        )
-
     def pick_gpus(self, count: int, in_use: set[int]) -> list[int]:
         """Return the indices of GPUs that nobody has.
 
@@ -202,15 +140,7 @@ class Planner:
         EngineError
             There are not that many.
         """
-        free = [i for i in range(self.machine.gpu_count) if i not in in_use]
-        if len(free) < count:
-            raise EngineError(
-                f"{count} GPUs are asked for and {len(free)} of {self.machine.gpu_count} are free; "
-                "wait, or ask for fewer.",
-                code="no_gpu",
-                detail={"asked": count, "free": len(free), "total": self.machine.gpu_count},
-            )
-        return free[:count]
+        return pick_gpus(count, self.machine.gpu_count, in_use)
 
 
 def default_prefix(base: str) -> str:

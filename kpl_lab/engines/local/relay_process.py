@@ -19,8 +19,9 @@ from pathlib import Path
 
 from kpl_lab.engines.local import namespace, syscalls
 from kpl_lab.engines.local.launch import PASSED_ON, spawn
-from kpl_lab.engines.local.plan import Place, Plan, RelayPlan
+from kpl_lab.engines.local.plan import Plan, RelayPlan
 from kpl_lab.engines.local.processes import MARK, ProcessId
+from kpl_lab.engines.running.place import Place
 
 _RESTART_SECONDS = 0.5
 RELAY_MARK = ":relay"

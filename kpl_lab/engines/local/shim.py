@@ -23,14 +23,15 @@ from kpl_lab.engines.local import status as statuses
 from kpl_lab.engines.local.cage import Cage, GroupCage, make_cage
 from kpl_lab.engines.local.launch import LaunchError
 from kpl_lab.engines.local.logpump import LogPump
-from kpl_lab.engines.local.plan import Place, Plan
-from kpl_lab.engines.local.prepare import prepare
-from kpl_lab.engines.local.probe import free_port
-from kpl_lab.engines.local.processes import ProcessId, send
+from kpl_lab.engines.local.plan import Plan
+from kpl_lab.engines.local.processes import ProcessId, listening_ports, send
 from kpl_lab.engines.local.relay_process import RelayProcess
-from kpl_lab.engines.local.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.vitals import Vitals, cause_of, has_little_room
+from kpl_lab.engines.running.place import Place
+from kpl_lab.engines.running.prepare import prepare
+from kpl_lab.engines.running.probe import free_port
+from kpl_lab.engines.running.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.spec import Cause, ReplicaState
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -123,7 +124,7 @@ class Shim:
         if plan.serves:
             # Replicas share the machine's loopback, so the declared port cannot be theirs all.
             port = free_port(plan.index)
-            self._watch = ServiceWatch(plan, port, self._cage.pids)
+            self._watch = ServiceWatch(plan, port, self._listening)
             status.address = f"127.0.0.1:{port}"
         relay = self._relay.url if self._relay else None
         values = launch.placeholders(plan, self._place, port=port, relay=relay)
@@ -146,6 +147,9 @@ class Shim:
         if self._watch is not None:
             self._watch.close()
         self._end_the_rest()
+
+    def _listening(self) -> set[int]:
+        return listening_ports(self._cage.pids())
 
     def _has_exited(self) -> bool:
         return self._exit is not None  # set while children are reaped

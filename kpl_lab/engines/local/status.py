@@ -1,116 +1,35 @@
-"""``status.json``: what a replica's supervisor knows, written whole and atomically."""
+"""What a replica's supervisor writes down of it; see :mod:`kpl_lab.engines.running.status`."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
-import errno
-import json
-import os
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from kpl_lab.engines.local.processes import ProcessId
-from kpl_lab.engines.spec import Cause, Replica, ReplicaState
+from kpl_lab.engines.running import status
+from kpl_lab.engines.running.status import FILE_NAME, now, reserve_room
 
-FILE_NAME = "status.json"
-_RESERVE_NAME = "reserve"
-_RESERVE_BYTES = 65536
+__all__ = ["FILE_NAME", "Status", "now", "reserve_room"]
 
 
 @dataclass(kw_only=True)
-class Status:
+class Status(status.Status):
     """The present of one replica.
 
     Attributes
     ----------
-    is_final
-        Nothing about it will change any more.
     shim, relay
         The processes beside the command, to find them again.
     cgroups
         Folders to be removed with the replica.
     """
 
-    index: int
-    state: ReplicaState = ReplicaState.STARTING
-    is_final: bool = False
     shim: ProcessId | None = None
     relay: ProcessId | None = None
     cgroups: dict[str, str] = field(default_factory=dict)
-    address: str | None = None
-    started_at: str | None = None
-    ended_at: str | None = None
-    exit_code: int | None = None
-    cause: Cause | None = None
-    restarts: int = 0
-    memory_peak_mb: int | None = None
-    cpu_seconds: float | None = None
-    detail: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> Status | None:
-        """Return the status in a replica's folder; None where there is none."""
-        try:
-            found = json.loads((folder / FILE_NAME).read_text())
-        except (OSError, ValueError):
-            return None
+    def _revive(cls, found: dict[str, Any]) -> dict[str, Any]:
         for key in ("shim", "relay"):
             found[key] = ProcessId(**found[key]) if found[key] else None
-        found["state"] = ReplicaState(found["state"])
-        found["cause"] = Cause(found["cause"]) if found["cause"] else None
-        return cls(**found)
-
-    def write(self, folder: Path) -> None:
-        """Replace the file; a final status is on the disk when this returns.
-
-        A full disk does not stop it: a reserve was set aside by :func:`reserve_room`.
-        """
-        try:
-            self._write(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            (folder / _RESERVE_NAME).unlink(missing_ok=True)
-            self._write(folder)
-
-    def _write(self, folder: Path) -> None:
-        fresh = folder / (FILE_NAME + ".new")
-        with fresh.open("w") as file:
-            json.dump(asdict(self), file)
-            file.flush()
-            if self.is_final:
-                os.fsync(file.fileno())
-        fresh.replace(folder / FILE_NAME)
-
-    def replica(self) -> Replica:
-        """Return what the engine tells others of it."""
-        return Replica(
-            index=self.index,
-            state=self.state,
-            address=self.address,
-            started_at=_time(self.started_at),
-            ended_at=_time(self.ended_at),
-            exit_code=self.exit_code,
-            cause=self.cause,
-            restarts=self.restarts,
-            memory_peak_mb=self.memory_peak_mb,
-            cpu_seconds=self.cpu_seconds,
-            detail=dict(self.detail),
-        )
-
-
-def _time(text: str | None) -> dt.datetime | None:
-    return None if text is None else dt.datetime.fromisoformat(text)
-
-
-def now() -> str:
-    """Return the present as stored in a status."""
-    return dt.datetime.now(dt.UTC).isoformat()
-
-
-def reserve_room(folder: Path) -> None:
-    """Set room aside for later states, which must be written on a full disk too."""
-    with contextlib.suppress(OSError), (folder / _RESERVE_NAME).open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from kpl_lab.engines.local.cage import Cage
 from kpl_lab.engines.local.plan import Plan
-from kpl_lab.engines.local.service_watch import Doom
+from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause
 
 _MEASURE_SECONDS = 1.0

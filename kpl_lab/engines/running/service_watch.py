@@ -5,15 +5,48 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from kpl_lab.engines.local.plan import Plan
-from kpl_lab.engines.local.probe import Probe
-from kpl_lab.engines.local.processes import listening_ports
+from kpl_lab.engines.running.probe import Probe
 from kpl_lab.engines.spec import Cause, ReplicaState
 
 _START_INTERVAL_SECONDS = 0.1
 _PORTS_INTERVAL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Seconds of a replica's life; see ``RunningOptions`` and ``Workload`` for their meaning."""
+
+    time_limit: float | None
+    grace: float
+    start_timeout: float
+    health: float
+    health_timeout: float
+    health_failures: int
+    unhealthy_restart: float
+    wrong_port: float
+    restarts_max: int
+    restart_first: float
+    restart_last: float
+    relay_wait: float
+    watchdog: float
+
+
+class Watched(Protocol):
+    """What of a replica's plan decides how it is watched."""
+
+    @property
+    def kind(self) -> str:
+        """A service is restarted when it stays unhealthy; a server is not."""
+
+    @property
+    def health(self) -> str | None:
+        """Path of the HTTP check; None: a TCP connect."""
+
+    @property
+    def timing(self) -> Timing:
+        """Seconds."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +65,19 @@ class ServiceWatch:
     ----------
     port
         Where it was told to listen.
-    pids
-        Gives its processes.
+    ports
+        Gives the ports on which it listens so that others can reach it.
+    host
+        Address to ask.
     """
 
-    def __init__(self, plan: Plan, port: int, pids: Callable[[], list[int]]) -> None:
+    def __init__(
+        self, plan: Watched, port: int, ports: Callable[[], set[int]], *, host: str = "127.0.0.1"
+    ) -> None:
         self._plan = plan
         self._port = port
-        self._pids = pids
+        self._ports = ports
+        self._host = host
         self._probe: Probe | None = None
         self._begin = time.monotonic()
         self._next_probe = 0.0
@@ -69,7 +107,9 @@ class ServiceWatch:
         moment = time.monotonic()
         if self._probe is None and moment >= self._next_probe:
             timing = self._plan.timing
-            self._probe = Probe(self._port, self._plan.health, timing.health_timeout)
+            self._probe = Probe(
+                self._port, self._plan.health, timing.health_timeout, host=self._host
+            )
         if self._probe is not None:
             outcome = self._probe.result()
             if outcome is not None:
@@ -119,7 +159,7 @@ class ServiceWatch:
         return None
 
     def _look_elsewhere(self, moment: float) -> None:
-        ports = listening_ports(self._pids())
+        ports = self._ports()
         # Listening where it should but not yet well: it is loading, not lost.
         self._elsewhere = [] if self._port in ports else sorted(ports)
         if not self._elsewhere:

@@ -12,7 +12,7 @@ _WORKING = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
 
 
 class Probe:
-    """One check under way of ``127.0.0.1:port``.
+    """One check under way of ``host:port``.
 
     Parameters
     ----------
@@ -22,14 +22,16 @@ class Probe:
         When it counts as failed.
     """
 
-    def __init__(self, port: int, path: str | None, timeout_seconds: float) -> None:
+    def __init__(
+        self, port: int, path: str | None, timeout_seconds: float, *, host: str = "127.0.0.1"
+    ) -> None:
         self._path = path
         self._deadline = time.monotonic() + timeout_seconds
         self._answer = b""
         self._is_sent = False
         self._socket = socket.socket()
         self._socket.setblocking(False)
-        self._address = ("127.0.0.1", port)
+        self._address = (host, port)
         self._error = self._socket.connect_ex(self._address)
 
     def result(self) -> bool | None:
@@ -63,7 +65,9 @@ class Probe:
 
     def _ask(self, path: str) -> bool | None:
         if not self._is_sent:
-            request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+            request = (
+                f"GET {path} HTTP/1.1\r\nHost: {self._address[0]}\r\nConnection: close\r\n\r\n"
+            )
             self._socket.send(request.encode())
             self._is_sent = True
         with contextlib.suppress(BlockingIOError):

@@ -12,8 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpl_lab.engines.local.accounts import Account
-from kpl_lab.engines.local.prepare import give, remove_tree
+from kpl_lab.engines.running.trees import Account, give, remove_tree
 
 
 @dataclass
