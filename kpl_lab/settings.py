@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kpl_lab.errors import Invalid
 
-ENGINES = ("local",)
+ENGINES = ("local", "docker")
 FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
 
@@ -73,7 +73,7 @@ class Home:
 
     @property
     def runner_socket(self) -> Path:
-        """Unix socket of the local engine's runner."""
+        """Unix socket of the engine's runner."""
         return self.run / "runner.sock"
 
     @property
@@ -106,6 +106,11 @@ class Home:
         """The local engine: workloads, homes, environments."""
         return self.root / "local"
 
+    @property
+    def docker(self) -> Path:
+        """The Docker engine: workloads and homes."""
+        return self.root / "docker"
+
     def read_secret(self, name: str) -> str:
         """Return the secret ``name``; ``kpl-lab up`` has made it.
 
@@ -132,7 +137,7 @@ class Settings:
     instance
         Random word that labels everything this installation starts.
     engine
-        Name of the engine: ``local``.
+        Name of the engine: ``local`` or ``docker``.
     database_url
         SQLAlchemy URL; None: SQLite below the home.
     users

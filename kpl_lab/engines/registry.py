@@ -13,6 +13,7 @@ GROUP = "kpl_lab.engines"
 # Named here too, so that a checkout that was never installed has its own engines.
 _OWN = (
     EntryPoint("local", "kpl_lab.engines.local.engine:LocalEngine.from_settings", GROUP),
+    EntryPoint("docker", "kpl_lab.engines.docker.engine:DockerEngine.from_settings", GROUP),
     EntryPoint("fake", "kpl_lab.engines.registry:create_fake", GROUP),
 )
 

@@ -2,15 +2,24 @@
 
 ``bench``       a local engine in every situation that this machine allows (see ``harness``)
 ``root_bench``  a local engine with all rights of root; skipped where we are not root
+``daemon``      a Docker daemon with a base image; skipped where there can be none
+``docker``      a Docker engine on it
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engines.docker_harness import (
+    DockerBench,
+    TestDaemon,
+    docker_bench,
+    docker_daemon,
+    lacking,
+)
 from tests.engines.harness import LocalBench, local_bench, possible_modes
 
 
@@ -27,4 +36,21 @@ async def root_bench(tmp_path: Path) -> AsyncIterator[LocalBench]:
     if "root" not in possible_modes():
         pytest.skip("needs root with CAP_SYS_ADMIN")
     async with local_bench(tmp_path, "root") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[TestDaemon]:
+    """Give a Docker daemon."""
+    reason = lacking()
+    if reason is not None:
+        pytest.skip(reason)
+    with docker_daemon() as found:
+        yield found
+
+
+@pytest.fixture
+async def docker(daemon: TestDaemon, tmp_path: Path) -> AsyncIterator[DockerBench]:
+    """Give a Docker engine."""
+    async with docker_bench(tmp_path, daemon) as found:
         yield found

@@ -47,7 +47,7 @@ PR_CAPBSET_DROP = 24
 # <linux/capability.h>. Neither SYS_ADMIN nor SYS_PTRACE nor SYS_RESOURCE is among them.
 CONTAINER_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 
-SERVE = "import http.server, os; http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
+SERVE = "import http.server, os; http.server.HTTPServer((os.environ['HOST'], int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()"
 
 # name of a behaviour: what the fake plays, what a real engine runs
 BEHAVIOURS: dict[str, tuple[Script, str]] = {
@@ -81,7 +81,12 @@ def task(name: str, line: str, **changes: object) -> Workload:
         command=("/bin/sh", "-c", line),
         identity=f"task:{name}",
         limits=limits(),
-        environment={"OUT": "{{outputs}}", "IN": "{{inputs}}", "PORT": "{{port}}"},
+        environment={
+            "OUT": "{{outputs}}",
+            "IN": "{{inputs}}",
+            "HOST": "{{host}}",
+            "PORT": "{{port}}",
+        },
     )
     return replace(found, **changes)  # type: ignore[arg-type]
 

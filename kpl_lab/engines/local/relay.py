@@ -27,7 +27,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.engines.local.relay_server import RelayHandler, RelayServer
+from kpl_lab.engines.local.relay_server import RelayHandler, RelayServer, connection_to
 from kpl_lab.engines.local.spool import Record, Spool
 from kpl_lab.engines.local.tensorboard import EventFollower, Scalar
 from kpl_lab.retry import backoff
@@ -51,8 +51,12 @@ class RelayConfig:
         Folder in which event files are looked for; None: none are.
     port_file
         Where the port is written once it listens.
+    port
+        Port of the loopback to listen on; 0: a free one.
     listen_fd
-        An inherited listening socket; None: a free port on the loopback is taken.
+        An inherited listening socket; None: it listens on ``port``.
+    gate
+        Unix socket that leads to the platform, where the network does not; None: the network.
     drain_seconds
         How long to go on after SIGTERM while the platform does not answer.
     """
@@ -64,6 +68,8 @@ class RelayConfig:
     spool: str
     outputs: str | None = None
     port_file: str | None = None
+    port: int = 0
+    gate: str | None = None
     listen_fd: int | None = None
     drain_seconds: float = 3600.0
     event_poll_seconds: float = 1.0
@@ -119,9 +125,7 @@ class Forwarder:
 
     def _post(self, record: Record) -> tuple[int, str]:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(
-                self._target.hostname or "127.0.0.1", self._target.port, timeout=30
-            )
+            self._connection = connection_to(self._config, timeout_seconds=30)
         delivery = f"{self._config.task_id}:{self._spool.instance}:{record.offset}"
         self._connection.request(
             "POST",
@@ -185,7 +189,7 @@ class Relay:
     def _listen(self) -> socket.socket:
         if self._config.listen_fd is not None:
             return socket.socket(fileno=self._config.listen_fd)
-        fresh = socket.create_server(("127.0.0.1", 0), backlog=128)
+        fresh = socket.create_server(("127.0.0.1", self._config.port), backlog=128)
         if self._config.port_file:
             target = Path(self._config.port_file)
             new = target.with_suffix(".new")

@@ -40,6 +40,30 @@ UPLOAD_CALLS = {
 }
 
 
+class _GateConnection(http.client.HTTPConnection):
+    """A connection that begins at a Unix socket."""
+
+    def __init__(self, gate: str, host: str, *, timeout_seconds: float) -> None:
+        super().__init__(host, timeout=timeout_seconds)
+        self._gate = gate
+        self._timeout_seconds = timeout_seconds
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self._timeout_seconds)
+        self.sock.connect(self._gate)
+
+
+def connection_to(config: RelayConfig, *, timeout_seconds: float) -> http.client.HTTPConnection:
+    """Return a connection to the platform, not yet opened."""
+    target = urllib.parse.urlsplit(config.url)
+    host = target.hostname or "127.0.0.1"
+    if config.gate is not None:
+        return _GateConnection(config.gate, host, timeout_seconds=timeout_seconds)
+    return http.client.HTTPConnection(host, target.port, timeout=timeout_seconds)
+
+
 class RelayServer(ThreadingHTTPServer):
     """An HTTP server on a socket that is already bound."""
 
@@ -186,9 +210,7 @@ class RelayHandler(BaseHTTPRequestHandler):
 
     def _send(self, path: str, kept: IO[bytes], size: int) -> tuple[int, bytes]:
         target = urllib.parse.urlsplit(self.server.config.url)
-        connection = http.client.HTTPConnection(
-            target.hostname or "127.0.0.1", target.port, timeout=UPLOAD_TRIES_SECONDS
-        )
+        connection = connection_to(self.server.config, timeout_seconds=UPLOAD_TRIES_SECONDS)
         try:
             connection.putrequest("POST", target.path + path)
             connection.putheader("Authorization", self.server.config.token)

@@ -27,10 +27,11 @@ from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.processes import ProcessId, listening_ports, send
 from kpl_lab.engines.local.relay_process import RelayProcess
 from kpl_lab.engines.local.status import Status
-from kpl_lab.engines.local.vitals import Vitals, cause_of, has_little_room
+from kpl_lab.engines.local.vitals import Vitals, cause_of
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.prepare import prepare
 from kpl_lab.engines.running.probe import free_port
+from kpl_lab.engines.running.rules import has_little_room, may_try_again, restart_wait
 from kpl_lab.engines.running.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.spec import Cause, ReplicaState
 
@@ -252,21 +253,14 @@ class Shim:
     def _shall_restart(self) -> bool:
         if self._plan.kind != "service" or self._is_asked_to_stop:
             return False
-        if self._status.cause in (Cause.STOPPED, Cause.WRONG_PORT, Cause.NEVER_LISTENED):
-            return False
         was_ready = self._watch is not None and self._watch.was_ready
-        if was_ready:
-            self._status.detail.pop("tries", None)
-            return True
-        tries = int(self._status.detail.get("tries", 0)) + 1
-        self._status.detail["tries"] = tries
-        return tries <= self._plan.timing.restarts_max
+        tries = self._plan.timing.restarts_max
+        return may_try_again(self._status, was_ready=was_ready, restarts_max=tries)
 
     def _wait_before_restart(self) -> None:
-        timing, status = self._plan.timing, self._status
+        status = self._status
         status.restarts += 1
-        tries = int(status.detail.get("tries", 1))
-        wait = min(timing.restart_first * 2 ** (tries - 1), timing.restart_last)
+        wait = restart_wait(status, self._plan.timing)
         status.state = ReplicaState.STARTING
         status.detail["restart_in_seconds"] = wait
         self._save()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from kpl_lab.engines.local.cage import Cage
 from kpl_lab.engines.local.plan import Plan
+from kpl_lab.engines.running.rules import signal_name
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause
 
 _MEASURE_SECONDS = 1.0
-_LITTLE_ROOM_BYTES = 1024 * 1024
 
 
 class Vitals:
@@ -89,18 +87,5 @@ def cause_of(
     if exit_code is not None and exit_code < 0:
         is_kill = -exit_code == signal.SIGKILL
         cause = Cause.KILLED if is_kill else Cause.SIGNAL
-        return Doom(cause, {"signal": _signal_name(-exit_code)})
+        return Doom(cause, {"signal": signal_name(-exit_code)})
     return Doom(Cause.EXIT)
-
-
-def has_little_room(folder: Path) -> bool:
-    """Say whether the disk of ``folder`` is as good as full."""
-    room = os.statvfs(folder)
-    return room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from kpl_lab.engines.running.options import RunningOptions
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from kpl_lab.engines.running.service_watch import Timing
-from kpl_lab.engines.spec import Kind, Workload
+from kpl_lab.engines.running.status import Status
+from kpl_lab.engines.spec import Cause, Kind, Workload
 from kpl_lab.errors import EngineError
 
+if TYPE_CHECKING:
+    # Supervisors start fast because they import the standard library alone.
+    from kpl_lab.engines.running.options import RunningOptions
+
 USER_PREFIX = "user:"
+_LITTLE_ROOM_BYTES = 1024 * 1024
 
 
 def identity_of(workload: Workload, index: int) -> str:
@@ -53,3 +63,38 @@ def pick_gpus(count: int, total: int, in_use: set[int]) -> list[int]:
             detail={"asked": count, "free": len(free), "total": total},
         )
     return free[:count]
+
+
+def may_try_again(status: Status, *, was_ready: bool, restarts_max: int) -> bool:
+    """Say whether a service that has ended by itself is started again, and count the try.
+
+    One that was ready is, for ever; one that never was is given up after some tries.
+    """
+    if status.cause in (Cause.STOPPED, Cause.WRONG_PORT, Cause.NEVER_LISTENED):
+        return False
+    if was_ready:
+        status.detail.pop("tries", None)
+        return True
+    tries = int(status.detail.get("tries", 0)) + 1
+    status.detail["tries"] = tries
+    return tries <= restarts_max
+
+
+def restart_wait(status: Status, timing: Timing) -> float:
+    """Return the seconds to wait before the next try."""
+    tries = int(status.detail.get("tries", 1))
+    return float(min(timing.restart_first * 2 ** (tries - 1), timing.restart_last))
+
+
+def signal_name(number: int) -> str:
+    """Return how a signal is called."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def has_little_room(folder: Path) -> bool:
+    """Say whether the disk of ``folder`` is as good as full."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES

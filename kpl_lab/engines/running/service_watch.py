@@ -69,10 +69,18 @@ class ServiceWatch:
         Gives the ports on which it listens so that others can reach it.
     host
         Address to ask.
+    state
+        What was known before; one that was ready does not begin again.
     """
 
     def __init__(
-        self, plan: Watched, port: int, ports: Callable[[], set[int]], *, host: str = "127.0.0.1"
+        self,
+        plan: Watched,
+        port: int,
+        ports: Callable[[], set[int]],
+        *,
+        host: str = "127.0.0.1",
+        state: ReplicaState = ReplicaState.STARTING,
     ) -> None:
         self._plan = plan
         self._port = port
@@ -86,8 +94,8 @@ class ServiceWatch:
         self._elsewhere: list[int] = []
         self._failures = 0
         self._unhealthy_since: float | None = None
-        self.state = ReplicaState.STARTING
-        self.was_ready = False
+        self.state = state
+        self.was_ready = state is not ReplicaState.STARTING
 
     @property
     def wait_seconds(self) -> float:

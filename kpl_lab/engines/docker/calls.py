@@ -1,0 +1,280 @@
+"""The calls of the Docker runner: one small function each, over ledger, keeper and daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from kpl_lab.engines.docker import builds, names, vitals
+from kpl_lab.engines.docker.daemon import Daemon
+from kpl_lab.engines.docker.keeper import Keeper
+from kpl_lab.engines.docker.ledger import Entry, Ledger
+from kpl_lab.engines.docker.life import Tools
+from kpl_lab.engines.docker.names import Address
+from kpl_lab.engines.docker.network import Network
+from kpl_lab.engines.docker.planner import Planner
+from kpl_lab.engines.local import mounts
+from kpl_lab.engines.running.calls import Answer, CallTable, Message, Stream
+from kpl_lab.engines.running.checks import check_digest, check_name, check_segment, check_target
+from kpl_lab.engines.running.collect import collect
+from kpl_lab.engines.running.protocol import Json, decode, encode
+from kpl_lab.engines.running.rules import USER_PREFIX, identity_of
+from kpl_lab.engines.running.trees import Account
+from kpl_lab.engines.spec import (
+    Capacity,
+    Handle,
+    MountResult,
+    Recipe,
+    Usage,
+    Workload,
+)
+from kpl_lab.errors import EngineError
+from kpl_lab.settings import Settings
+
+_CPU_SAMPLE_SECONDS = 0.2
+_MIB = 1 << 20
+
+
+class Calls(CallTable[Entry]):
+    """Everything that a caller may ask for."""
+
+    def __init__(self, settings: Settings, planner: Planner, daemon: Daemon) -> None:
+        self._settings = settings
+        self._planner = planner
+        self._daemon = daemon
+        self._folder = settings.home.docker
+        self._ledger = Ledger(self._folder / "workloads")
+        super().__init__(self._ledger)
+        chosen = planner.options.network
+        self._network = Network(daemon, planner.installation, chosen)
+        self._keeper = Keeper(self._ledger, Tools(daemon, planner, self._network, self.publish))
+
+    def begin(self) -> None:
+        """Read the folders and adopt what runs."""
+        for name in ("", "workloads", "homes"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+            (self._folder / name).chmod(0o711)
+        self._ledger.load()
+        self._keeper.begin()
+
+    async def close(self) -> None:
+        """Let go; what runs goes on."""
+        await self._keeper.close()
+
+    def streams(self) -> Mapping[str, Stream]:
+        """Return the calls that answer with items."""
+        return {"run": self._run, "build": self._build}
+
+    def answers(self) -> Mapping[str, Answer]:
+        """Return the calls that answer once."""
+        return {
+            "stop": self._stop,
+            "delete": self._delete,
+            "usage": self._usage,
+            "capacity": self._capacity,
+            "collect": self._collect,
+            "mount": self._mount,
+            "unmount": self._unmount,
+            "find_image": self._find_image,
+            "facts": self._facts,
+        }
+
+    async def _run(self, workload: Message) -> AsyncIterator[Json]:
+        wanted = decode(Workload, workload)
+        self._planner.check(wanted)
+        async for item in self._run_workload(wanted, None):
+            yield item
+
+    async def _run_workload(self, workload: Workload, recipe: Recipe | None) -> AsyncIterator[Json]:
+        entry = self._ledger.entries.get(workload.name)
+        if entry is None:
+            entry = self._ledger.create(workload, recipe=recipe)
+        yield self._handle(workload.name)
+        async with entry.lock:
+            if entry.is_deleting:
+                raise EngineError(f"{workload.name} is being deleted.", code="deleting")
+            if entry.workload.replicas != workload.replicas:
+                entry.with_replicas(workload.replicas)
+                entry.save()
+            self._scale(entry)
+        yield self._handle(workload.name, started=True)
+
+    def _scale(self, entry: Entry) -> None:
+        if self._planner.machine.can_mount and entry.workload.home is not None:
+            mounts.make_root(entry.mounts)
+        for index in range(entry.workload.replicas):
+            status = entry.statuses.get(index)
+            if entry.may_return(index):
+                restarts = 0 if status is None else status.restarts
+                self._keeper.start(entry, index, restarts=restarts)
+        for index in list(entry.statuses):
+            if index >= entry.workload.replicas:
+                self._keeper.retire(entry, index)
+
+    def _handle(self, name: str, **data: bool) -> Message:
+        return dict(encode(Handle(engine="docker", name=name, data=data)))
+
+    async def _stop(self, name: str, grace_seconds: float | None = None) -> None:
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        async with entry.lock:
+            for index in list(entry.statuses):
+                self._keeper.ask_to_stop(entry, index, grace_seconds)
+
+    async def _delete(self, name: str) -> None:
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        entry.is_deleting = True
+        async with entry.lock:
+            for index in list(entry.statuses):
+                await self._keeper.destroy(entry, index)
+            await asyncio.to_thread(mounts.remove_root, entry.mounts)
+            await asyncio.to_thread(self._ledger.remove, entry)
+        self._free_accounts(entry)
+        await self._network.remove_if(lambda: not self._ledger.entries)
+        self.publish_gone(entry)
+
+    def _free_accounts(self, entry: Entry) -> None:
+        if entry.workload.identity.startswith(USER_PREFIX):
+            return
+        others = self._ledger.entries.values()
+        if any(other.workload.identity == entry.workload.identity for other in others):
+            return
+        self._planner.accounts.free_all(entry.workload.identity)
+
+    async def _usage(self, name: str, replica: int = 0) -> Json:
+        entry = self._ledger.entries.get(name)
+        status = entry.statuses.get(replica) if entry else None
+        if entry is None or status is None or status.is_final or status.started_at is None:
+            return None
+        container = Address(name, replica).container(self._planner.installation)
+        first = vitals.measured(await self._daemon.stats(container))
+        begin = time.monotonic()
+        await asyncio.sleep(_CPU_SAMPLE_SECONDS)
+        second = vitals.measured(await self._daemon.stats(container))
+        if first is None or second is None:
+            return None
+        cores = max(0.0, second.cpu_seconds - first.cpu_seconds) / (time.monotonic() - begin)
+        return encode(
+            Usage(
+                cpu=round(cores, 2),
+                cpu_seconds=second.cpu_seconds,
+                memory_mb=second.memory_mb,
+                memory_peak_mb=max(second.memory_peak_mb, status.memory_peak_mb or 0),
+                processes=second.processes,
+            )
+        )
+
+    async def _capacity(self) -> Json:
+        info = await self._daemon.info()
+        return encode(
+            Capacity(
+                cpu=float(info["NCPU"]),
+                memory_mb=int(info["MemTotal"]) // _MIB,
+                gpu=self._planner.machine.gpu_count,
+            )
+        )
+
+    async def _facts(self) -> Message:
+        """Return what limits and views rest on here; ``kpl-lab doctor`` tells it."""
+        info = await self._daemon.info()
+        return {
+            "version": info["ServerVersion"],
+            "cgroups": f"v{info.get('CgroupVersion', '1')}",
+            "live_restore": bool(info.get("LiveRestoreEnabled")),
+            "init": info.get("InitBinary", ""),
+            "gpus": self._planner.machine.gpu_count,
+            "mounts": self._planner.machine.can_mount,
+            "network": self._planner.network,
+        }
+
+    async def _collect(self, name: str, output: str, target: str) -> int:
+        check_segment(output, "output key")
+        entry = self.entry(name)
+        status = entry.statuses.get(0)
+        if status is None or not status.is_final:
+            raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
+        place = check_target(Path(target), self._settings.home.storage)
+        root = entry.place(0)
+        source = root.outputs / output
+        if source.is_symlink() or not source.is_dir():
+            raise EngineError(
+                f"{name} has no output {output!r} any more: the program has removed its folder.",
+                code="no_output",
+            )
+        uid = self._planner.accounts.get(identity_of(entry.workload, 0)).uid
+        async with entry.lock:
+            return await asyncio.to_thread(
+                collect,
+                source,
+                root.root / "collected" / output,
+                place,
+                giver=Account(uid, uid),
+                taker=self._planner.platform,
+            )
+
+    async def _mount(self, name: str, source: str, mount: str) -> Json:
+        check_segment(mount, "name of a mount")
+        folder = self._planner.check_source(Path(source))
+        entry = self.entry(name)
+        home = entry.workload.home
+        if home is None:
+            raise EngineError(
+                f"{name} has no home to mount into; only servers have.", code="no_home"
+            )
+        if not self._planner.machine.can_mount:
+            raise EngineError(
+                "The runner has not the right to mount (CAP_SYS_ADMIN); run it as root, or mount "
+                "at the server's next start.",
+                code="cannot_mount",
+            )
+        async with entry.lock:
+            await asyncio.to_thread(mounts.add, entry.mounts, folder, mount)
+        return encode(MountResult(path=f"/home/{home}/datasets/{mount}", enforced=True))
+
+    async def _unmount(self, name: str, mount: str) -> None:
+        check_segment(mount, "name of a mount")
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            return
+        async with entry.lock:
+            await asyncio.to_thread(mounts.remove, entry.mounts, mount)
+
+    async def _build(self, name: str, recipe: Message) -> AsyncIterator[Json]:
+        wanted = decode(Recipe, recipe)
+        check_name(name)
+        check_digest(wanted.digest)
+        builds.dockerfile(wanted, self._planner.options)
+        entry = self._ledger.entries.get(name)
+        if entry is None:
+            self._check_not_building(wanted.digest)
+            workload = builds.workload_of(name, wanted)
+        else:
+            workload = entry.workload
+        async for item in self._run_workload(workload, wanted):
+            yield item
+
+    def _check_not_building(self, digest: str) -> None:
+        for entry in self._ledger.entries.values():
+            is_same = entry.recipe is not None and entry.recipe.digest == digest
+            if is_same and not all(status.is_final for status in entry.statuses.values()):
+                raise EngineError(
+                    f"{entry.name} builds this environment already; wait for it.",
+                    code="build_running",
+                    detail={"name": entry.name},
+                )
+
+    async def _find_image(self, digest: str) -> str | None:
+        labels = {
+            names.INSTALLATION: self._planner.installation,
+            names.DIGEST: check_digest(digest),
+        }
+        found = await self._daemon.images(labels)
+        if not found:
+            return None
+        tags = [tag for tag in found[0].get("RepoTags") or () if not tag.startswith("<none>")]
+        return str(tags[0] if tags else found[0]["Id"])

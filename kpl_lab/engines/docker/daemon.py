@@ -1,0 +1,349 @@
+"""The Docker daemon, as much of it as the runner needs.
+
+``aiodocker`` does the ordinary calls. Streams whose breaking must be noticed (events, logs) and
+builds with limits are read from its session directly: its own readers end silently when the daemon
+goes away, and its builds know no limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import contextlib
+import json
+import struct
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiodocker
+import aiohttp
+from yarl import URL
+
+from kpl_lab.errors import EngineError, Unavailable
+
+Json = dict[str, Any]
+_UNREACHABLE = 900  # what aiodocker says when there is no connection
+_NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
+_FRAME = struct.Struct(">BxxxL")  # of a multiplexed stream: which of the two, how many bytes
+_LINE_BYTES = 1 << 20
+
+
+class DaemonGone(Unavailable):
+    """The daemon does not answer; it may come back."""
+
+
+class NoImage(EngineError):
+    """The daemon does not have an image."""
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond."""
+
+    time: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that has happened to a container."""
+
+    action: str
+    container: str
+    attributes: Mapping[str, str]
+    nanoseconds: int
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn errors of the client into ours."""
+    try:
+        yield
+    except aiodocker.DockerError as error:
+        if error.status == _UNREACHABLE:
+            raise _gone(error) from error
+        text = str(error.message)
+        if error.status == _NOT_FOUND and "no such image" in text.lower():
+            raise NoImage(f"Docker has no such image: {text}", code="no_image") from error
+        raise EngineError(f"Docker refused: {text}", code="docker_refused") from error
+    except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+        raise _gone(error) from error
+
+
+def _gone(error: Exception) -> DaemonGone:
+    return DaemonGone(
+        "The Docker daemon does not answer; `docker info` shows whether it runs.",
+        code="docker_unreachable",
+        detail={"error": str(error)},
+    )
+
+
+class Daemon:
+    """A connection to one daemon.
+
+    Parameters
+    ----------
+    socket
+        Its Unix socket.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        # Every log that is followed holds a connection: there may be as many as needed.
+        connector = aiohttp.UnixConnector(str(socket), limit=0)
+        self._connector = connector
+        self._docker = aiodocker.Docker("unix://localhost", connector=connector)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._docker.close()
+        await self._connector.close()
+
+    async def version(self) -> Json:
+        """Return what the daemon says of itself; also settles the API's version."""
+        with _translated():
+            return await self._docker.version()
+
+    async def info(self) -> Json:
+        """Return what the daemon has."""
+        with _translated():
+            return dict(await self._docker.system.info())
+
+    async def create(self, name: str, config: Json) -> str:
+        """Make a container, or return the one of this name; its id.
+
+        Raises
+        ------
+        NoImage
+            The image is not there.
+        EngineError
+            The daemon refused.
+        """
+        with _translated():
+            try:
+                made = await self._docker.containers.create(config, name=name)
+            except aiodocker.DockerError as error:
+                if error.status != _CONFLICT:
+                    raise
+                made = await self._docker.containers.get(name)
+            return made.id
+
+    async def start(self, id: str) -> None:
+        """Start a container; no-op when it runs."""
+        with _translated():
+            await self._docker.containers.container(id).start()
+
+    async def kill(self, id: str, signal: str) -> None:
+        """Send a signal to its first process; no-op when it does not run."""
+        with _translated():
+            try:
+                await self._docker.containers.container(id).kill(signal=signal)
+            except aiodocker.DockerError as error:
+                if error.status not in (_NOT_FOUND, _CONFLICT):
+                    raise
+
+    async def remove(self, id: str) -> None:
+        """Kill and remove a container; no-op when it is not there."""
+        with _translated():
+            try:
+                await self._docker.containers.container(id).delete(force=True, v=True)
+            except aiodocker.DockerError as error:
+                # 409: somebody is removing it already.
+                if error.status not in (_NOT_FOUND, _CONFLICT):
+                    raise
+
+    async def inspect(self, id: str) -> Json | None:
+        """Return all about a container; None when it is not there."""
+        with _translated():
+            try:
+                return await self._docker.containers.container(id).show()
+            except aiodocker.DockerError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                return None
+
+    async def containers(self, labels: Mapping[str, str]) -> list[Json]:
+        """Return all containers with these labels, running or not."""
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        return list(await self._get("containers/json", {"all": "1", "filters": filters}))
+
+    async def images(self, labels: Mapping[str, str]) -> list[Json]:
+        """Return all images with these labels."""
+        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
+        return list(await self._get("images/json", {"filters": filters}))
+
+    async def has_image(self, reference: str) -> bool:
+        """Say whether an image is there."""
+        with _translated():
+            try:
+                await self._docker.images.inspect(reference)
+            except aiodocker.DockerError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                return False
+        return True
+
+    async def image_environment(self, reference: str) -> dict[str, str]:
+        """Return the variables that an image sets."""
+        with _translated():
+            found = await self._docker.images.inspect(reference)
+        pairs = (one.partition("=") for one in found["Config"].get("Env") or ())
+        return {name: value for name, _, value in pairs}
+
+    async def remove_image(self, reference: str) -> None:
+        """Remove an image; no-op when it is not there."""
+        with _translated():
+            try:
+                await self._docker.images.delete(reference, force=True)
+            except aiodocker.DockerError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+
+    async def pull(self, reference: str) -> AsyncGenerator[Json, None]:
+        """Pull an image; yields what the daemon says of its progress."""
+        with _translated():
+            async for item in self._docker.images.pull(reference, stream=True):
+                yield item
+
+    async def stats(self, id: str) -> Json | None:
+        """Return present numbers at once; None when it is not there."""
+        found = await self._get(f"containers/{id}/stats", {"stream": "0", "one-shot": "1"})
+        return None if found is None else dict(found)
+
+    async def make_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge on which containers do not reach one another."""
+        config = {
+            "Name": name,
+            "CheckDuplicate": True,
+            "Driver": "bridge",
+            "Labels": dict(labels),
+            "Options": {"com.docker.network.bridge.enable_icc": "false"},
+        }
+        with _translated():
+            await self._docker.networks.create(config)
+
+    async def has_network(self, name: str) -> bool:
+        """Say whether there is a network of this name."""
+        filters = json.dumps({"name": [name]})  # finds parts of names too
+        found = await self._get("networks", {"filters": filters})
+        return any(one["Name"] == name for one in found)
+
+    async def remove_network(self, name: str) -> None:
+        """Remove a network that nobody uses; else it stays."""
+        with _translated(), contextlib.suppress(aiodocker.DockerError):
+            network = await self._docker.networks.get(name)
+            await network.delete()
+
+    @asynccontextmanager
+    async def events(
+        self, labels: Mapping[str, str], since_nanoseconds: int
+    ) -> AsyncGenerator[AsyncIterator[Event], None]:
+        """Give what happens to containers with these labels, from a moment on.
+
+        The iterator ends with :class:`DaemonGone`.
+        """
+        filters = {
+            "type": ["container"],
+            "label": [f"{key}={value}" for key, value in labels.items()],
+        }
+        seconds, rest = divmod(since_nanoseconds, 10**9)
+        params = {"filters": json.dumps(filters), "since": f"{seconds}.{rest:09d}"}
+        async with self._stream("GET", "events", params) as response:
+            yield _events(response)
+
+    async def log(
+        self, id: str, *, since: str | None, follow: bool
+    ) -> AsyncGenerator[list[LogPart], None]:
+        """Yield the output from a moment on (that moment's too); with ``follow`` to its end."""
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
+        if since is not None:
+            params["since"] = _unix(since)
+        async with self._stream("GET", f"containers/{id}/logs", params) as response:
+            rest = b""
+            with _translated():
+                while data := await response.content.readany():
+                    parts, rest = _parts(rest + data)
+                    yield parts
+
+    async def build(self, context: bytes, params: Mapping[str, str]) -> AsyncGenerator[Json, None]:
+        """Build an image from a tar; yields what the daemon says."""
+        headers = {"Content-Type": "application/x-tar"}
+        async with self._stream("POST", "build", params, headers, context) as response:
+            with _translated():
+                while line := await response.content.readline():
+                    yield json.loads(line)
+
+    async def _get(self, path: str, params: Mapping[str, str]) -> Any:  # noqa: ANN401 (JSON)
+        async with self._stream("GET", path, params) as response:
+            with _translated():
+                return await response.json()
+
+    @asynccontextmanager
+    async def _stream(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        if self._docker.api_version == "auto":
+            await self.version()
+        url = URL(f"{self._docker.docker_host}/{self._docker.api_version}/{path}")
+        with _translated():
+            response = await self._docker.session.request(
+                method,
+                url,
+                params=params,
+                headers=headers,
+                data=data,
+                timeout=aiohttp.ClientTimeout(total=None),
+                read_bufsize=_LINE_BYTES,
+            )
+            if response.status >= 400:
+                text = await response.text()
+                response.close()
+                with contextlib.suppress(ValueError, KeyError):
+                    text = json.loads(text)["message"]
+                raise aiodocker.DockerError(response.status, text)
+        try:
+            yield response
+        finally:
+            response.close()
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+    with _translated():
+        while line := await response.content.readline():
+            found = json.loads(line)
+            yield Event(
+                action=str(found["Action"]),
+                container=str(found["Actor"]["ID"]),
+                attributes=found["Actor"]["Attributes"],
+                nanoseconds=int(found["timeNano"]),
+            )
+    raise _gone(ConnectionResetError("the stream of events has ended"))
+
+
+def _parts(data: bytes) -> tuple[list[LogPart], bytes]:
+    """Cut a multiplexed stream into its whole pieces and what is left."""
+    found, place = [], 0
+    while place + _FRAME.size <= len(data):
+        _, size = _FRAME.unpack_from(data, place)
+        end = place + _FRAME.size + size
+        if end > len(data):
+            break
+        moment, _, text = data[place + _FRAME.size : end].partition(b" ")
+        found.append(LogPart(moment.decode(), text))
+        place = end
+    return found, data[place:]
+
+
+def _unix(timestamp: str) -> str:
+    """Return an RFC 3339 time with nanoseconds as the daemon takes it: seconds since 1970."""
+    whole, _, rest = timestamp.rstrip("Z").partition(".")
+    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    return f"{seconds}.{rest or '0':0<9}"

@@ -1,0 +1,43 @@
+"""The network on which an installation's containers are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from kpl_lab.engines.docker import names
+from kpl_lab.engines.docker.daemon import Daemon
+
+
+class Network:
+    """A bridge of the installation's own, made when needed, or one that was chosen.
+
+    Parameters
+    ----------
+    chosen
+        Name of a network that is there; empty: our own.
+    """
+
+    def __init__(self, daemon: Daemon, installation: str, chosen: str = "") -> None:
+        self._daemon = daemon
+        self._labels = {names.INSTALLATION: installation}
+        self._is_own = not chosen
+        # Docker makes a second one of the same name without a word.
+        self._lock = asyncio.Lock()
+        self.name = chosen or names.network(installation)
+
+    async def make(self) -> None:
+        """Make it where it is not there."""
+        if not self._is_own:
+            return
+        async with self._lock:
+            if not await self._daemon.has_network(self.name):
+                await self._daemon.make_network(self.name, self._labels)
+
+    async def remove_if(self, is_unused: Callable[[], bool]) -> None:
+        """Remove it where it is ours and nobody needs it."""
+        if not self._is_own:
+            return
+        async with self._lock:
+            if is_unused():
+                await self._daemon.remove_network(self.name)

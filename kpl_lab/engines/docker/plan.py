@@ -1,0 +1,238 @@
+"""One replica to be, and the container that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kpl_lab.engines.docker.names import Address, Role
+from kpl_lab.engines.running.place import Place
+from kpl_lab.engines.running.service_watch import Timing
+from kpl_lab.engines.spec import Limits, RelayTarget
+
+INSIDE = "/kpl"
+RELAY_FOLDER = "/relay"
+PACKAGES = "/kpl-packages"
+READY_FOLDER, PORT_FILE, GATE_FILE = "ready", "port", "gate.sock"
+_MIB = 1 << 20
+# The relay must listen before the command calls it: the original clients fail at the first call
+# that nobody answers. The relay needs the network of a container that runs, so the command waits.
+_WAIT_FOR_RELAY = (
+    f'until [ -s {INSIDE}/{READY_FOLDER}/{PORT_FILE} ]; do sleep 0.02 || sleep 1; done; exec "$@"'
+)
+_LOG_FILES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All that a replica's container and folders follow from.
+
+    Attributes
+    ----------
+    argv, environment
+        With placeholders still in them (see ``kpl_lab.engines.spec``).
+    inputs
+        Key and folder.
+    home, inner_home
+        Persistent home on the machine (None: a private one), and where it is inside.
+    mounts
+        Root of the live mounts, shown as ``datasets`` in the home.
+    gpus
+        Indices given to it.
+    """
+
+    address: Address
+    labels: Mapping[str, str]
+    kind: str
+    image: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str]
+    inputs: Sequence[tuple[str, str]]
+    outputs: Sequence[str]
+    code: str | None
+    home: str | None
+    inner_home: str
+    skeleton: str | None
+    user: str
+    uid: int
+    gid: int
+    platform_uid: int
+    platform_gid: int
+    mounts: str | None
+    limits: Limits
+    gpus: Sequence[int]
+    processes: int
+    log_bytes: int
+    network: str
+    port: int | None
+    timing: Timing
+    health: str | None
+    relay: RelayTarget | None
+    relay_port: int
+    is_namespaced: bool = True
+
+    @property
+    def serves(self) -> bool:
+        """Whether it listens on a port and is watched for that."""
+        return self.kind in ("service", "server")
+
+
+def placeholders(plan: Plan) -> dict[str, str]:
+    """Return what stands for each placeholder of ``kpl_lab.engines.spec``."""
+    return {
+        "{{inputs}}": f"{INSIDE}/inputs",
+        "{{outputs}}": f"{INSIDE}/outputs",
+        "{{work}}": f"{INSIDE}/work",
+        "{{home}}": plan.inner_home,
+        "{{secrets}}": f"{INSIDE}/secrets",
+        "{{relay}}": "" if plan.relay is None else f"http://127.0.0.1:{plan.relay_port}",
+        "{{host}}": "0.0.0.0",  # noqa: S104 (of its own network, where only we reach it)
+        "{{port}}": "" if plan.port is None else str(plan.port),
+        "{{replica}}": str(plan.address.index),
+    }
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Return ``text`` with its placeholders filled."""
+    if "{{" in text:
+        for name, value in values.items():
+            text = text.replace(name, value)
+    return text
+
+
+def command_config(plan: Plan, place: Place, installation: str) -> dict[str, Any]:
+    """Return what the daemon is asked to make for the command.
+
+    Mounts of inputs are read-only; what it may write is its own folder and its home. It runs under
+    a plain number, without capabilities, and gains none.
+    """
+    values = placeholders(plan)
+    argv = [fill(word, values) for word in plan.argv]
+    if plan.relay is not None:
+        argv = ["/bin/sh", "-c", _WAIT_FOR_RELAY, "kpl", *argv]
+    has_code = plan.code is not None or plan.home is None
+    environment = _environment(plan, values)
+    return {
+        "Image": plan.image,
+        "Hostname": plan.address.workload[:63].strip("-"),
+        "User": f"{plan.uid}:{plan.gid}",
+        "Entrypoint": argv[:1],
+        "Cmd": argv[1:],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "WorkingDir": f"{INSIDE}/work" if has_code else plan.inner_home,
+        "Labels": plan.address.labels(installation, plan.labels),
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            **_confined(plan.processes),
+            **_limits(plan.limits),
+            "NetworkMode": plan.network,
+            "Mounts": _mounts(plan, place),
+            "DeviceRequests": _devices(plan.gpus),
+            "LogConfig": _log_config(plan.log_bytes),
+        },
+    }
+
+
+def relay_config(
+    plan: Plan, place: Place, installation: str, command: str, image: str
+) -> dict[str, Any]:
+    """Return what the daemon is asked to make for the relay beside a command.
+
+    It shares the command's network, so that its port on the loopback is the task's own, and
+    reaches the platform through a socket in its folder.
+    """
+    address = Address(plan.address.workload, plan.address.index, Role.RELAY)
+    packages = Path(__file__).resolve().parents[2]
+    program = ["python3", "-m", "kpl_lab.engines.local.relay"]
+    return {
+        "Image": image,
+        "User": f"{plan.platform_uid}:{plan.platform_gid}",
+        "Entrypoint": program,
+        "Cmd": ["--config", f"{RELAY_FOLDER}/config.json"],
+        "Env": [f"PYTHONPATH={PACKAGES}", "PYTHONDONTWRITEBYTECODE=1"],
+        "WorkingDir": "/",
+        "Labels": address.labels(installation, plan.labels),
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            **_confined(processes=64),
+            "Memory": 256 * _MIB,
+            "NetworkMode": f"container:{command}",
+            "RestartPolicy": {"Name": "always"},
+            "Mounts": [
+                _bind(place.relay, RELAY_FOLDER, read_only=False),
+                _bind(place.outputs, f"{INSIDE}/outputs"),
+                _bind(packages, f"{PACKAGES}/kpl_lab"),
+            ],
+            "LogConfig": _log_config(_MIB),
+        },
+    }
+
+
+def _environment(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
+    found = {
+        "HOME": plan.inner_home,
+        "USER": plan.user,
+        "LOGNAME": plan.user,
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        # The init passes a polite stop on to the whole group of processes, not to a shell alone.
+        "TINI_KILL_PROCESS_GROUP": "1",
+    }
+    if plan.serves:
+        found |= {"HOST": values["{{host}}"]}
+    return found | {name: fill(value, values) for name, value in plan.environment.items()}
+
+
+def _confined(processes: int) -> dict[str, Any]:
+    return {
+        "Init": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "PidsLimit": processes,
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+    }
+
+
+def _limits(limits: Limits) -> dict[str, Any]:
+    memory = limits.memory_mb * _MIB
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": int(limits.cpu * 10**9),
+        "ShmSize": limits.shm_mb * _MIB,
+    }
+
+
+def _devices(gpus: Sequence[int]) -> list[dict[str, Any]]:
+    if not gpus:
+        return []
+    return [{"DeviceIDs": [str(gpu) for gpu in gpus], "Capabilities": [["gpu"]]}]
+
+
+def _log_config(log_bytes: int) -> dict[str, Any]:
+    # Our own file holds the log; the daemon's is room for what comes while the runner is away.
+    size = max(log_bytes // _LOG_FILES, 16 * _MIB)
+    return {"Type": "json-file", "Config": {"max-size": str(size), "max-file": str(_LOG_FILES)}}
+
+
+def _mounts(plan: Plan, place: Place) -> list[dict[str, Any]]:
+    found = [_bind(place.inside, INSIDE, read_only=False)]
+    found += [_bind(Path(source), f"{INSIDE}/inputs/{key}") for key, source in plan.inputs]
+    found.append(_bind(place.tmp, "/tmp", read_only=False))  # noqa: S108 (made private)
+    if plan.relay is not None:
+        found.append(_bind(place.relay / READY_FOLDER, f"{INSIDE}/{READY_FOLDER}"))
+    if plan.home is not None:
+        found.append(_bind(Path(plan.home), plan.inner_home, read_only=False))
+        if plan.mounts is not None:
+            mounted = _bind(Path(plan.mounts), f"{plan.inner_home}/datasets")
+            # What is mounted below the root later on arrives inside, and nothing goes back.
+            mounted["BindOptions"] = {"Propagation": "rslave"}
+            found.append(mounted)
+    return found
+
+
+def _bind(source: Path, target: str, *, read_only: bool = True) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
