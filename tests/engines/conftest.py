@@ -3,11 +3,14 @@
 ``bench``       a local engine in every situation that this machine allows (see ``harness``)
 ``root_bench``  a local engine with all rights of root; skipped where we are not root
 ``daemon``      a Docker daemon with a base image; skipped where there can be none
-``docker``      a Docker engine on it
+``own_daemon``  a Docker daemon that may be restarted
+``docker``      a Docker engine on ``daemon``
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from tests.engines.docker_harness import (
     docker_bench,
     docker_daemon,
     lacking,
+    private_daemon,
 )
 from tests.engines.harness import LocalBench, local_bench, possible_modes
 
@@ -46,6 +50,19 @@ def daemon() -> Iterator[TestDaemon]:
     if reason is not None:
         pytest.skip(reason)
     with docker_daemon() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def own_daemon(daemon: TestDaemon) -> Iterator[TestDaemon]:
+    """Give a Docker daemon that is ours."""
+    if daemon.folder is not None:
+        yield daemon
+        return
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("the Docker daemon here is not ours to restart, and there is no other")
+    # Its rules of the firewall would replace those of the daemon that runs.
+    with private_daemon("--iptables=false") as found:
         yield found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -48,19 +49,30 @@ class TestDaemon:
 
     socket: Path
     folder: Path | None = None
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def restart(self, *, live_restore: bool) -> None:
+        """Start ours anew; with ``live_restore`` containers outlive the next end of it."""
+        self.stop()
+        self.start(live_restore=live_restore)
+
+    def start(self, *, live_restore: bool = True) -> None:
         """Start ours, and wait until it answers."""
         assert self.folder is not None
+        # One that was killed leaves them; where nobody reaps, their processes seem to live on.
+        for name in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / name).unlink(missing_ok=True)
         options = ["--data-root", "data", "--exec-root", "exec", "--pidfile", "pid"]
         places = [str(self.folder / word) if not word.startswith("-") else word for word in options]
+        lasting = ["--live-restore"] if live_restore else []
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", *places, "-H", f"unix://{self.socket}", "--bridge=none",
-                 "--live-restore"],
+                ["dockerd", *places, "-H", f"unix://{self.socket}", "--bridge=none", *lasting,
+                 *self.options],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while not answers(self.socket):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -75,15 +87,15 @@ class TestDaemon:
         self.process.wait(timeout=60)
 
     def close(self) -> None:
-        """End ours for good, with all that it has mounted."""
+        """End ours for good; its images stay for the next run."""
         if self.folder is None:
             return
-        if self.process is not None and self.process.poll() is None:
-            self.stop()
-        for point in reversed(mounts.mount_points()):
-            if self.folder in point.parents:
-                subprocess.run(["umount", "-l", str(point)], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        left = self.docker("ps", "-aq").split()
+        if left:
+            self.docker("rm", "-f", *left)
+        self.stop()
 
     def docker(self, *command: str) -> str:
         """Run Docker's command line."""
@@ -122,17 +134,33 @@ def lacking() -> str | None:
 def docker_daemon() -> Iterator[TestDaemon]:
     """Give a daemon that has the base image."""
     if answers(USUAL):
-        found = TestDaemon(USUAL)
-    else:
-        folder = Path(tempfile.mkdtemp(prefix="kpl-dockerd-"))
-        found = TestDaemon(folder / "docker.sock", folder)
-        found.start()
-    try:
-        if not found.docker("images", "-q", IMAGE):
-            found.docker("import", str(base_tar()), IMAGE)
+        yield with_image(TestDaemon(USUAL))
+        return
+    with private_daemon() as found:
         yield found
-    finally:
-        found.close()
+
+
+@contextlib.contextmanager
+def private_daemon(*options: str) -> Iterator[TestDaemon]:
+    """Give a daemon of ours that has the base image."""
+    BASE_FOLDER.mkdir(exist_ok=True)
+    folder = BASE_FOLDER / "daemon"
+    folder.mkdir(exist_ok=True)
+    with (BASE_FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run has it; two daemons cannot share a folder
+        found = TestDaemon(folder / "docker.sock", folder, options)
+        found.start()
+        try:
+            yield with_image(found)
+        finally:
+            found.close()
+
+
+def with_image(daemon: TestDaemon) -> TestDaemon:
+    """Give a daemon the base image."""
+    if not daemon.docker("images", "-q", IMAGE):
+        daemon.docker("import", str(base_tar()), IMAGE)
+    return daemon
 
 
 def base_tar() -> Path:

@@ -42,10 +42,14 @@ class NoImage(EngineError):
 
 @dataclass(frozen=True)
 class LogPart:
-    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond."""
+    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond.
+
+    ``stream`` is 1 or 2. The pieces of a long line all have the time of its beginning.
+    """
 
     time: str
     data: bytes
+    stream: int = 1
 
 
 @dataclass(frozen=True)
@@ -332,12 +336,12 @@ def _parts(data: bytes) -> tuple[list[LogPart], bytes]:
     """Cut a multiplexed stream into its whole pieces and what is left."""
     found, place = [], 0
     while place + _FRAME.size <= len(data):
-        _, size = _FRAME.unpack_from(data, place)
+        stream, size = _FRAME.unpack_from(data, place)
         end = place + _FRAME.size + size
         if end > len(data):
             break
         moment, _, text = data[place + _FRAME.size : end].partition(b" ")
-        found.append(LogPart(moment.decode(), text))
+        found.append(LogPart(moment.decode(), text, stream))
         place = end
     return found, data[place:]
 

@@ -132,6 +132,9 @@ class Life:
                     await self._finish()
                 except _CannotStartError as error:
                     self._fail(error.reason)
+                    if self._shall_return():
+                        self._is_over = False
+                        await self._wait_before_restart()
                 except (DaemonGone, EngineError) as error:
                     log.info("%s waits: %s", self._name, error.message)
                     await asyncio.sleep(wait)
@@ -435,6 +438,10 @@ class Life:
         self._note(Doom(Cause.DISK_FULL if is_full else Cause.START_FAILED, {"error": text}))
         self._log.note(f"could not be started: {text}")
         self._is_over = True
+
+    def _shall_return(self) -> bool:
+        """Say whether a failed start is tried again: of a service that has run, it may pass."""
+        return self._status.started_at is not None and self._shall_restart()
 
     async def _finish(self) -> None:
         """Make the end known, durably, and only then let the container go."""

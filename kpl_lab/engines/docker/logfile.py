@@ -1,32 +1,111 @@
 """A container's output as a file: whole, in order, once, whatever is restarted in between.
 
-The daemon's log is asked from the time of the last piece that was kept. Pieces may have the same
-time, so it is also counted how many of that time are in the file. ``log.position`` holds both and
-the size of the file they lead to: what was written after it is written again, to the same place.
+The daemon is asked for what came since a mark, and as many pieces as were kept since then are
+skipped. Times are nearly in order: two streams race, and the pieces of a long line all have the
+time of its beginning. So a mark is a time that lies a second back and at which no line was open.
+``log.position`` holds the mark and the size of the file; what was written after it is written
+again, to the same place.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kpl_lab.engines.docker.daemon import Daemon, LogPart
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_MARK_AGE = dt.timedelta(seconds=1)
 
 
 @dataclass
-class _Position:
-    """Where the file stands in the daemon's log."""
+class Mark:
+    """A time, and how many pieces of that time or later were kept; None: from the beginning."""
 
     time: str | None = None
     count: int = 0
+
+    def note(self, part: LogPart) -> None:
+        """Count a piece."""
+        if self.time is None or part.time >= self.time:
+            self.count += 1
+
+
+@dataclass
+class Position:
+    """Where a file stands in the daemon's log.
+
+    Attributes
+    ----------
+    open_lines
+        Streams of which a line has begun and not ended.
+    """
+
+    mark: Mark = field(default_factory=Mark)
     offset: int = 0
     is_capped: bool = False
+    open_lines: list[int] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Position:
+        """Return what :meth:`write` has kept; the beginning where there is nothing."""
+        try:
+            found = json.loads(path.read_text())
+            return cls(**{**found, "mark": Mark(**found["mark"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls()
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(self)))
+        fresh.replace(path)
+
+
+class Marker:
+    """Moves the mark of a position on."""
+
+    def __init__(self, position: Position) -> None:
+        self._position = position
+        self._next: Mark | None = None
+        self._last = Mark("", 0)
+        # How many pieces of the first time were kept earlier is not known: it makes no mark.
+        self._first: str | None = None
+
+    def note(self, parts: list[LogPart]) -> None:
+        """Count pieces that were kept."""
+        position = self._position
+        self._first = self._first or parts[0].time
+        for part in parts:
+            position.mark.note(part)
+            if self._next is not None:
+                self._next.note(part)
+            if self._last.time is None or part.time > self._last.time:
+                self._last = Mark(part.time, 1)
+            elif part.time == self._last.time:
+                self._last.count += 1
+            if part.stream in position.open_lines:
+                position.open_lines.remove(part.stream)
+            if not part.data.endswith(b"\n"):
+                position.open_lines.append(part.stream)
+        if not position.open_lines and self._last.time != self._first:
+            self._move()
+
+    def _move(self) -> None:
+        if self._next is None or self._next.time is None:
+            self._next = Mark(self._last.time, self._last.count)
+        elif _moment(self._last.time) - _moment(self._next.time) >= _MARK_AGE:
+            self._position.mark = self._next
+            self._next = Mark(self._last.time, self._last.count)
+
+
+def _moment(text: str | None) -> dt.datetime:
+    return dt.datetime.fromisoformat(text or "")
 
 
 class LogFile:
@@ -46,21 +125,10 @@ class LogFile:
         self.is_full_disk = False
         self._place = path.with_name("log.position")
         self._max_bytes = max_bytes
-        self._position = self._read()
+        self._position = Position.read(self._place)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         if os.geteuid() == 0:
             os.fchown(self._fd, 0, gid)
-
-    def _read(self) -> _Position:
-        try:
-            return _Position(**json.loads(self._place.read_text()))
-        except (OSError, ValueError, TypeError):
-            return _Position()
-
-    @property
-    def is_capped(self) -> bool:
-        """Whether it takes no more."""
-        return self._position.is_capped
 
     async def follow(self, daemon: Daemon, container: str) -> None:
         """Take what the container prints until it ends.
@@ -79,31 +147,31 @@ class LogFile:
         await self._take(daemon, container, follow=False)
 
     async def _take(self, daemon: Daemon, container: str, *, follow: bool) -> None:
-        since, skip = self._position.time, self._position.count
-        stream = daemon.log(container, since=since, follow=follow)
+        if self._position.is_capped:
+            return
+        mark, marker = self._position.mark, Marker(self._position)
+        skip = mark.count
+        stream = daemon.log(container, since=mark.time, follow=follow)
         async with contextlib.aclosing(stream):
             async for parts in stream:
-                known = sum(1 for part in parts[:skip] if part.time == since)
-                skip -= known
-                if not self._keep(parts[known:]) or self.is_capped:
+                fresh = parts[skip:]
+                skip = max(0, skip - len(parts))
+                if not self._keep(fresh, marker) or self._position.is_capped:
                     return
 
-    def _keep(self, parts: list[LogPart]) -> bool:
+    def _keep(self, parts: list[LogPart], marker: Marker) -> bool:
         """Write pieces down; False when there was no room, and they are to be asked for again."""
         if not parts:
             return True
         if not self._write(self._cut(b"".join(part.data for part in parts))):
             return False
-        position, last = self._position, parts[-1].time
-        same = sum(1 for part in parts if part.time == last)
-        position.count = position.count + same if last == position.time else same
-        position.time = last
+        marker.note(parts)
         self._save()
         return True
 
     def append(self, data: bytes) -> None:
         """Add what no container has printed."""
-        if not self.is_capped and self._write(self._cut(data)):
+        if not self._position.is_capped and self._write(self._cut(data)):
             self._save()
 
     def note(self, text: str) -> None:
@@ -146,10 +214,8 @@ class LogFile:
         return True
 
     def _save(self) -> None:
-        fresh = self._place.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(asdict(self._position)))
-            fresh.replace(self._place)
+            self._position.write(self._place)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise

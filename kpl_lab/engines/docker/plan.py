@@ -213,7 +213,8 @@ def _devices(gpus: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _log_config(log_bytes: int) -> dict[str, Any]:
-    # Our own file holds the log; the daemon's is room for what comes while the runner is away.
+    # Our own file holds the log; the daemon's is room for what comes while the runner is away. Of
+    # its kinds, `local` keeps bytes that are no text but loses the end of a line beyond 16 KiB.
     size = max(log_bytes // _LOG_FILES, 16 * _MIB)
     return {"Type": "json-file", "Config": {"max-size": str(size), "max-file": str(_LOG_FILES)}}
 
