@@ -171,7 +171,13 @@ def base_tar() -> Path:
     BASE_FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BASE_FOLDER) as folder:
         root = Path(folder) / "root"
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", root]
+        command = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={PACKAGES}",
+            "bookworm",
+            str(root),
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         (root / "usr" / "local" / "bin" / "python").symlink_to("/usr/bin/python3")
         fresh = target.with_suffix(".new")

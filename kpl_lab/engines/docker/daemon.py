@@ -13,11 +13,11 @@ import contextlib
 import json
 import struct
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiodocker
 import aiohttp
@@ -25,6 +25,7 @@ from yarl import URL
 
 from kpl_lab.errors import EngineError, Unavailable
 
+T = TypeVar("T")
 Json = dict[str, Any]
 _UNREACHABLE = 900  # what aiodocker says when there is no connection
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
@@ -84,6 +85,16 @@ def _gone(error: Exception) -> DaemonGone:
         code="docker_unreachable",
         detail={"error": str(error)},
     )
+
+
+async def to_its_end(call: Coroutine[object, object, T]) -> T:
+    """Wait for a call that must not be cut short: what it makes would be left behind."""
+    making = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait({making})
+        raise
 
 
 class Daemon:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from kpl_lab.engines.docker import names
-from kpl_lab.engines.docker.daemon import Daemon
+from kpl_lab.engines.docker.daemon import Daemon, to_its_end
 
 
 class Network:
@@ -32,7 +32,7 @@ class Network:
             return
         async with self._lock:
             if not await self._daemon.has_network(self.name):
-                await self._daemon.make_network(self.name, self._labels)
+                await to_its_end(self._daemon.make_network(self.name, self._labels))
 
     async def remove_if(self, is_unused: Callable[[], bool]) -> None:
         """Remove it where it is ours and nobody needs it."""
