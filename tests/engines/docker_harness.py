@@ -68,7 +68,7 @@ class TestDaemon:
         lasting = ["--live-restore"] if live_restore else []
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", *places, "-H", f"unix://{self.socket}", "--bridge=none", *lasting,
+                ["dockerd", *places, "-H", f"unix://{self.socket}", *lasting,
                  *self.options],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -95,6 +95,7 @@ class TestDaemon:
         left = self.docker("ps", "-aq").split()
         if left:
             self.docker("rm", "-f", *left)
+        self.docker("network", "prune", "-f")
         self.stop()
 
     def docker(self, *command: str) -> str:
