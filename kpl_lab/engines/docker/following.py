@@ -37,8 +37,9 @@ def grace_asked(place: Place, usual: float) -> float | None:
 
 
 def time_of(text: str) -> str:
-    """Return a time of Docker's as a status holds it."""
-    return dt.datetime.fromisoformat(text).astimezone(dt.UTC).isoformat()
+    """Return a time of Docker's as a status holds it; such times are in order as texts are."""
+    found = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    return found.isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ class Following:
         self.is_foreign = False
         self.is_unseen = False
         self._must_look = False
+        self._is_gap = False
         self._kill_at: float | None = None
         self._asked: float | None = None
         started = dt.datetime.fromisoformat(info["State"]["StartedAt"])
@@ -119,9 +121,10 @@ class Following:
         if self._watch is not None:
             self._watch.close()
 
-    def look(self) -> None:
-        """Ask Docker how it stands: events may have been missed."""
+    def look(self, *, is_gap: bool = False) -> None:
+        """Ask Docker how it stands; with ``is_gap`` because events may have been missed."""
         self._must_look = True
+        self._is_gap |= is_gap
 
     def tell(self, event: Event) -> None:
         """Take an event of its container."""
@@ -219,4 +222,5 @@ class Following:
             self._must_look = False
             info = await self._daemon.inspect(self._container)
             if info is None or not info["State"]["Running"]:
-                self.has_ended = self.is_unseen = True
+                self.has_ended, self.is_unseen = True, self._is_gap
+            self._is_gap = False

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _LOG_SECONDS = 5.0
+_EVENT_SECONDS = 1.0
 _DRAIN_LOOK_SECONDS = 30.0
 _NEVER = "0001-01-01"
 
@@ -96,7 +97,7 @@ class Life:
     def look(self) -> None:
         """Ask Docker how it stands: events may have been missed."""
         if self._run is not None:
-            self._run.look()
+            self._run.look(is_gap=True)
         self._woken.set()
 
     def tell(self, event: Event) -> None:
@@ -119,6 +120,8 @@ class Life:
                     await self._finish()
                 except (DaemonGone, EngineError) as error:
                     log.info("%s waits: %s", self._name, error.message)
+                    if self._run is not None and isinstance(error, DaemonGone):
+                        self._run.is_unseen = True
                     await asyncio.sleep(wait)
                 else:
                     return
@@ -224,6 +227,8 @@ class Life:
         """Be with the command until it has ended, and take its last words."""
         run = self._run = Following(self._subject, info)
         pump = asyncio.create_task(self._pump())
+        # A log ends with its container: a second way to learn of an end, should an event be lost.
+        pump.add_done_callback(lambda _: self._look_soon(run))
         try:
             if self._sidecar is not None:
                 with _starting():
@@ -235,6 +240,13 @@ class Life:
             pump.cancel()
             await asyncio.wait({pump})
             run.close()
+
+    def _look_soon(self, run: Following) -> None:
+        def look() -> None:
+            run.look()
+            self._woken.set()
+
+        asyncio.get_running_loop().call_later(_EVENT_SECONDS, look)
 
     async def _pump(self) -> None:
         """Follow the log until the container has ended."""
@@ -250,7 +262,8 @@ class Life:
         state, status, run = info["State"], self._status, self._run
         await self._log.catch_up(self._daemon, self._name)
         status.started_at = time_of(state["StartedAt"])
-        status.ended_at = time_of(state["FinishedAt"])
+        # Docker notes a start when it is through with it: the shortest runs have ended before.
+        status.ended_at = max(time_of(state["FinishedAt"]), status.started_at)
         status.exit_code = exit_code_of(int(state["ExitCode"]))
         has_oom_kills = run is not None and run.oom_kills > 0
         end = Ending(
