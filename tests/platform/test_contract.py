@@ -65,11 +65,9 @@ def dependants(found: Dependant) -> Iterator[Dependant]:
 
 
 def scopes_of(route: APIRoute) -> list[str]:
-    return [
-        str(getattr(d.call, SCOPE_ATTRIBUTE))
-        for d in dependants(route.dependant)
-        if hasattr(d.call, SCOPE_ATTRIBUTE)
-    ]
+    """Return what is asked for, each once: what a route depends on may ask for the same."""
+    found = (getattr(d.call, SCOPE_ATTRIBUTE, None) for d in dependants(route.dependant))
+    return sorted({str(scope) for scope in found if scope is not None})
 
 
 def assert_problem(answer: Response, status: int, code: str | None = None) -> None:

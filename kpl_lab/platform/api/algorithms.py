@@ -6,17 +6,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from kpl_lab.errors import NotFound
+from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.formats.catalog_yml import CatalogEntry
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, algorithms, code
+from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import (
     AlgorithmRecord,
@@ -107,34 +109,37 @@ def list_algorithms(
     return listing.page(found, lambda r: AlgorithmView(**_facts(context, r, used.get(r.id), names)))
 
 
+def _receive(
+    body: AlgorithmCreate, context: ContextDep, caller: Writing, key: KeyDep
+) -> Code | None:
+    """Store the code before the transaction begins, for it takes seconds."""
+    with context.database.store(reads_only=True) as store:
+        is_made = key.made(store, caller, "algorithms", store.algorithms) is not None
+    return None if is_made else algorithms.receive_code(context, caller, body)
+
+
 @router.post("/algorithms", status_code=201)
 def create_algorithm(
     body: AlgorithmCreate,
+    received: Annotated[Code | None, Depends(_receive)],
     context: ContextDep,
+    store: StoreDep,
     caller: Writing,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    key: KeyDep,
 ) -> AlgorithmDetail:
     """Publish code: checked at once, its environment built in the background."""
-    record = _made_before(context, caller, idempotency_key)
-    received = None if record else algorithms.receive_code(context, caller, body)
-    with context.database.store() as store:
-        if received is not None:
-            record = algorithms.publish(store, context, caller, body, received)
-            if idempotency_key:
-                store.idempotency.keep(caller.name, idempotency_key, "algorithms", record.id)
-        assert record is not None  # noqa: S101 (made before or just now)
-        response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
-        return _detail(store, context, record)
-
-
-def _made_before(context: Context, caller: Caller, key: str | None) -> AlgorithmRecord | None:
-    """Return what a request with this key has made already."""
-    if not key:
-        return None
-    with context.database.store(reads_only=True) as store:
-        known = store.idempotency.find(caller.name, key, "algorithms")
-        return store.algorithms.get(known) if known else None
+    record = key.made(store, caller, "algorithms", store.algorithms)
+    if record is None:
+        if received is None:
+            raise Conflict(
+                "What was published with this Idempotency-Key was deleted just now; publish again.",
+                code="deleted_meanwhile",
+            )
+        record = algorithms.publish(store, context, caller, body, received)
+        key.keep(store, caller, "algorithms", record.id)
+    response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
+    return _detail(store, context, record)
 
 
 @router.get("/algorithms/{ref}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.platform.api import downloads, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, datasets, pictures, records
@@ -77,15 +78,13 @@ def create_dataset(
     store: StoreDep,
     caller: Writing,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    key: KeyDep,
 ) -> DatasetDetail:
     """Make a dataset of an upload; it is prepared in the background."""
-    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "datasets")
-    record = store.datasets.get(known) if known else None
+    record = key.made(store, caller, "datasets", store.datasets)
     if record is None:
         record = datasets.create(store, caller, body)
-        if idempotency_key:
-            store.idempotency.keep(caller.name, idempotency_key, "datasets", record.id)
+        key.keep(store, caller, "datasets", record.id)
     response.headers["Location"] = f"/kpl/api/v1/datasets/{record.id}"
     return _detail(store, record)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.platform.api import downloads, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, models
@@ -93,15 +94,13 @@ def create_model(
     store: StoreDep,
     caller: Writing,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    key: KeyDep,
 ) -> ModelDetail:
     """Make a model of an upload; it is prepared in the background."""
-    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "models")
-    record = store.models.get(known) if known else None
+    record = key.made(store, caller, "models", store.models)
     if record is None:
         record = models.create(store, caller, body)
-        if idempotency_key:
-            store.idempotency.keep(caller.name, idempotency_key, "models", record.id)
+        key.keep(store, caller, "models", record.id)
     response.headers["Location"] = f"/kpl/api/v1/models/{record.id}"
     return _detail(store, record, caller)
 

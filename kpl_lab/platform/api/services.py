@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import anyio.from_thread
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from kpl_lab.errors import KplError
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, code, services
+from kpl_lab.platform.domain import access, code, runs, services
 from kpl_lab.platform.domain.capacity import Ledger, ledger
+from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
@@ -85,22 +87,29 @@ def list_services(store: ReadingStoreDep, caller: Reading, listing: ListDep) -> 
     return listing.page(found, lambda s: ServiceView(**_facts(s, names)))
 
 
+def _receive(body: ServiceCreate, context: ContextDep, caller: Writing, key: KeyDep) -> Code | None:
+    """Store the code before the transaction begins, for it takes seconds."""
+    with context.database.store(reads_only=True) as store:
+        is_made = key.made(store, caller, "services", store.services) is not None
+    return None if is_made else runs.receive(context, caller, body)
+
+
 @router.post("/services", status_code=201)
 def create_service(
     body: ServiceCreate,
+    received: Annotated[Code | None, Depends(_receive)],
     context: ContextDep,
     store: StoreDep,
     caller: Writing,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    key: KeyDep,
 ) -> ServiceDetail:
     """Deploy a service."""
-    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "services")
-    service = store.services.get(known) if known else None
+    service = key.made(store, caller, "services", store.services)
     if service is None:
-        service = services.deploy(store, context, caller, body, _ledger(store, context))
-        if idempotency_key:
-            store.idempotency.keep(caller.name, idempotency_key, "services", service.id)
+        book = _ledger(store, context)
+        service = services.deploy(store, context, caller, body, received, book)
+        key.keep(store, caller, "services", service.id)
     response.headers["Location"] = f"/kpl/api/v1/services/{service.id}"
     return _detail(store, context, service)
 

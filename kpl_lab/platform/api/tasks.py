@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import anyio.from_thread
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.errors import NotFound
 from kpl_lab.platform.api import downloads, logs, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, code, metrics, tasks
+from kpl_lab.platform.domain import access, code, metrics, runs, tasks
 from kpl_lab.platform.domain.capacity import Ledger, ledger
+from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -109,23 +111,29 @@ def list_tasks(
     return listing.page(found, lambda t: TaskView(**_facts(store, t, names, book)))
 
 
+def _receive(body: TaskCreate, context: ContextDep, caller: Writing, key: KeyDep) -> Code | None:
+    """Store the code before the transaction begins, for it takes seconds."""
+    with context.database.store(reads_only=True) as store:
+        is_made = key.made(store, caller, "tasks", store.tasks) is not None
+    return None if is_made else runs.receive(context, caller, body)
+
+
 @router.post("/tasks", status_code=201)
 def create_task(
     body: TaskCreate,
+    received: Annotated[Code | None, Depends(_receive)],
     context: ContextDep,
     store: StoreDep,
     caller: Writing,
     response: Response,
-    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    key: KeyDep,
 ) -> TaskDetail:
     """Submit a task, or keep it as a draft."""
-    known = idempotency_key and store.idempotency.find(caller.name, idempotency_key, "tasks")
-    task = store.tasks.get(known) if known else None
+    task = key.made(store, caller, "tasks", store.tasks)
     if task is None:
         capacity = anyio.from_thread.run(context.engine.capacity)
-        task = tasks.submit(store, context, caller, body, capacity)
-        if idempotency_key:
-            store.idempotency.keep(caller.name, idempotency_key, "tasks", task.id)
+        task = tasks.submit(store, context, caller, body, received, capacity)
+        key.keep(store, caller, "tasks", task.id)
     response.headers["Location"] = f"/kpl/api/v1/tasks/{task.id}"
     return _detail(store, context, task)
 

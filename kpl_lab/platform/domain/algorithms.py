@@ -9,7 +9,7 @@ from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, builds, uploads
-from kpl_lab.platform.domain.code import Code, load_code, store_code
+from kpl_lab.platform.domain.code import Code, load_code, receive
 from kpl_lab.platform.storage.records.assets import (
     AlgorithmRecord,
     AlgorithmVersionRecord,
@@ -22,7 +22,7 @@ NOUN = "algorithm"
 
 
 def receive_code(context: Context, caller: Caller, request: AlgorithmCreate) -> Code:
-    """Check and store the code that is to be published; takes seconds, so outside of any store.
+    """Check and store the code that is to be published; outside of any transaction.
 
     Raises
     ------
@@ -31,9 +31,7 @@ def receive_code(context: Context, caller: Caller, request: AlgorithmCreate) -> 
     """
     access.check_visibility(caller, request.visibility)
     check_name(request.name, what="algorithm's name")
-    with context.database.store(reads_only=True) as store:
-        upload = uploads.require_complete(store, caller, request.upload)
-    return store_code(context.files, context.options, context.files.upload(upload.id))
+    return receive(context, caller, request.upload)
 
 
 def publish(

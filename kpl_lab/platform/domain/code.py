@@ -15,6 +15,9 @@ from kpl_lab.formats.environment_yml import FILE as ENVIRONMENT_FILE
 from kpl_lab.formats.environment_yml import Environment, parse_environment, read_environment
 from kpl_lab.formats.parameter_yml import FILE as PARAMETER_FILE
 from kpl_lab.formats.parameter_yml import parameter_schema, parse_parameters, read_parameters
+from kpl_lab.platform.auth import Caller
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import uploads
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage import archives
 from kpl_lab.platform.storage.archives import ArchiveLimits
@@ -85,6 +88,21 @@ def store_code(files: FileStore, options: PlatformOptions, packed: Path) -> Code
             files.publish(root, target)
         target.chmod(0o555)
     return load_code(files, digest)
+
+
+def receive(context: Context, caller: Caller, upload: int) -> Code:
+    """Check and store the code of a finished upload; takes seconds, so outside of any transaction.
+
+    Raises
+    ------
+    NotFound, Conflict
+        The upload is not there, or not whole.
+    Invalid, TooLarge
+        The code is not as it should be: file, line, key, and what is allowed.
+    """
+    with context.database.store(reads_only=True) as store:
+        kept = uploads.require_complete(store, caller, upload)
+    return store_code(context.files, context.options, context.files.upload(kept.id))
 
 
 def digest_of(folder: Path) -> str:

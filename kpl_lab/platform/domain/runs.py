@@ -13,7 +13,8 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, algorithms, builds, datasets, models, uploads
 from kpl_lab.platform.domain.builds import Ordered
-from kpl_lab.platform.domain.code import Code, load_code, store_code
+from kpl_lab.platform.domain.code import Code, load_code
+from kpl_lab.platform.domain.code import receive as receive_upload
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView
 from kpl_lab.schemas.common import Resources
@@ -92,15 +93,40 @@ class Plan:
             uploads.discard(store, context.files, self.chosen.upload_id)
 
 
-def plan(store: Store, context: Context, caller: Caller, request: Request, function: str) -> Plan:
+def receive(context: Context, caller: Caller, request: Request) -> Code | None:
+    """Store the code that came with a request, if any did; outside of any transaction.
+
+    Raises
+    ------
+    Invalid
+        Both or none of upload and algorithm are given, or the code is wrong.
+    """
+    if (request.upload is None) == (request.algorithm is None):
+        raise Invalid("Give either a code folder (an upload) or an algorithm, not both or none.")
+    return None if request.upload is None else receive_upload(context, caller, request.upload)
+
+
+def plan(
+    store: Store,
+    context: Context,
+    caller: Caller,
+    request: Request,
+    function: str,
+    received: Code | None,
+) -> Plan:
     """Check what tasks and services have in common.
+
+    Parameters
+    ----------
+    received
+        The code that came with the request; without one it names an algorithm.
 
     Raises
     ------
     Invalid, NotFound, Conflict
         Code, function or environment are wrong or missing; says what.
     """
-    chosen = choose_code(store, context, caller, request)
+    chosen = choose_code(store, context, caller, request, received)
     view = chosen.code.environment.function(function)
     workspace = access.workspace_id(store, request.workspace)
     return Plan(
@@ -113,32 +139,31 @@ def plan(store: Store, context: Context, caller: Caller, request: Request, funct
     )
 
 
-def choose_code(store: Store, context: Context, caller: Caller, request: Request) -> Chosen:
-    """Return the code that a request names.
+def choose_code(
+    store: Store, context: Context, caller: Caller, request: Request, received: Code | None
+) -> Chosen:
+    """Return the code that a request names: what came with it, or an algorithm's.
 
     Raises
     ------
-    Invalid
-        Both or none of upload and algorithm are given, or the code is wrong.
+    Invalid, NotFound
+        Its name is none, or there is no such algorithm.
     """
-    upload, algorithm = request.upload, request.algorithm
-    if (upload is None) == (algorithm is None):
-        raise Invalid("Give either a code folder (an upload) or an algorithm, not both or none.")
-    if algorithm is not None:
-        name, number = split_reference(algorithm)
-        record = access.find(store.algorithms, name, caller, algorithms.NOUN)
-        version = algorithms.version_of(store, record, number)
+    if received is not None and request.upload is not None:
+        kept = uploads.get(store, caller, request.upload)
+        stem = request.code_name or kept.filename.split(".")[0] or "code"
         return Chosen(
-            code=load_code(context.files, version.code_digest or ""),
-            code_name=record.name,
-            algorithm=f"{record.name}:{version.number}",
-            algorithm_id=record.id,
+            code=received, code_name=check_name(stem, what="code's name"), upload_id=kept.id
         )
-    assert upload is not None  # noqa: S101 (one of the two is given)
-    kept = uploads.require_complete(store, caller, upload)
-    code = store_code(context.files, context.options, context.files.upload(kept.id))
-    stem = request.code_name or kept.filename.split(".")[0] or "code"
-    return Chosen(code=code, code_name=check_name(stem, what="code's name"), upload_id=kept.id)
+    name, number = split_reference(request.algorithm or "")
+    record = access.find(store.algorithms, name, caller, algorithms.NOUN)
+    version = algorithms.version_of(store, record, number)
+    return Chosen(
+        code=load_code(context.files, version.code_digest or ""),
+        code_name=record.name,
+        algorithm=f"{record.name}:{version.number}",
+        algorithm_id=record.id,
+    )
 
 
 def resolve_inputs(

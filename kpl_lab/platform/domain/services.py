@@ -13,6 +13,7 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, builds, runs
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, words
+from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
@@ -26,9 +27,16 @@ ENDED = ("stopped", "failed")
 
 
 def deploy(
-    store: Store, context: Context, caller: Caller, request: ServiceCreate, book: Ledger
+    store: Store,
+    context: Context,
+    caller: Caller,
+    request: ServiceCreate,
+    received: Code | None,
+    book: Ledger,
 ) -> ServiceRecord:
     """Check a request whole and keep it as a service that shall run.
+
+    ``received`` is the code that came with it, if any did.
 
     Raises
     ------
@@ -37,7 +45,7 @@ def deploy(
     Invalid, NotFound, QuotaExceeded
         Something in it is wrong, missing, or more than there is.
     """
-    plan = runs.plan(store, context, caller, request, FUNCTION)
+    plan = runs.plan(store, context, caller, request, FUNCTION, received)
     name = _free_name(store, request.name, plan.workspace_id)
     require_possible(plan.resources, book.limit, max(request.replicas, 1))
     _require_free(book, Amounts.of(plan.resources, request.replicas))

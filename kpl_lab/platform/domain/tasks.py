@@ -13,6 +13,7 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, runs
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, limits, require_possible, words
+from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -61,9 +62,16 @@ _NEW: Mapping[str, Any] = {
 
 
 def submit(
-    store: Store, context: Context, caller: Caller, request: TaskCreate, capacity: Capacity
+    store: Store,
+    context: Context,
+    caller: Caller,
+    request: TaskCreate,
+    received: Code | None,
+    capacity: Capacity,
 ) -> TaskRecord:
     """Check a request whole and keep it as a queued task (or a draft).
+
+    ``received`` is the code that came with it, if any did.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def submit(
     QuotaExceeded
         It asks for more than there is in all.
     """
-    plan = runs.plan(store, context, caller, request, request.function)
+    plan = runs.plan(store, context, caller, request, request.function, received)
     require_possible(plan.resources, limits(capacity, context.options))
     code_name = plan.chosen.code_name
     record = store.tasks.add(
