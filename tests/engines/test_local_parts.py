@@ -14,6 +14,7 @@ from kpl_lab.engines.local import cgroups, namespace, processes
 from kpl_lab.engines.local.accounts import Accounts
 from kpl_lab.engines.local.build_steps import first_lines
 from kpl_lab.engines.local.cgroups import Group, Hierarchy
+from kpl_lab.engines.local.connect_filter import SERVICE_PORTS
 from kpl_lab.engines.local.logpump import LogPump
 from kpl_lab.engines.local.options import LocalOptions, load_options
 from kpl_lab.engines.local.plan import Ceilings
@@ -183,7 +184,7 @@ def test_listening_ports_are_those_of_the_named_processes() -> None:
 
 
 def test_a_probe_of_a_closed_port_fails_and_of_an_open_one_does_not() -> None:
-    port = free_port(0)
+    port = free_port(0, SERVICE_PORTS)
 
     def outcome() -> bool:
         probe = Probe(port, None, 5.0)

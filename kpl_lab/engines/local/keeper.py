@@ -80,16 +80,18 @@ class Keeper:
         self._by_watch: dict[int, _Followed] = {}
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
-        self._template = Template(environment)
+        refused = planner.refused_ports
+        self._template = Template(environment, refused)
         # A home is asked for by what it imports; there is none, so that nobody's is read.
         warm_environment = {**environment, "HOME": "/nonexistent"}
-        self._warm = Template(warm_environment, is_warm=True) if planner.is_warm else None
+        self._warm = Template(warm_environment, refused, is_warm=True) if planner.is_warm else None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Adopt everything that the ledger knows."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._inotify.fd, self._on_files)
+        self._template.prepare()
         if self._warm is not None:
             self._warm.prepare()
         for entry in list(self._ledger.entries.values()):

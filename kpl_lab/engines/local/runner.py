@@ -15,12 +15,13 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import astuple
 from typing import Any
 
 from pydantic import ValidationError
 
 from kpl_lab import settings as settings_module
-from kpl_lab.engines.local import cgroups, machine, namespace
+from kpl_lab.engines.local import cgroups, connect_filter, machine, namespace
 from kpl_lab.engines.local.accounts import accounts_of
 from kpl_lab.engines.local.calls import Calls
 from kpl_lab.engines.local.options import load_options
@@ -48,6 +49,7 @@ class Runner:
             hierarchy=cgroups.detect(settings.instance, options.cgroup_mode),
             is_namespaced=namespace.can_enter(),
             gpu_count=machine.count_gpus(),
+            filter_obstacle=connect_filter.obstacle(options.service_ports, astuple(settings.ports)),
         )
         self._planner = Planner(settings, options, accounts_of(settings, options), found)
         self._calls = Calls(settings, self._planner)
@@ -73,10 +75,12 @@ class Runner:
             fresh.replace(path)
         finally:
             address.close()
+        found = self._planner.machine
         log.info(
-            "the runner serves: limits by %s, namespaces %s",
-            self._planner.machine.hierarchy.mode,
-            self._planner.machine.is_namespaced,
+            "the runner serves: limits by %s, namespaces %s, calls past the front door %s",
+            found.hierarchy.mode,
+            found.is_namespaced,
+            "are refused" if found.filter_obstacle is None else f"work: {found.filter_obstacle}",
         )
         try:
             async with server:

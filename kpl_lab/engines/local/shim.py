@@ -21,7 +21,8 @@ from types import FrameType
 from kpl_lab.engines.local import environments, launch, syscalls
 from kpl_lab.engines.local import status as statuses
 from kpl_lab.engines.local.cage import Cage, GroupCage, make_cage
-from kpl_lab.engines.local.launch import LaunchError
+from kpl_lab.engines.local.connect_filter import ConnectFilter
+from kpl_lab.engines.local.launch import Launched, LaunchError
 from kpl_lab.engines.local.logpump import LogPump
 from kpl_lab.engines.local.plan import Place, Plan
 from kpl_lab.engines.local.prepare import prepare
@@ -39,7 +40,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 class Shim:
     """One supervisor, from its plan to the final status."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connect_filter: ConnectFilter | None) -> None:
+        self._filter = connect_filter
         self._place = Place(folder)
         self._plan = Plan.read(folder)
         before = Status.read(folder)
@@ -122,7 +124,7 @@ class Shim:
         port = None
         if plan.serves:
             # Replicas share the machine's loopback, so the declared port cannot be theirs all.
-            port = free_port(plan.index)
+            port = free_port(plan.index, plan.ports)
             self._watch = ServiceWatch(plan, port, self._cage.pids)
             status.address = f"127.0.0.1:{port}"
         relay = self._relay.url if self._relay else None
@@ -130,9 +132,7 @@ class Shim:
         self._exit, self._doom, self._kill_at = None, None, None
         self._begin = time.monotonic()
         self._vitals.begin()
-        self._main = launch.start_command(
-            plan, self._place, values, output=self._log.writer, join=self._cage.join
-        ).pid
+        self._main = self._start_command(values, port).pid
         status.started_at, status.ended_at = statuses.now(), None
         status.exit_code, status.cause = None, None
         status.state = ReplicaState.STARTING if plan.serves else ReplicaState.RUNNING
@@ -146,6 +146,22 @@ class Shim:
         if self._watch is not None:
             self._watch.close()
         self._end_the_rest()
+
+    def _start_command(self, values: dict[str, str], port: int | None) -> Launched:
+        """Start the command, which reaches no replica of a service but itself."""
+        with contextlib.ExitStack() as stack:
+            confine = self._filter
+            if confine is not None and port is not None and self._plan.kind == "service":
+                confine = confine.letting(port)
+                stack.callback(confine.close)
+            return launch.start_command(
+                self._plan,
+                self._place,
+                values,
+                output=self._log.writer,
+                join=self._cage.join,
+                confine=None if confine is None else confine.enforce,
+            )
 
     def _has_exited(self) -> bool:
         return self._exit is not None  # set while children are reaped

@@ -1,6 +1,6 @@
 """Supervisors by fork: a process that has imported all that a supervisor needs and waits.
 
-``python -S -m kpl_lab.engines.local.template FD``: for each line on the socket (a replica's folder
+``python -S -m kpl_lab.engines.local.template FD PORTS``: for each line on the socket (a replica's folder
 as JSON) it forks a supervisor and answers its pid. A fork takes milliseconds where a fresh
 interpreter takes a tenth of a second, and shares its memory. It has one thread, holds nothing, and
 ends when the runner does; the supervisors go on.
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from kpl_lab.engines.local import syscalls, warm
+from kpl_lab.engines.local.connect_filter import ConnectFilter
 from kpl_lab.engines.local.shim import Shim
 
 _MAX_LINE_BYTES = 65536
 _READY = b"ready"
 
 
-def _become_supervisor(folder: Path) -> NoReturn:
+def _become_supervisor(folder: Path, connect_filter: ConnectFilter | None) -> NoReturn:
     code = 1
     try:
         os.setsid()
@@ -36,7 +37,7 @@ def _become_supervisor(folder: Path) -> NoReturn:
             os.dup2(errors.fileno(), 2)
         with contextlib.suppress(OSError):
             syscalls.name_process("kpl-shim")
-        Shim(folder).run()
+        Shim(folder, connect_filter).run()
         code = 0
     finally:
         if code:
@@ -44,21 +45,33 @@ def _become_supervisor(folder: Path) -> NoReturn:
         os._exit(code)
 
 
-def serve(channel: socket.socket) -> None:
-    """Fork a supervisor for each folder named on ``channel`` until it is closed."""
+def serve(channel: socket.socket, connect_filter: ConnectFilter | None) -> None:
+    """Fork a supervisor for each folder named on ``channel`` until it is closed.
+
+    They inherit the filter, which takes longer to make than all else of a start.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     while line := channel.recv(_MAX_LINE_BYTES):
         pid = os.fork()
         if pid == 0:
             channel.close()
-            _become_supervisor(Path(json.loads(line)))
+            _become_supervisor(Path(json.loads(line)), connect_filter)
         channel.send(str(pid).encode())
 
 
 class Template:
-    """The runner's end: starts the template, asks it for supervisors, replaces it when it dies."""
+    """The runner's end: starts the template, asks it for supervisors, replaces it when it dies.
 
-    def __init__(self, environment: Mapping[str, str], *, is_warm: bool = False) -> None:
+    Parameters
+    ----------
+    refused
+        Ports that workloads are kept from; None: they are kept from none.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], refused: range | None, *, is_warm: bool = False
+    ) -> None:
+        self._refused = refused
         self._is_warm = is_warm
         self._is_ready = False
         self._environment = dict(environment)
@@ -87,7 +100,7 @@ class Template:
         raise OSError("the process that starts supervisors has died")
 
     def prepare(self) -> None:
-        """Have a warm template import what it is to import; returns at once."""
+        """Have the template import and make all it needs; returns at once."""
         self._launch()
 
     def is_ready(self) -> bool:
@@ -113,9 +126,11 @@ class Template:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         options = [] if self._is_warm else ["-S"]  # the standard library alone: faster
         command = [sys.executable, *options, "-m", "kpl_lab.engines.local.template"]
+        refused = self._refused
+        ports = "" if refused is None else f"{refused.start}-{refused.stop}"
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), *(["warm"] if self._is_warm else [])],
+                [*command, str(theirs.fileno()), ports, *(["warm"] if self._is_warm else [])],
                 cwd="/",
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -127,14 +142,17 @@ class Template:
 
 
 def main() -> None:
-    """Serve on the inherited socket whose number is the one argument."""
+    """Serve on the inherited socket that the first argument numbers."""
     os.umask(0o022)
+    start, _, stop = sys.argv[2].partition("-")
     with socket.socket(fileno=int(sys.argv[1])) as channel:
-        if sys.argv[2:] == ["warm"]:
-            if not warm.preload():
-                return
+        is_warm = sys.argv[3:] == ["warm"]
+        if is_warm and not warm.preload():
+            return
+        connect_filter = ConnectFilter(range(int(start), int(stop))) if start else None
+        if is_warm:
             channel.send(_READY)
-        serve(channel)
+        serve(channel, connect_filter)
 
 
 if __name__ == "__main__":
