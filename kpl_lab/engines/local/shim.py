@@ -149,19 +149,24 @@ class Shim:
 
     def _start_command(self, values: dict[str, str], port: int | None) -> Launched:
         """Start the command, which reaches no replica of a service but itself."""
-        with contextlib.ExitStack() as stack:
-            confine = self._filter
-            if confine is not None and port is not None and self._plan.kind == "service":
-                confine = confine.letting(port)
-                stack.callback(confine.close)
-            return launch.start_command(
-                self._plan,
-                self._place,
-                values,
-                output=self._log.writer,
-                join=self._cage.join,
-                confine=None if confine is None else confine.enforce,
-            )
+        confine = None
+        if self._filter is not None:
+            confine = self._filter.enforce
+            if port is not None and self._plan.kind == "service":
+                self._filter.grow()
+                self._filter.allow(port)
+        found = launch.start_command(
+            self._plan,
+            self._place,
+            values,
+            output=self._log.writer,
+            join=self._cage.join,
+            confine=confine,
+        )
+        if self._filter is not None and self._plan.kind == "service":
+            self._filter.close()
+            self._filter = self._filter.again()  # for a restart, which gets another port
+        return found
 
     def _has_exited(self) -> bool:
         return self._exit is not None  # set while children are reaped

@@ -1,6 +1,6 @@
 """Supervisors by fork: a process that has imported all that a supervisor needs and waits.
 
-``python -S -m kpl_lab.engines.local.template FD PORTS``: for each line on the socket (a replica's folder
+``python -S -m kpl_lab.engines.local.template FD PORTS ROLE``: for each line on the socket (a replica's folder
 as JSON) it forks a supervisor and answers its pid. A fork takes milliseconds where a fresh
 interpreter takes a tenth of a second, and shares its memory. It has one thread, holds nothing, and
 ends when the runner does; the supervisors go on.
@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +27,18 @@ from kpl_lab.engines.local.shim import Shim
 
 _MAX_LINE_BYTES = 65536
 _READY = b"ready"
+_SLICE = 2000  # entries of a filter between looks at the channel: some milliseconds
+
+
+class Role(Enum):
+    """Which supervisors a template makes."""
+
+    #: Of tasks and builds: under the filter themselves, so that it costs them nothing.
+    CONFINED = "confined"
+    #: Of services and servers, which connect to them: the command alone gets under the filter.
+    FREE = "free"
+    #: As free, of servers, with JupyterLab's server imported.
+    WARM = "warm"
 
 
 def _become_supervisor(folder: Path, connect_filter: ConnectFilter | None) -> NoReturn:
@@ -45,18 +59,28 @@ def _become_supervisor(folder: Path, connect_filter: ConnectFilter | None) -> No
         os._exit(code)
 
 
-def serve(channel: socket.socket, connect_filter: ConnectFilter | None) -> None:
+def serve(channel: socket.socket, connect_filter: ConnectFilter | None, role: Role) -> None:
     """Fork a supervisor for each folder named on ``channel`` until it is closed.
 
-    They inherit the filter, which takes longer to make than all else of a start.
+    Each takes the filter that is there. It is made while there is nothing else to do, because that
+    takes longer than all else of a start; who gets an unfinished one finishes it.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
-    while line := channel.recv(_MAX_LINE_BYTES):
+    while True:
+        while connect_filter is not None and connect_filter.grow(_SLICE):
+            if select.select([channel], [], [], 0)[0]:
+                break
+        line = channel.recv(_MAX_LINE_BYTES)
+        if not line:
+            return
         pid = os.fork()
         if pid == 0:
             channel.close()
             _become_supervisor(Path(json.loads(line)), connect_filter)
         channel.send(str(pid).encode())
+        if connect_filter is not None and role is Role.FREE:
+            connect_filter.close()  # it may get an entry for the port of that replica
+            connect_filter = connect_filter.again()
 
 
 class Template:
@@ -69,10 +93,11 @@ class Template:
     """
 
     def __init__(
-        self, environment: Mapping[str, str], refused: range | None, *, is_warm: bool = False
+        self, environment: Mapping[str, str], refused: range | None, role: Role = Role.FREE
     ) -> None:
         self._refused = refused
-        self._is_warm = is_warm
+        self._role = role
+        self._is_warm = role is Role.WARM
         self._is_ready = False
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,7 +155,7 @@ class Template:
         ports = "" if refused is None else f"{refused.start}-{refused.stop}"
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), ports, *(["warm"] if self._is_warm else [])],
+                [*command, str(theirs.fileno()), ports, self._role.value],
                 cwd="/",
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -146,13 +171,18 @@ def main() -> None:
     os.umask(0o022)
     start, _, stop = sys.argv[2].partition("-")
     with socket.socket(fileno=int(sys.argv[1])) as channel:
-        is_warm = sys.argv[3:] == ["warm"]
-        if is_warm and not warm.preload():
-            return
-        connect_filter = ConnectFilter(range(int(start), int(stop))) if start else None
-        if is_warm:
+        role = Role(sys.argv[3])
+        if role is Role.WARM:
+            if not warm.preload():
+                return
             channel.send(_READY)
-        serve(channel, connect_filter)
+        connect_filter = ConnectFilter(range(int(start), int(stop))) if start else None
+        if connect_filter is not None and role is Role.CONFINED:
+            syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+            connect_filter.enforce()
+            connect_filter.close()
+            connect_filter = None
+        serve(channel, connect_filter, role)
 
 
 if __name__ == "__main__":
