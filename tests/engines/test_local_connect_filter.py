@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from kpl_lab import settings as settings_module
+from kpl_lab.cli import doctor
 from kpl_lab.engines.local.connect_filter import SERVICE_PORTS, obstacle
 from kpl_lab.engines.local.options import LocalOptions, load_options
 from kpl_lab.engines.local.probe import free_port
@@ -248,3 +250,13 @@ def test_a_range_that_is_used_up_is_told() -> None:
         with pytest.raises(OSError, match="no port of the loopback is free"):
             free_port(0, [port])
         assert free_port(0, SERVICE_PORTS) != port
+
+
+@pytest.mark.parametrize("port", ["8000", "62500"])
+def test_the_doctor_says_in_a_sentence_whether_it_is_enforced(tmp_path: Path, port: str) -> None:
+    settings = settings_module.load({"KPL_HOME": str(tmp_path), "KPL_PORT": port})
+    found = next(finding for finding in doctor.examine(settings) if finding.name == "replicas")
+    is_enforced = WHY_NOT is None and port == "8000"
+    assert found.level == ("ok" if is_enforced else "note")
+    reason = obstacle(SERVICE_PORTS, (int(port),))
+    assert is_enforced or (reason or "?") in found.message
