@@ -162,8 +162,8 @@ def mount_flags_of(path: str | Path) -> MountFlag:
 
 def has_capability(number: int) -> bool:
     """Say whether this process has an effective capability."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapEff:"):
             return bool(int(line.split()[1], 16) >> number & 1)
     return False
 
