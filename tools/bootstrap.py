@@ -253,6 +253,17 @@ class Background(threading.Thread):
             raise self.error
 
 
+def check_place() -> None:
+    """Refuse a folder that the platform's accounts could not pass, before minutes are spent."""
+    sys.path.insert(0, str(ROOT))
+    from kpl_lab.engines.local import namespace  # needs the standard library alone
+
+    nobody = 65534  # stands for whatever accounts will be ours
+    closed = namespace.first_closed(ROOT, nobody, nobody) if os.geteuid() == 0 else None
+    if closed is not None and not namespace.can_enter():
+        raise Failed(namespace.closed_sentence(closed))
+
+
 def set_up(is_dev: bool) -> None:
     """Do everything that is not done yet."""
     make_environment()
@@ -281,6 +292,8 @@ def main(arguments: Sequence[str]) -> int:
         python = find_python()
         if python != sys.executable:
             os.execv(python, [python, str(Path(__file__).resolve()), *arguments])
+        if command[:2] == ["kpl-lab", "up"]:
+            check_place()
         set_up(is_dev)
     except Failed as error:
         print(f"\n{error}", file=sys.stderr)

@@ -23,6 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 NODE_BIN = ROOT / ".venv" / ".kpl-stamps" / "node-bin"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+# These start whole installations, kill processes or drive a browser: one after the other, so that
+# they have the machine to themselves. All others share its cores.
+APART = ("drills", "engines", "examples", "hub", "originals", "supervisor", "ui", "walk")
+WORKERS = 2
 PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
 
 
@@ -119,9 +123,12 @@ def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
         print(f"left out  tests marked {marker}: {reason}", flush=True)
     selection = " and ".join(f"not {marker}" for marker, _ in without)
     chosen = ["-m", selection] if selection else []
-    code, summary = _pytest([*chosen, *arguments])
     first = Tally()
-    _count(summary, first)
+    code = 0
+    for part in [arguments] if arguments else parts():
+        ended, summary = _pytest([*chosen, *part])
+        _count(summary, first)
+        code = max(code, ended)
     files = _failed_files() if code == 1 else []
     if files:
         print(f"unsteady? running once more: {', '.join(files)}", flush=True)
@@ -132,14 +139,20 @@ def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
             print(f"unsteady  {first.failed} tests failed at first and passed alone", flush=True)
             first.passed += first.failed
         first.failed = second.failed
-        summary = f"{first.passed} passed, {first.failed} failed, {first.skipped} skipped"
     tally.passed += first.passed
     tally.failed += first.failed
     tally.skipped += first.skipped
     if code and not first.failed:
         # It ended without saying that a test failed: collection, a crash, no tests.
         tally.failed += 1
-    return summary
+    return f"{first.passed} passed, {first.failed} failed, {first.skipped} skipped"
+
+
+def parts() -> list[list[str]]:
+    """Return the arguments of each run of pytest: what shares the machine, then what does not."""
+    apart = [f"tests/{name}" for name in APART]
+    together = ["-n", str(WORKERS), "--dist", "loadfile", *(f"--ignore={p}" for p in apart)]
+    return [together, apart]
 
 
 def _failed_files() -> list[str]:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Literal
 
-from kpl_lab.engines.local import namespace
+from kpl_lab.engines.local import connect_filter, namespace
 from kpl_lab.engines.local.accounts import platform_account
+from kpl_lab.engines.local.options import load_options
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
 from kpl_lab.platform.storage import upgrade
@@ -55,6 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
         _database,
         _engine,
         _limits,
+        _replicas,
         _tools,
     )
     found: list[Finding] = []
@@ -200,6 +202,18 @@ def _is_writable(kind: str) -> bool:
 
 def _is_read_only(path: Path) -> bool:
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _replicas(settings: Settings) -> Iterator[Finding]:
+    if settings.engine != "local":
+        return
+    ports = load_options(settings.home).service_ports
+    why = connect_filter.obstacle(ports, astuple(settings.ports))
+    if why is None:
+        yield Finding("replicas", "ok", "workloads cannot call services past the front door")
+    else:
+        words = "A workload can call replicas of services past the front door:"
+        yield Finding("replicas", "note", f"{words} {why}")
 
 
 def _tools(settings: Settings) -> Iterator[Finding]:

@@ -42,9 +42,7 @@ def needs_namespace(home: Home, account: Account | None) -> bool:
         return False
     if not namespace.can_enter():
         raise EngineError(
-            f"The folder {closed} is closed to other accounts, and this machine does not let us "
-            "open a way below it (CAP_SYS_ADMIN is missing). Move the checkout and KPL_HOME out of "
-            f"it, or open it with: chmod o+x {closed}",
+            namespace.closed_sentence(closed),
             code="closed_folder",
             detail={"folder": str(closed)},
         )

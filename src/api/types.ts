@@ -4066,7 +4066,6 @@ export interface operations {
             query?: {
                 offset?: number;
                 limit?: number;
-                tail?: number | null;
             };
             header?: never;
             path: {
@@ -4166,7 +4165,6 @@ export interface operations {
             query?: {
                 offset?: number;
                 limit?: number;
-                tail?: number | null;
             };
             header?: never;
             path: {
@@ -4461,7 +4459,6 @@ export interface operations {
             query?: {
                 offset?: number;
                 limit?: number;
-                tail?: number | null;
             };
             header?: never;
             path: {
@@ -4792,7 +4789,6 @@ export interface operations {
                 replica?: number;
                 offset?: number;
                 limit?: number;
-                tail?: number | null;
             };
             header?: never;
             path: {

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,21 +9,7 @@ from kpl_lab.cli import kpl
 from kpl_lab.client import credentials
 from kpl_lab.client.credentials import Credentials, save_credentials
 from tests.doubles.platform import TOKEN, Platform, Server, running
-
-
-@dataclass
-class Said:
-    """What one call of the command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object on stdout."""
-        return json.loads(self.out)
-
+from tests.said import Said
 
 Kpl = Callable[..., Said]
 

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.local import cgroups, namespace, processes
+from kpl_lab.engines.local import cgroups, namespace, processes, syscalls
 from kpl_lab.engines.local.accounts import Accounts
 from kpl_lab.engines.local.build_steps import first_lines
 from kpl_lab.engines.local.cgroups import Group, Hierarchy
+from kpl_lab.engines.local.connect_filter import SERVICE_PORTS
 from kpl_lab.engines.local.logpump import LogPump
 from kpl_lab.engines.local.options import LocalOptions, load_options
 from kpl_lab.engines.local.plan import Ceilings
 from kpl_lab.engines.local.status import Status, reserve_room
+from kpl_lab.engines.local.syscalls import MountFlag
 from kpl_lab.engines.running.probe import Probe, free_port
 from kpl_lab.errors import EngineError, Invalid
 from kpl_lab.settings import Home
@@ -63,6 +65,15 @@ def test_limits_of_version_2_are_written_and_numbers_read(tmp_path: Path) -> Non
     (folder / "memory.events").write_text("low 0\nmax 7\noom 3\noom_kill 2\n")
     (folder / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
     assert (group.memory_mb(), group.oom_kills(), group.cpu_seconds()) == (50, 2, 2.5)
+
+
+def test_groups_are_found_beside_mounts_whose_names_are_no_text(tmp_path: Path) -> None:
+    root = tmp_path / "cgroup"
+    root.mkdir()
+    proc = proc_with(tmp_path, own="0::/\n", mount=root, kind="cgroup2", options="rw")
+    with (proc / "mountinfo").open("ab") as file:
+        file.write(b"31 23 0:27 / /media/\xff\xfe rw - vfat /dev/sdb1 rw\n")
+    assert cgroups.detect("i1", proc=proc).mode == "v2"
 
 
 def test_without_a_usable_group_there_is_none(tmp_path: Path) -> None:
@@ -176,6 +187,50 @@ def test_a_process_is_known_by_more_than_its_pid() -> None:
     assert not processes.ProcessId(me.pid, me.start, "another").is_alive()
 
 
+@pytest.mark.parametrize(
+    "name", [b"train-\xe8\xae\xad\xe7\xbb\x83\xe6\xa8", b"\xff\xfe", b"a) Z 1 (b"]
+)
+def test_a_process_is_found_whatever_it_calls_itself(name: bytes) -> None:
+    code = (
+        "import ctypes, sys; ctypes.CDLL(None).prctl(15, bytes.fromhex(sys.argv[1]))\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, name.hex()],
+        env={"KPL_TEST_NAME": name.hex()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+        assert name in (Path("/proc") / str(child.pid) / "stat").read_bytes()
+        found = processes.read_stat(child.pid)
+        assert found is not None
+        assert found.parent == os.getpid()
+        assert child.pid in processes.descendants(os.getpid())
+        assert processes.pids_with_variable(f"KPL_TEST_NAME={name.hex()}") == [child.pid]
+        assert child.pid in processes.pids_of_user(os.geteuid())
+        child.communicate()
+
+
+@pytest.mark.skipif(not namespace.can_enter(), reason="needs CAP_SYS_ADMIN")
+def test_mount_points_are_found_whatever_they_are_called(tmp_path: Path) -> None:
+    places = [tmp_path / os.fsdecode(name) for name in (b"\xff\xfe", b"a b\\040", b"\xc2\x85")]
+    code = "from kpl_lab.engines.local.mounts import mount_points as m; print(ascii(m()))"
+
+    def become() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/", None, MountFlag.REC | MountFlag.PRIVATE)
+        for place in places:
+            place.mkdir()
+            syscalls.mount("tmpfs", place, "tmpfs", MountFlag(0))
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], preexec_fn=become, capture_output=True, text=True, check=True
+    )
+    assert all(ascii(place) in found.stdout for place in places)
+
+
 def test_listening_ports_are_those_of_the_named_processes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one:
         assert one.getsockname()[1] in processes.listening_ports([os.getpid()])
@@ -183,7 +238,7 @@ def test_listening_ports_are_those_of_the_named_processes() -> None:
 
 
 def test_a_probe_of_a_closed_port_fails_and_of_an_open_one_does_not() -> None:
-    port = free_port(0)
+    port = free_port(0, SERVICE_PORTS)
 
     def outcome() -> bool:
         probe = Probe(port, None, 5.0)

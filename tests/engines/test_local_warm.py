@@ -28,6 +28,12 @@ from tests.engines.harness import (
     task,
     text_of,
 )
+from tests.engines.test_local_connect_filter import (
+    PROGRAM,
+    assert_refused,
+    needs_filter,
+    running_service,
+)
 
 SCOPES = ["access:servers!user=alice"]
 
@@ -122,6 +128,35 @@ async def test_a_server_from_the_template_is_like_any_other(
         assert "Jupyter Server" in text
         await bench.engine.stop(handle)
         assert (await end_of(bench.engine, "server-1")).cause is Cause.STOPPED
+
+
+@needs_filter
+async def test_a_server_from_the_template_calls_no_replica_of_a_service(
+    tmp_path: Path, hub: str
+) -> None:
+    # Its configuration is code that it runs itself: the intruder goes to work in it.
+    configuration = {
+        "jupyter_server_config.py": "import runpy; runpy.run_path(__file__.replace("
+        "'jupyter_server_config', 'intruder'), run_name='__main__')",
+        "intruder.py": PROGRAM.read_text(),
+    }
+    async with local_bench(tmp_path, possible_modes()[0], {"warm_start": True}) as bench:
+        async with asyncio.timeout(60):
+            while not (await bench.local.facts())["warm"]:  # noqa: ASYNC110 (nothing tells it)
+                await asyncio.sleep(0.1)
+        workload = singleuser(hub)
+        environment = {
+            **workload.environment,
+            "JUPYTER_CONFIG_DIR": "{{inputs}}/0",
+            "TARGET": await running_service(bench),
+        }
+        inputs = (bench.input("configuration", "models/1/1", configuration),)
+        handle = await start(
+            bench.engine, replace(workload, environment=environment, inputs=inputs)
+        )
+        await see(bench.engine, "server-1", is_state(ReplicaState.READY))
+        text = await text_of(bench.engine, handle)
+        assert_refused(next(line for line in text.splitlines() if line.startswith('{"plain"')))
 
 
 def keep_setting(address: str | None) -> None:

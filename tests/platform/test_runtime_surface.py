@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -319,6 +319,26 @@ async def test_a_failed_save_is_answered_in_the_original_shape(site: Site) -> No
     files = {"file": ("c.tar", b"no archive")}
     answer = await inside.http.post("algorithm/upload", data={"name": "x"}, files=files)
     assert "archive" in refusal(answer, 422)
+
+
+async def test_a_stranger_is_refused_before_the_file_is_read(site: Site) -> None:
+    inside = await begin(site)
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        while read < 1000:
+            read += 1
+            yield b"0" * 100_000
+
+    answer = await inside.http.post(
+        "dataset/upload",
+        content=endless(),
+        headers={"Authorization": "nobody", "Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert refusal(answer, 401)
+    assert read == 0
 
 
 async def test_many_points_are_thinned_and_keep_their_extremes(site: Site) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.installation import Installation, running_installation
+from tests.said import Said
 
 MANIFEST = """\
 version: 1
@@ -19,20 +19,6 @@ image: {{from_image: python:3.11}}
   resource: {{limits: {{cpu: 1, memory: {memory}}}}}
   cmd: python3 main.py
 """
-
-
-@dataclass(frozen=True)
-class Said:
-    """How one call of ``kpl … --json`` ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object on stdout."""
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,8 @@ class Calls(CallTable[Entry]):
             "root": os.geteuid() == 0,
             "gpus": found.gpu_count,
             "warm": self._keeper.is_warm(),
+            "replicas_refuse": found.filter_obstacle is None,
+            "replicas_refuse_why_not": found.filter_obstacle,
         }
 
     async def _collect(self, name: str, output: str, target: str) -> int:

@@ -44,10 +44,15 @@ def group_name(name: str, index: int) -> str:
 NONE = Hierarchy("none", {})
 
 
+def _lines(file: Path) -> list[str]:
+    """Return the lines of a file that names folders of the machine, which need not be text."""
+    return [os.fsdecode(line) for line in file.read_bytes().split(b"\n") if line]
+
+
 def _own_groups(proc: Path) -> dict[str, str]:
     """Return this process's group by controller; version 2 under the empty name."""
     found = {}
-    for line in (proc / "cgroup").read_text().splitlines():
+    for line in _lines(proc / "cgroup"):
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             found[controller] = path
@@ -57,7 +62,7 @@ def _own_groups(proc: Path) -> dict[str, str]:
 def _mounts(proc: Path) -> list[tuple[str, Path, str]]:
     """Return kind, place and options of every cgroup mount."""
     found = []
-    for line in (proc / "mountinfo").read_text().splitlines():
+    for line in _lines(proc / "mountinfo"):
         before, _, after = line.partition(" - ")
         kind, _, options = after.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):

@@ -25,7 +25,7 @@ from kpl_lab.engines.local.processes import boot_id
 from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
-from kpl_lab.engines.local.template import Template
+from kpl_lab.engines.local.template import Role, Template
 from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
 
@@ -80,16 +80,21 @@ class Keeper:
         self._by_watch: dict[int, _Followed] = {}
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
-        self._template = Template(environment)
+        refused = planner.refused_ports
+        self._template = Template(environment, refused)
+        self._confined = Template(environment, refused, Role.CONFINED) if refused else None
         # A home is asked for by what it imports; there is none, so that nobody's is read.
         warm_environment = {**environment, "HOME": "/nonexistent"}
-        self._warm = Template(warm_environment, is_warm=True) if planner.is_warm else None
+        self._warm = Template(warm_environment, refused, Role.WARM) if planner.is_warm else None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Adopt everything that the ledger knows."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._inotify.fd, self._on_files)
+        for template in (self._template, self._confined):
+            if template is not None:
+                template.prepare()
         if self._warm is not None:
             self._warm.prepare()
         for entry in list(self._ledger.entries.values()):
@@ -107,6 +112,8 @@ class Keeper:
             self._unfollow(followed)
         self._inotify.close()
         self._template.close()
+        if self._confined is not None:
+            self._confined.close()
         if self._warm is not None:
             self._warm.close()
 
@@ -154,7 +161,9 @@ class Keeper:
             with contextlib.suppress(OSError):
                 if self._warm.is_ready():
                     return self._warm.start(folder)
-        return self._template.start(folder)
+        is_watched = entry.workload.kind in (Kind.SERVICE, Kind.SERVER)
+        template = self._template if is_watched or self._confined is None else self._confined
+        return template.start(folder)
 
     def gpus_of(self, entry: Entry) -> list[int]:
         """Return indices of free GPUs for one more replica."""

@@ -84,7 +84,13 @@ def environment_of(plan: Plan, place: Place, values: Mapping[str, str]) -> dict[
 
 
 def start_command(
-    plan: Plan, place: Place, values: Mapping[str, str], *, output: int, join: Callable[[], None]
+    plan: Plan,
+    place: Place,
+    values: Mapping[str, str],
+    *,
+    output: int,
+    join: Callable[[], None],
+    confine: Callable[[], None] | None = None,
 ) -> Launched:
     """Start the command of ``plan``.
 
@@ -93,7 +99,9 @@ def start_command(
     output
         Descriptor for its standard output and error.
     join
-        Puts the child into its cage.
+        Puts the child into its cage, as root still.
+    confine
+        Takes from the child, under its own account already, what it is not to do.
 
     Raises
     ------
@@ -113,6 +121,8 @@ def start_command(
             namespace.enter_view(view_of(plan, place), uid=plan.uid, gid=plan.gid)
         if os.geteuid() == 0:
             namespace.drop_to(plan.uid, plan.gid)
+        if confine is not None:
+            confine()
         namespace.die_with_parent(parent)
         os.umask(0o022)
         os.chdir(folder)

@@ -85,6 +85,15 @@ def first_closed(path: Path, uid: int, gid: int) -> Path | None:
     return None
 
 
+def closed_sentence(folder: Path) -> str:
+    """Say that ``folder`` is in the way of other accounts and :func:`can_enter` does not hold."""
+    return (
+        f"The folder {folder} is closed to other accounts, and this machine does not let us open "
+        "a way below it (CAP_SYS_ADMIN is missing). Move the checkout and KPL_HOME out of it, or "
+        f"open it with: chmod o+x {folder}"
+    )
+
+
 def _may_pass(found: os.stat_result, uid: int, gid: int) -> bool:
     if uid == 0:
         return True

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 from traitlets import Bool, Float, Int, TraitError, Unicode, validate
+from traitlets.utils.bunch import Bunch
 
+from kpl_lab.engines.local.connect_filter import SERVICE_PORTS
 from kpl_lab.engines.running import options
 from kpl_lab.settings import Home
 
@@ -33,6 +35,20 @@ class LocalOptions(options.RunningOptions):
         help="Fork notebook servers from a process that has imported JupyterLab: they start in a "
         "fraction of the time. It holds about 120 MiB.",
     ).tag(config=True)
+    service_port_first = Int(
+        SERVICE_PORTS[0],
+        min=1024,
+        max=65535,
+        help="First of the loopback's ports for replicas of services. Workloads can open no TCP "
+        "connection to these ports, on other machines neither.",
+    ).tag(config=True)
+    service_port_last = Int(
+        SERVICE_PORTS[-1],
+        min=1024,
+        max=65535,
+        help="Last of them. The default range is assigned to no known program, and Linux gives "
+        "none of it to outgoing connections.",
+    ).tag(config=True)
     cgroup_mode = Unicode(
         "auto", help="auto, v2, v1 or none: which kind of limits to use; auto takes the best."
     ).tag(config=True)
@@ -42,6 +58,19 @@ class LocalOptions(options.RunningOptions):
         if proposal["value"] < self.uid_first + 10:
             raise TraitError("uid_last must be at least uid_first + 10.")
         return proposal["value"]
+
+    @validate("service_port_first", "service_port_last")
+    def _check_ports(self, proposal: Bunch) -> int:
+        ends = {"first": self.service_port_first, "last": self.service_port_last}
+        ends[proposal["trait"].name.removeprefix("service_port_")] = proposal["value"]
+        if ends["last"] < ends["first"] + 10:
+            raise TraitError("service_port_last must be at least service_port_first + 10.")
+        return int(proposal["value"])
+
+    @property
+    def service_ports(self) -> range:
+        """Where replicas of services listen."""
+        return range(self.service_port_first, self.service_port_last + 1)
 
 
 def load_options(home: Home) -> LocalOptions:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from kpl_lab.engines.local.connect_filter import SERVICE_PORTS
 from kpl_lab.engines.running.service_watch import Timing
 
 FILE_NAME = "plan.json"
+# Outside the range that the kernel gives to outgoing connections, so that no connection takes one
+# before the command does.
+_PORTS = range(10_000, 30_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,8 @@ class Plan:
         Parent folder by controller; empty: no cgroups, a watchdog instead.
     build
         Folder of the environment that a build makes.
+    service_ports
+        First and last port for replicas of services.
     """
 
     mark: str
@@ -99,6 +106,7 @@ class Plan:
     health: str | None
     relay: RelayPlan | None
     build: str | None = None
+    service_ports: tuple[int, int] = (SERVICE_PORTS[0], SERVICE_PORTS[-1])
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -107,6 +115,8 @@ class Plan:
         found["ceilings"] = Ceilings(**found["ceilings"])
         found["timing"] = Timing(**found["timing"])
         found["relay"] = RelayPlan(**found["relay"]) if found["relay"] else None
+        first, last = found.pop("service_ports", cls.service_ports)
+        found["service_ports"] = (first, last)
         found["inputs"] = [(key, source) for key, source in found["inputs"]]
         return cls(**found)
 
@@ -122,3 +132,13 @@ class Plan:
     def serves(self) -> bool:
         """Whether it listens on a port and is watched for that."""
         return self.kind in ("service", "server")
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Where it may listen: a service's replica where no workload connects to.
+
+        A notebook server asks for a token, and its own programs may call it: it listens elsewhere.
+        """
+        first, last = self.service_ports
+        reserved = range(first, last + 1)
+        return reserved if self.kind == "service" else [p for p in _PORTS if p not in reserved]

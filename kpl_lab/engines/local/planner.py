@@ -20,11 +20,18 @@ from kpl_lab.settings import Settings
 
 @dataclass(frozen=True)
 class Machine:
-    """What the runner has found possible here."""
+    """What the runner has found possible here.
+
+    Attributes
+    ----------
+    filter_obstacle
+        Why workloads cannot be kept from calling replicas of services; None: they are.
+    """
 
     hierarchy: Hierarchy
     is_namespaced: bool
     gpu_count: int
+    filter_obstacle: str | None
 
 
 class Planner:
@@ -44,6 +51,7 @@ class Planner:
         self.accounts = accounts
         self.machine = machine
         self.is_warm = options.warm_start
+        self.refused_ports = None if machine.filter_obstacle else options.service_ports
         self.platform = accounts.get(PLATFORM)
 
     def mark_of(self, name: str, index: int) -> str:
@@ -113,6 +121,7 @@ class Planner:
             health=workload.health,
             relay=None if relay is None else RelayPlan(**asdict(relay)),
             build=None if build is None else str(build),
+            service_ports=(self._options.service_port_first, self._options.service_port_last),
         )
 
     def _shown(self, image: Path) -> list[Path]:

@@ -72,12 +72,12 @@ class Stat:
 def read_stat(pid: int) -> Stat | None:
     """Return what the kernel says of ``pid``; None when it is gone or a zombie."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text()
+        line = (_PROC / str(pid) / "stat").read_bytes()
     except OSError:
         return None
-    # The name in parentheses may hold anything, also parentheses.
-    words = text[text.rindex(")") + 2 :].split()
-    if words[0] in "ZX":
+    # The name in parentheses may hold anything: parentheses, or a letter that the kernel has cut.
+    words = line[line.rindex(b")") + 2 :].split()
+    if words[0] in (b"Z", b"X"):
         return None
     return Stat(pid, int(words[1]), int(words[19]), int(words[11]) + int(words[12]))
 
@@ -173,8 +173,8 @@ def memory_mb(pids: Iterable[int]) -> int:
     total_kb = 0
     for pid in pids:
         with contextlib.suppress(OSError), _as_owner(pid) as folder:
-            for line in (folder / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
+            for line in (folder / "smaps_rollup").read_bytes().splitlines():
+                if line.startswith(b"Pss:"):
                     total_kb += int(line.split()[1])
     return total_kb // 1024
 

@@ -8,9 +8,10 @@ platform's account, root and its own account only, and trusts none of their path
 from __future__ import annotations
 
 import logging
+from dataclasses import astuple
 
 from kpl_lab import settings as settings_module
-from kpl_lab.engines.local import cgroups, machine, namespace
+from kpl_lab.engines.local import cgroups, connect_filter, machine, namespace
 from kpl_lab.engines.local.accounts import accounts_of
 from kpl_lab.engines.local.calls import Calls
 from kpl_lab.engines.local.options import load_options
@@ -30,8 +31,14 @@ class Runner:
             hierarchy=cgroups.detect(settings.instance, options.cgroup_mode),
             is_namespaced=namespace.can_enter(),
             gpu_count=machine.count_gpus(),
+            filter_obstacle=connect_filter.obstacle(options.service_ports, astuple(settings.ports)),
         )
-        log.info("limits by %s, namespaces %s", found.hierarchy.mode, found.is_namespaced)
+        log.info(
+            "limits by %s, namespaces %s, calls past the front door %s",
+            found.hierarchy.mode,
+            found.is_namespaced,
+            "are refused" if found.filter_obstacle is None else f"work: {found.filter_obstacle}",
+        )
         planner = Planner(settings, options, accounts_of(settings, options), found)
         self._calls = Calls(settings, planner)
         self._server = CallServer(settings.home.runner_socket, planner.platform, self._calls)

@@ -21,7 +21,8 @@ from types import FrameType
 from kpl_lab.engines.local import environments, launch, syscalls
 from kpl_lab.engines.local import status as statuses
 from kpl_lab.engines.local.cage import Cage, GroupCage, make_cage
-from kpl_lab.engines.local.launch import LaunchError
+from kpl_lab.engines.local.connect_filter import ConnectFilter
+from kpl_lab.engines.local.launch import Launched, LaunchError
 from kpl_lab.engines.local.logpump import LogPump
 from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.processes import ProcessId, listening_ports, send
@@ -41,7 +42,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 class Shim:
     """One supervisor, from its plan to the final status."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connect_filter: ConnectFilter | None) -> None:
+        self._filter = connect_filter
         self._place = Place(folder)
         self._plan = Plan.read(folder)
         before = Status.read(folder)
@@ -124,7 +126,7 @@ class Shim:
         port = None
         if plan.serves:
             # Replicas share the machine's loopback, so the declared port cannot be theirs all.
-            port = free_port(plan.index)
+            port = free_port(plan.index, plan.ports)
             self._watch = ServiceWatch(plan, port, self._listening)
             status.address = f"127.0.0.1:{port}"
         relay = self._relay.url if self._relay else None
@@ -132,9 +134,7 @@ class Shim:
         self._exit, self._doom, self._kill_at = None, None, None
         self._begin = time.monotonic()
         self._vitals.begin()
-        self._main = launch.start_command(
-            plan, self._place, values, output=self._log.writer, join=self._cage.join
-        ).pid
+        self._main = self._start_command(values, port).pid
         status.started_at, status.ended_at = statuses.now(), None
         status.exit_code, status.cause = None, None
         status.state = ReplicaState.STARTING if plan.serves else ReplicaState.RUNNING
@@ -151,6 +151,27 @@ class Shim:
 
     def _listening(self) -> set[int]:
         return listening_ports(self._cage.pids())
+
+    def _start_command(self, values: dict[str, str], port: int | None) -> Launched:
+        """Start the command, which reaches no replica of a service but itself."""
+        confine = None
+        if self._filter is not None:
+            confine = self._filter.enforce
+            if port is not None and self._plan.kind == "service":
+                self._filter.grow()
+                self._filter.allow(port)
+        found = launch.start_command(
+            self._plan,
+            self._place,
+            values,
+            output=self._log.writer,
+            join=self._cage.join,
+            confine=confine,
+        )
+        if self._filter is not None and self._plan.kind == "service":
+            self._filter.close()
+            self._filter = self._filter.again()  # for a restart, which gets another port
+        return found
 
     def _has_exited(self) -> bool:
         return self._exit is not None  # set while children are reaped

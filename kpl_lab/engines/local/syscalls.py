@@ -96,13 +96,24 @@ def unshare(flags: int) -> None:
     _check(_libc().unshare(flags), "unshare")
 
 
-def prctl(option: int, value: int) -> None:
-    """Call ``prctl(2)`` with one argument."""
+def prctl(option: int, value: int, second: int = 0) -> None:
+    """Call ``prctl(2)``; an argument may be an address."""
     zero = ctypes.c_ulong(0)
     _check(
-        _libc().prctl(option, ctypes.c_ulong(value), zero, zero, zero),
+        _libc().prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(second), zero, zero),
         f"prctl {option}",
     )
+
+
+def call(what: str, number: int, *arguments: object) -> int:
+    """Make a system call that the C library has no function for; ``what`` is its name.
+
+    Raises
+    ------
+    OSError
+        The kernel refused, or does not know it.
+    """
+    return _check(int(_libc().syscall(number, *arguments)), what)
 
 
 def pidfd_getfd(process: int, number: int) -> int:
@@ -113,8 +124,7 @@ def pidfd_getfd(process: int, number: int) -> int:
     OSError
         It has none of that number, or we may not trace the process; or the kernel is before 5.6.
     """
-    found = _libc().syscall(_NR_PIDFD_GETFD, process, number, 0)
-    return _check(int(found), f"pidfd_getfd {number}")
+    return call(f"pidfd_getfd {number}", _NR_PIDFD_GETFD, process, number, 0)
 
 
 def name_process(name: str) -> None:
@@ -152,8 +162,8 @@ def mount_flags_of(path: str | Path) -> MountFlag:
 
 def has_capability(number: int) -> bool:
     """Say whether this process has an effective capability."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapEff:"):
             return bool(int(line.split()[1], 16) >> number & 1)
     return False
 

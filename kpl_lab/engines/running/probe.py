@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 _WORKING = (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY)
 
@@ -81,16 +82,17 @@ class Probe:
         return len(words) > 1 and words[0].startswith(b"HTTP/") and words[1] < b"400"
 
 
-def free_port(seed: int) -> int:
-    """Return a port of the loopback that nobody listens on.
+def free_port(seed: int, among: Sequence[int]) -> int:
+    """Return a port of the loopback, one of ``among``, that nobody listens on.
 
-    Drawn from outside the range that the kernel gives to outgoing connections, so that no
-    connection takes it before the command does.
+    Raises
+    ------
+    OSError
+        There is none.
     """
-    first, count = 10_000, 20_000
-    start = (os.getpid() * 7919 + seed * 104_729 + time.time_ns() // 1000) % count
-    for step in range(count):
-        port = first + (start + step) % count
+    start = os.getpid() * 7919 + seed * 104_729 + time.time_ns() // 1000
+    for step in range(len(among)):
+        port = among[(start + step) % len(among)]
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):

@@ -156,7 +156,7 @@ class Stream:
     ) -> tuple[int, bool]:
         is_done = False
         while not is_done:
-            part = logs.LogPart(offset, LOG_MESSAGE_BYTES, None)
+            part = logs.LogPart(offset, LOG_MESSAGE_BYTES)
             page = await anyio.to_thread.run_sync(logs.page, self._context, source, part)
             offset, is_done = page.next_offset, page.complete
             await self._queue.put(("log", None, {"source": wanted.name, **page.model_dump()}))

@@ -39,11 +39,9 @@ class LogPart:
         self,
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=MAX_BYTES)] = 256 * 1024,
-        tail: Annotated[int | None, Query(ge=1, le=MAX_BYTES)] = None,
     ) -> None:
         self.offset = offset
         self.limit = limit
-        self.tail = tail
 
 
 LogPartDep = Annotated[LogPart, Depends()]
@@ -127,7 +125,7 @@ def _kept_page(path: Path, part: LogPart) -> LogPage:
         size = path.stat().st_size
     except FileNotFoundError:  # deleted at this very moment
         return LogPage(text="", offset=0, next_offset=0, complete=True)
-    offset = max(0, size - part.tail) if part.tail else min(part.offset, size)
+    offset = min(part.offset, size)
     with path.open("rb") as file:
         file.seek(offset)
         data = file.read(part.limit)

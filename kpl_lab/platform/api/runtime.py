@@ -6,12 +6,14 @@ It keeps the original platform's shapes: a bare JWT, and answers ``{"code", "msg
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Header, Request, UploadFile
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from kpl_lab.errors import Forbidden, Invalid, KplError, NotFound, Unauthenticated
@@ -102,6 +104,25 @@ def workload_caller(
 
 
 WorkloadDep = Annotated[Caller, Depends(workload_caller)]
+
+
+class _TokenFirst(APIRoute):
+    """Looks at the token before the body is read, so that no stranger fills the disk with files."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what takes a request."""
+        handle = super().get_route_handler()
+
+        async def check_and_handle(request: Request) -> Response:
+            context: Context = request.app.state.context
+            token = request.headers.get("authorization")
+            await run_in_threadpool(workload_caller, context, token)
+            return await handle(request)
+
+        return check_and_handle
+
+
+saves = APIRouter(tags=["runtime"], route_class=_TokenFirst)
 DeliveryDep = Annotated[str | None, Header(alias="X-KPL-Delivery", max_length=200)]
 
 
@@ -282,8 +303,8 @@ def _save_dataset(
     return Answer(data={"id": record.id, "name": record.name})
 
 
-@router.post("/dataset/upload")
-@router.post("/upload/dataset", include_in_schema=False)
+@saves.post("/dataset/upload")
+@saves.post("/upload/dataset", include_in_schema=False)
 def save_dataset(
     context: ContextDep,
     caller: WorkloadDep,
@@ -295,8 +316,8 @@ def save_dataset(
     return _save_dataset(context, caller, (name, description, file, True))
 
 
-@router.post("/dataset_fs/upload")
-@router.post("/upload/dataset_fs", include_in_schema=False)
+@saves.post("/dataset_fs/upload")
+@saves.post("/upload/dataset_fs", include_in_schema=False)
 def save_dataset_files(
     context: ContextDep,
     caller: WorkloadDep,
@@ -308,8 +329,8 @@ def save_dataset_files(
     return _save_dataset(context, caller, (name, description, file, False))
 
 
-@router.post("/model/upload")
-@router.post("/upload/model", include_in_schema=False)
+@saves.post("/model/upload")
+@saves.post("/upload/model", include_in_schema=False)
 def save_model(
     context: ContextDep,
     caller: WorkloadDep,
@@ -326,7 +347,7 @@ def save_model(
     return Answer(data={"id": record.id, "name": record.name})
 
 
-@router.post("/algorithm/upload")
+@saves.post("/algorithm/upload")
 def save_algorithm(
     context: ContextDep,
     caller: WorkloadDep,
@@ -371,4 +392,5 @@ def create_runtime(context: Context) -> FastAPI:
     app.add_exception_handler(KplError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.include_router(router)
+    app.include_router(saves)
     return app

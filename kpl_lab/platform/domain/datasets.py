@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from kpl_lab.errors import Conflict, NotFound
-from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads, uses
 from kpl_lab.platform.domain.imports import Imported as Imported
+from kpl_lab.platform.domain.versions import Shelf
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
 from kpl_lab.platform.storage.store import Store
@@ -51,64 +49,43 @@ def create(store: Store, caller: Caller, request: DatasetCreate) -> DatasetRecor
     return record
 
 
+def _shelf(store: Store) -> Shelf[DatasetRecord, DatasetVersionRecord]:
+    return Shelf(store=store, noun=NOUN, assets=store.datasets, versions=store.dataset_versions)
+
+
 def begin_version(
     store: Store, name: str, origin: Origin
 ) -> tuple[DatasetRecord, DatasetVersionRecord]:
     """Add a version in state ``preparing``, and the dataset where it is new."""
-    clean = check_name(name, what="dataset's name")
-    record = store.datasets.own(clean, origin.owner)
-    now = store.now()
-    if record is None:
-        record = store.datasets.add(
-            name=clean,
-            owner=origin.owner,
-            workspace_id=origin.workspace_id,
-            visibility=origin.visibility,
-            state="preparing",
-            reason=None,
-            message=None,
-            created_at=now,
-            updated_at=now,
-            description=origin.description,
-            purpose=origin.purpose,
-            version=None,
-        )
-        store.events.write(access.subject("datasets", record), "created")
-    elif record.version is None:
-        # All tries so far have failed; this one starts afresh.
-        store.datasets.update(record.id, state="preparing", reason=None, message=None)
-        record = store.datasets.get(record.id) or record
-    version = store.dataset_versions.add(
-        dataset_id=record.id,
-        number=store.dataset_versions.next_number(record.id),
-        state="preparing",
-        reason=None,
-        message=None,
-        created_at=now,
-        bytes=None,
-        task_id=origin.task_id,
-        upload_id=origin.upload_id,
-        format=origin.format,
-        source=origin.source,
-        records=None,
-        progress=0.0,
-        fields=[],
-        classes=[],
-        skipped=[],
+    return _shelf(store).begin(
+        name,
+        asset={
+            "owner": origin.owner,
+            "workspace_id": origin.workspace_id,
+            "visibility": origin.visibility,
+            "description": origin.description,
+            "purpose": origin.purpose,
+        },
+        version={
+            "bytes": None,
+            "task_id": origin.task_id,
+            "upload_id": origin.upload_id,
+            "format": origin.format,
+            "source": origin.source,
+            "records": None,
+            "progress": 0.0,
+            "fields": [],
+            "classes": [],
+            "skipped": [],
+        },
     )
-    store.events.write(access.subject("datasets", record), "updated")
-    return record, version
 
 
 def finish_version(store: Store, version: DatasetVersionRecord, found: Imported) -> None:
     """Make a prepared version usable; its files are in place already. Repeatable."""
-    record = store.datasets.get(version.dataset_id)
-    if record is None:
-        return
-    changed = store.dataset_versions.update(
-        version.id,
-        where={"state": "preparing"},
-        state="ready",
+    _shelf(store).finish(
+        version,
+        what=f"{found.records} records",
         progress=None,
         records=found.records,
         bytes=found.bytes,
@@ -118,34 +95,11 @@ def finish_version(store: Store, version: DatasetVersionRecord, found: Imported)
         format=found.format,
         upload_id=None,
     )
-    if not changed:
-        return
-    newest = max(version.number, record.version or 0)
-    store.datasets.update(
-        record.id, state="ready", reason=None, message=None, version=newest, updated_at=store.now()
-    )
-    store.events.write(
-        access.subject("datasets", record),
-        "ready",
-        f"Dataset {record.name} version {version.number} is ready: {found.records} records.",
-    )
 
 
 def fail_version(store: Store, version: DatasetVersionRecord, reason: str, message: str) -> None:
     """End a version that could not be prepared; earlier versions stay in use."""
-    record = store.datasets.get(version.dataset_id)
-    if record is None:
-        return
-    changed = store.dataset_versions.update(
-        version.id, where={"state": "preparing"}, state="failed", reason=reason, message=message
-    )
-    if not changed:
-        return
-    values: dict[str, Any] = {"reason": reason, "message": message, "updated_at": store.now()}
-    if record.version is None:
-        values["state"] = "failed"
-    store.datasets.update(record.id, **values)
-    store.events.write(access.subject("datasets", record), "failed", message, level="error")
+    _shelf(store).fail(version, reason, message)
 
 
 def version_of(store: Store, record: DatasetRecord, number: int | None) -> DatasetVersionRecord:
@@ -156,23 +110,7 @@ def version_of(store: Store, record: DatasetRecord, number: int | None) -> Datas
     NotFound, Conflict
         There is no such version, or it is not ready.
     """
-    wanted = number if number is not None else record.version
-    if wanted is None:
-        raise Conflict(
-            f"The dataset {record.name!r} has no ready version yet: "
-            + (record.message or "it is still being prepared."),
-            code="not_ready",
-        )
-    found = store.dataset_versions.numbered(record.id, wanted)
-    if found is None:
-        raise NotFound(f"The dataset {record.name!r} has no version {wanted}.")
-    if found.state != "ready":
-        raise Conflict(
-            f"Version {wanted} of the dataset {record.name!r} is {found.state}: "
-            + (found.message or "wait until it is ready."),
-            code="not_ready",
-        )
-    return found
+    return _shelf(store).usable(record, number)
 
 
 def delete(store: Store, files: FileStore, record: DatasetRecord) -> None:
@@ -184,7 +122,5 @@ def delete(store: Store, files: FileStore, record: DatasetRecord) -> None:
         It is mounted, or used by a task or a service; says by which.
     """
     uses.refuse_while_used(store, NOUN, record)
-    store.dataset_versions.delete_of(record.id)
-    store.datasets.delete(record.id)
-    store.events.write(access.subject("datasets", record), "deleted")
+    _shelf(store).delete(record)
     store.after_commit(lambda: remove_tree(files.path("datasets", record.id)))

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.errors import Conflict, NotFound
-from kpl_lab.naming import check_name
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads, uses
+from kpl_lab.platform.domain.versions import Shelf
 from kpl_lab.platform.storage.archives import listing
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.records.assets import ModelRecord, ModelVersionRecord
@@ -49,49 +48,32 @@ def create(store: Store, caller: Caller, request: ModelCreate) -> ModelRecord:
     return record
 
 
+def _shelf(store: Store) -> Shelf[ModelRecord, ModelVersionRecord]:
+    return Shelf(store=store, noun=NOUN, assets=store.models, versions=store.model_versions)
+
+
 def begin_version(
     store: Store, name: str, origin: Origin
 ) -> tuple[ModelRecord, ModelVersionRecord]:
     """Add a version in state ``preparing``, and the model where it is new."""
-    clean = check_name(name, what="model's name")
-    record = store.models.own(clean, origin.owner)
-    now = store.now()
-    if record is None:
-        record = store.models.add(
-            name=clean,
-            owner=origin.owner,
-            workspace_id=origin.workspace_id,
-            visibility=origin.visibility,
-            state="preparing",
-            reason=None,
-            message=None,
-            created_at=now,
-            updated_at=now,
-            description=origin.description,
-            version=None,
-        )
-        store.events.write(access.subject("models", record), "created")
-    elif record.version is None:
-        # All tries so far have failed; this one starts afresh.
-        store.models.update(record.id, state="preparing", reason=None, message=None)
-        record = store.models.get(record.id) or record
-    version = store.model_versions.add(
-        model_id=record.id,
-        number=store.model_versions.next_number(record.id),
-        state="preparing",
-        reason=None,
-        message=None,
-        created_at=now,
-        bytes=None,
-        task_id=origin.task_id,
-        upload_id=origin.upload_id,
-        files=[],
-        metrics=origin.metrics,
-        parameters=origin.parameters,
-        lineage=origin.lineage,
+    return _shelf(store).begin(
+        name,
+        asset={
+            "owner": origin.owner,
+            "workspace_id": origin.workspace_id,
+            "visibility": origin.visibility,
+            "description": origin.description,
+        },
+        version={
+            "bytes": None,
+            "task_id": origin.task_id,
+            "upload_id": origin.upload_id,
+            "files": [],
+            "metrics": origin.metrics,
+            "parameters": origin.parameters,
+            "lineage": origin.lineage,
+        },
     )
-    store.events.write(access.subject("models", record), "updated")
-    return record, version
 
 
 def files_of(folder: Path) -> list[dict[str, Any]]:
@@ -101,45 +83,14 @@ def files_of(folder: Path) -> list[dict[str, Any]]:
 
 def finish_version(store: Store, version: ModelVersionRecord, files: list[dict[str, Any]]) -> None:
     """Make a version usable; its files are in place already. Repeatable."""
-    record = store.models.get(version.model_id)
-    if record is None:
-        return
-    changed = store.model_versions.update(
-        version.id,
-        where={"state": "preparing"},
-        state="ready",
-        bytes=sum(f["bytes"] for f in files),
-        files=files[:10_000],
-        upload_id=None,
-    )
-    if not changed:
-        return
-    newest = max(version.number, record.version or 0)
-    store.models.update(
-        record.id, state="ready", reason=None, message=None, version=newest, updated_at=store.now()
-    )
-    store.events.write(
-        access.subject("models", record),
-        "ready",
-        f"Model {record.name} version {version.number} is ready.",
+    _shelf(store).finish(
+        version, bytes=sum(f["bytes"] for f in files), files=files[:10_000], upload_id=None
     )
 
 
 def fail_version(store: Store, version: ModelVersionRecord, reason: str, message: str) -> None:
     """End a version that could not be prepared; earlier versions stay in use."""
-    record = store.models.get(version.model_id)
-    if record is None:
-        return
-    changed = store.model_versions.update(
-        version.id, where={"state": "preparing"}, state="failed", reason=reason, message=message
-    )
-    if not changed:
-        return
-    values: dict[str, Any] = {"reason": reason, "message": message, "updated_at": store.now()}
-    if record.version is None:
-        values["state"] = "failed"
-    store.models.update(record.id, **values)
-    store.events.write(access.subject("models", record), "failed", message, level="error")
+    _shelf(store).fail(version, reason, message)
 
 
 def version_of(store: Store, record: ModelRecord, number: int | None) -> ModelVersionRecord:
@@ -150,23 +101,7 @@ def version_of(store: Store, record: ModelRecord, number: int | None) -> ModelVe
     NotFound, Conflict
         There is no such version, or it is not ready.
     """
-    wanted = number if number is not None else record.version
-    if wanted is None:
-        raise Conflict(
-            f"The model {record.name!r} has no ready version yet: "
-            + (record.message or "it is still being prepared."),
-            code="not_ready",
-        )
-    found = store.model_versions.numbered(record.id, wanted)
-    if found is None:
-        raise NotFound(f"The model {record.name!r} has no version {wanted}.")
-    if found.state != "ready":
-        raise Conflict(
-            f"Version {wanted} of the model {record.name!r} is {found.state}: "
-            + (found.message or "wait until it is ready."),
-            code="not_ready",
-        )
-    return found
+    return _shelf(store).usable(record, number)
 
 
 def delete(store: Store, files: FileStore, record: ModelRecord) -> None:
@@ -178,7 +113,5 @@ def delete(store: Store, files: FileStore, record: ModelRecord) -> None:
         A task or a service uses it; says which.
     """
     uses.refuse_while_used(store, NOUN, record)
-    store.model_versions.delete_of(record.id)
-    store.models.delete(record.id)
-    store.events.write(access.subject("models", record), "deleted")
+    _shelf(store).delete(record)
     store.after_commit(lambda: remove_tree(files.path("models", record.id)))

@@ -16,6 +16,7 @@ from kpl_lab.platform.events import CONTROLLER, listen
 from kpl_lab.platform.runtime.frontdoor import RouteReconciler
 from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
+from kpl_lab.platform.runtime.reconcilers.outputs import OutputReconciler
 from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, ServerReconciler
 from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
@@ -27,10 +28,14 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 WATCH_AGAIN_SECONDS = 0.5
+# What moves whole datasets and models takes minutes. It has workers of its own, so that tasks,
+# servers and routes never wait for it; few, because all of them share one disk.
+IMPORTS_AT_ONCE = 2
+COLLECTIONS_AT_ONCE = 2
 
 
 class Controller:
-    """Runs all reconcilers over one work queue.
+    """Runs all reconcilers: what is quick over one work queue, what is long over others.
 
     Parameters
     ----------
@@ -52,10 +57,18 @@ class Controller:
         self._resync_seconds = resync_seconds
         self.world = World(context, front_door=front_door)
         self.queue: WorkQueue[Key] = WorkQueue(self._handle)
-        self.world.add = self.queue.add
+        imports: WorkQueue[Key] = WorkQueue(self._handle, IMPORTS_AT_ONCE)
+        self._long: Mapping[str, WorkQueue[Key]] = {
+            "dataset_versions": imports,
+            "model_versions": imports,
+            "outputs": WorkQueue(self._handle, COLLECTIONS_AT_ONCE),
+        }
+        self.world.add = self.add
+        self.world.is_at = lambda key: self._queue_of(key).is_at(key)
         self._nudged = asyncio.Event()
         self._reconcilers: Mapping[str, Reconciler] = {
             "tasks": TaskReconciler(self.world),
+            "outputs": OutputReconciler(self.world),
             "schedule": TaskScheduler(self.world),
             "services": ServiceReconciler(self.world),
             "servers": ServerReconciler(self.world),
@@ -66,6 +79,13 @@ class Controller:
             "routes": RouteReconciler(self.world),
         }
 
+    def add(self, key: Key) -> None:
+        """Have ``key`` looked at soon."""
+        self._queue_of(key).add(key)
+
+    def _queue_of(self, key: Key) -> WorkQueue[Key]:
+        return self._long.get(key.resource, self.queue)
+
     async def _handle(self, key: Key) -> float | None:
         return await self._reconcilers[key.resource].reconcile(key.id)
 
@@ -75,7 +95,8 @@ class Controller:
         transport = await listen(path, self._nudged.set)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.queue.run())
+                for queue in {self.queue, *self._long.values()}:
+                    group.create_task(queue.run())
                 group.create_task(self._watch())
                 group.create_task(self._look())
                 group.create_task(self._tidy())
@@ -126,9 +147,9 @@ class Controller:
         is_ours = labels.get("instance") == self.world.context.settings.instance
         resource, id = labels.get("resource", ""), labels.get("id", "")
         if is_ours and resource in self._reconcilers and id.isdigit():
-            self.queue.add(Key(resource, int(id)))
+            self.add(Key(resource, int(id)))
             if resource == "tasks":
-                self.queue.add(Key("schedule"))
+                self.add(Key("schedule"))
 
     async def _look(self) -> None:
         """Look at the whole table of wishes when nudged, and now and then."""
@@ -136,7 +157,7 @@ class Controller:
             self._nudged.clear()
             try:
                 for key in await self.world.read(self._wishes):
-                    self.queue.add(key)
+                    self.add(key)
                 await self._collect_orphans()
             except KplError as error:
                 log.warning("%s", error.message)

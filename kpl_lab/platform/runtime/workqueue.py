@@ -66,6 +66,10 @@ class WorkQueue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
+    def is_at(self, key: K) -> bool:
+        """Say whether ``key`` is being looked at just now."""
+        return key in self._running
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:

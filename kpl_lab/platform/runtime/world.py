@@ -52,7 +52,7 @@ class World:
 
     ``is_synced`` is false until the engine has told everything that it runs; before that nothing
     may be taken for lost. ``routed`` are the addresses by service that the front door is known to
-    have taken up.
+    have taken up. ``add`` has something looked at soon; ``is_at`` says whether it is just now.
     """
 
     context: Context
@@ -61,6 +61,7 @@ class World:
     front_door: FrontDoor | None = None
     routed: dict[int, frozenset[str]] = field(default_factory=dict)
     add: Callable[[Key], None] = lambda _key: None
+    is_at: Callable[[Key], bool] = lambda _key: False
 
     @property
     def engine(self) -> Engine:

@@ -1,11 +1,10 @@
-import { linkIcon, runIcon } from '@jupyterlab/ui-components';
+import { runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { AlgorithmDetail, AlgorithmVersionView } from '../../api/types';
 import {
   Button,
   Empty,
-  IconButton,
   Notice,
   StateChip,
   TimeAgo
@@ -20,6 +19,7 @@ import type { IKplContext } from '../../context';
 import { useKpl } from '../../context';
 import { useLog } from '../../hooks/log';
 import { algorithmIcon, serviceIcon } from '../../icons';
+import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { Functions } from './functions';
 
@@ -69,16 +69,7 @@ function Actions(props: { algorithm: AlgorithmDetail }): JSX.Element {
           {trans.__('Deploy…')}
         </Button>
       )}
-      <Button
-        onClick={() => void commands.execute(CommandIDs.deleteResource, args)}
-      >
-        {trans.__('Delete…')}
-      </Button>
-      <IconButton
-        icon={linkIcon}
-        label={trans.__('Copy link')}
-        onClick={() => void commands.execute(CommandIDs.copyLink, args)}
-      />
+      <LastActions args={args} />
     </>
   );
 }

@@ -1,4 +1,3 @@
-import { linkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { DatasetDetail, DatasetVersionView } from '../../api/types';
@@ -6,7 +5,6 @@ import {
   Button,
   Empty,
   Facts,
-  IconButton,
   Notice,
   StateChip,
   TimeAgo
@@ -19,6 +17,7 @@ import { bytes } from '../../format';
 import { formatWords, purposeWords, visibilityWords } from '../../words';
 import { useModel } from '../../hooks';
 import { datasetIcon, mountIcon, unmountIcon } from '../../icons';
+import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { Records } from './records';
 import { UseDataset } from './use';
@@ -165,16 +164,7 @@ function Actions(props: { dataset: DatasetDetail }): JSX.Element {
       >
         {trans.__('Insert code')}
       </Button>
-      <Button
-        onClick={() => void commands.execute(CommandIDs.deleteResource, args)}
-      >
-        {trans.__('Delete…')}
-      </Button>
-      <IconButton
-        icon={linkIcon}
-        label={trans.__('Copy link')}
-        onClick={() => void commands.execute(CommandIDs.copyLink, args)}
-      />
+      <LastActions args={args} />
     </>
   );
 }

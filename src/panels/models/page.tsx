@@ -1,4 +1,3 @@
-import { linkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { ModelDetail, ModelVersionView } from '../../api/types';
@@ -6,7 +5,6 @@ import {
   Button,
   Empty,
   Facts,
-  IconButton,
   Notice,
   StateChip,
   TimeAgo
@@ -17,6 +15,7 @@ import { useKpl } from '../../context';
 import { bytes, measured } from '../../format';
 import { visibilityWords } from '../../words';
 import { modelIcon } from '../../icons';
+import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { ParameterTable } from '../tasks/page';
 import { Lineage } from './lineage';
@@ -121,16 +120,7 @@ function Actions(props: {
           {trans.__('Download')}
         </a>
       )}
-      <Button
-        onClick={() => void commands.execute(CommandIDs.deleteResource, args)}
-      >
-        {trans.__('Delete…')}
-      </Button>
-      <IconButton
-        icon={linkIcon}
-        label={trans.__('Copy link')}
-        onClick={() => void commands.execute(CommandIDs.copyLink, args)}
-      />
+      <LastActions args={args} />
     </>
   );
 }

@@ -1,4 +1,4 @@
-import { linkIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
+import { runIcon, stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { ServiceDetail } from '../../api/types';
@@ -7,7 +7,6 @@ import {
   CopyBlock,
   ErrorNotice,
   Facts,
-  IconButton,
   Notice,
   StateChip,
   StateIcon,
@@ -25,6 +24,7 @@ import { useLog } from '../../hooks/log';
 import { serviceIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
 import { stateWords } from '../../states';
+import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { ServiceTest } from './test';
 
@@ -127,16 +127,7 @@ function Actions(props: {
       >
         {isDown ? trans.__('Start') : trans.__('Stop')}
       </Button>
-      <Button
-        onClick={() => void commands.execute(CommandIDs.deleteResource, args)}
-      >
-        {trans.__('Delete…')}
-      </Button>
-      <IconButton
-        icon={linkIcon}
-        label={trans.__('Copy link')}
-        onClick={() => void commands.execute(CommandIDs.copyLink, args)}
-      />
+      <LastActions args={args} />
     </>
   );
 }

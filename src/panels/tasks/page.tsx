@@ -1,11 +1,10 @@
-import { linkIcon, stopIcon } from '@jupyterlab/ui-components';
+import { stopIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { TaskDetail } from '../../api/types';
 import {
   Button,
   Facts,
-  IconButton,
   Meter,
   Notice,
   StateChip,
@@ -22,6 +21,7 @@ import { useNow } from '../../hooks';
 import { taskIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
 import { isFinal } from '../../states';
+import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { TaskCurves } from './curves';
 import { TaskLog } from './log';
@@ -165,20 +165,7 @@ namespace Private {
         >
           {trans.__('Submit again…')}
         </Button>
-        {isFinal(task.state) && (
-          <Button
-            onClick={() =>
-              void commands.execute(CommandIDs.deleteResource, args)
-            }
-          >
-            {trans.__('Delete…')}
-          </Button>
-        )}
-        <IconButton
-          icon={linkIcon}
-          label={trans.__('Copy link')}
-          onClick={() => void commands.execute(CommandIDs.copyLink, args)}
-        />
+        <LastActions args={args} canDelete={isFinal(task.state)} />
       </>
     );
   }

@@ -24,7 +24,6 @@ from kpl_lab.platform.domain import access, contract, shutdown, tasks
 from kpl_lab.platform.domain.capacity import Amounts, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
-from kpl_lab.platform.runtime.outputs import OutputKeeper
 from kpl_lab.platform.runtime.world import CANNOT_START, Key, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
@@ -54,13 +53,12 @@ class TaskReconciler:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._outputs = OutputKeeper(world)
 
     async def reconcile(self, id: int) -> float | None:
         """Take the next step of one task."""
         task = await self._world.read(lambda store: store.tasks.get(id))
-        if task is None:
-            return None
+        if task is None or self._world.is_at(Key("outputs", id)):
+            return None  # who keeps its outputs asks for a look at it afterwards
         if task.desired == "delete":
             await self._delete(task)
         elif task.state in tasks.FINAL:
@@ -166,21 +164,18 @@ class TaskReconciler:
         )
 
     async def _finish(self, task: TaskRecord, replica: Replica | None) -> None:
-        """Keep log and outputs, say why it ended, end it. Each step may be taken again."""
-        handle = self._world.handle(workload_name(task), task.handle)
-        ending = task.ending
-        if ending is None:
-            assert replica is not None  # noqa: S101 (without an ending there is a replica)
-            ending = await self._note_end(task, replica, handle)
-        await self._world.keep_log(handle, self._world.context.files.task_log(task.id))
-        fresh = await self._world.read(lambda s: s.tasks.get(task.id))
-        if fresh is None:
-            return
-        await self._outputs.keep(fresh, handle, register=ending["state"] == "succeeded")
-        await self._world.write(lambda s: tasks.end_as_noted(s, fresh, ending))
-        await self._world.forget(handle.name, task.handle)
+        """Say why it ended and keep its log; its outputs are kept, and it ends, beside the queue.
 
-    async def _note_end(self, task: TaskRecord, replica: Replica, handle: Handle) -> dict[str, Any]:
+        Each step may be taken again.
+        """
+        handle = self._world.handle(workload_name(task), task.handle)
+        if task.ending is None:
+            assert replica is not None  # noqa: S101 (without an ending there is a replica)
+            await self._note_end(task, replica, handle)
+        await self._world.keep_log(handle, self._world.context.files.task_log(task.id))
+        self._world.add(Key("outputs", task.id))
+
+    async def _note_end(self, task: TaskRecord, replica: Replica, handle: Handle) -> None:
         """Record how the command ended before anything is done about it."""
         is_success = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
         if is_success:
@@ -206,7 +201,6 @@ class TaskReconciler:
                 task.id, ending=ending, exit_code=replica.exit_code, started_at=started
             )
         )
-        return ending
 
     async def _delete(self, task: TaskRecord) -> None:
         await self._world.forget(workload_name(task), task.handle)

@@ -38,12 +38,18 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRecord(Resource):
-    """A dataset."""
+class Asset(Resource):
+    """What datasets, models and algorithms have in common; ``version`` is the one in use."""
 
     description: str
-    purpose: str
     version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord(Asset):
+    """A dataset."""
+
+    purpose: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +67,8 @@ class DatasetVersionRecord(Version):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRecord(Resource):
+class ModelRecord(Asset):
     """A model."""
-
-    description: str
-    version: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +83,8 @@ class ModelVersionRecord(Version):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlgorithmRecord(Resource):
+class AlgorithmRecord(Asset):
     """An algorithm."""
-
-    description: str
-    version: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
