@@ -13,7 +13,7 @@ from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.logfile import Mark, Marker, Position
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.docker.options import DockerOptions, load_options
-from kpl_lab.engines.docker.plan import Plan, command_config, relay_config
+from kpl_lab.engines.docker.plan import Plan, Sidecar, command_config, sidecar_config
 from kpl_lab.engines.docker.vitals import measured
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.rules import pick_gpus
@@ -34,7 +34,7 @@ PLAN = Plan(
     inner_home="/kpl/home", skeleton=None, user="kpl", uid=20001, gid=20001, platform_uid=20000,
     platform_gid=20000, mounts=None, limits=Limits(cpu=1.5, memory_mb=100, gpu=2, shm_mb=8),
     gpus=[1, 3], processes=50, log_bytes=1000, network="net", port=None, timing=TIMING,
-    health=None, relay=None, relay_port=17171,
+    health=None, relay=None, relay_port=17171, doors=[],
 )  # fmt: skip
 PLACE = Place(Path("/kpl-home/replicas/0"))
 
@@ -92,7 +92,10 @@ def test_a_command_with_a_relay_waits_until_it_listens() -> None:
     assert "R=http://127.0.0.1:17171" in found["Env"]
     assert found["Entrypoint"] == ["/bin/sh"]
     assert found["Cmd"][-2:] == ["python", "/kpl/work/a.py"]
-    beside = relay_config(plan, PLACE, "i1", "c1", "base:1")
+    relay_beside = Sidecar(
+        role=Role.RELAY, module="relay", folder=PLACE.relay, shown={"/kpl/outputs": PLACE.outputs}
+    )
+    beside = sidecar_config(plan, relay_beside, "i1", "c1", "base:1")
     assert beside["HostConfig"]["NetworkMode"] == "container:c1"
     assert beside["HostConfig"]["RestartPolicy"] == {"Name": "always"}
     assert beside["User"] == "20000:20000"

@@ -218,8 +218,8 @@ class Platform(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Answer)
         self.bodies: list[dict[str, object]] = []
 
     @property
@@ -239,7 +239,8 @@ class Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Keep the body."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.bodies.append({**json.loads(body), "token": self.headers["Authorization"]})
+        token = self.headers["Authorization"]
+        self.server.bodies.append({**json.loads(body), "token": token})
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -323,3 +324,32 @@ async def test_a_relay_that_dies_is_started_again_by_docker(
     await docker.engine.stop(handle, grace_seconds=0)
     assert (await end_of(docker.engine, "u")).cause is Cause.STOPPED
     await until(lambda: docker.containers() == [])
+
+
+async def test_a_service_reaches_the_platform_at_its_address_outside_after_a_restart_too(
+    docker: DockerBench,
+) -> None:
+    # It answers what the platform answers to it; the platform's port is that of the settings.
+    code = (
+        "import http.server, os, sys, urllib.request\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        " def do_GET(self):\n"
+        "  with urllib.request.urlopen(sys.argv[1], b'{\"value\": 1}', timeout=10) as found:\n"
+        "   data = found.read()\n"
+        "  self.send_response(200); self.end_headers(); self.wfile.write(data)\n"
+        "http.server.HTTPServer(('', int(os.environ['PORT'])), H).serve_forever()\n"
+    )
+    with Platform(docker.settings.ports.platform) as at_its_port:
+        thread = threading.Thread(target=at_its_port.serve_forever, args=(0.05,))
+        thread.start()
+        workload = replace(service(code), command=("python", "-c", code, at_its_port.url))
+        await start(docker.engine, workload)
+        first = await see(docker.engine, "s", READY)
+        assert ask(first.replicas[0].address) == b"{}"
+        docker.daemon.docker("kill", docker.container("s"))
+        again = await see(
+            docker.engine, "s", lambda one: READY(one) and one.replicas[0].restarts == 1
+        )
+        assert ask(again.replicas[0].address) == b"{}"
+        at_its_port.shutdown()
+        thread.join()

@@ -19,6 +19,7 @@ from kpl_lab.engines.docker.daemon import DaemonGone, Event
 from kpl_lab.engines.docker.ends import exit_code_of, memory_numbers
 from kpl_lab.engines.docker.ledger import Entry
 from kpl_lab.engines.docker.logfile import LogFile
+from kpl_lab.engines.docker.names import Role
 from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.running import status as statuses
 from kpl_lab.engines.running.service_watch import Doom
@@ -158,8 +159,8 @@ class BuildLife:
     def tell(self, event: Event) -> None:
         """Do nothing: a build has no container of ours."""
 
-    def tell_relay(self, event: Event) -> None:
-        """Do nothing: a build has no relay."""
+    def tell_beside(self, role: Role, event: Event) -> None:
+        """Do nothing: nothing runs beside a build."""
 
     async def run(self) -> None:
         """Build, and tell how it went."""

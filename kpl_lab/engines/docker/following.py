@@ -92,7 +92,7 @@ class Following:
         self._started_nanoseconds = int(started.timestamp() * 10**6) * 1000
         self._measure_wait = 1.0
         self._next_measure = time.monotonic() + self._measure_wait
-        self._listening = ports.Listening(int(info["State"]["Pid"]))
+        self._listening = ports.Listening(int(info["State"]["Pid"]), frozenset(self._plan.doors))
         self._watch: ServiceWatch | None = None
         self._begin(info)
 

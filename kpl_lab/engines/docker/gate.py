@@ -1,8 +1,8 @@
-"""The way from a relay's container to the platform: a Unix socket that leads to its address.
+"""The way from a container to the platform: a Unix socket that leads to its address.
 
 The platform listens on the loopback of the machine, which no container reaches. So the runner
-listens on a socket in the relay's folder and passes bytes on. While the runner is away the relay
-keeps what it has, as it does while the platform is away.
+listens on a socket in the folder of what runs beside a command, and passes bytes on. While the
+runner is away a relay keeps what it has, as it does while the platform is away.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import os
 import urllib.parse
 from pathlib import Path
 
+from kpl_lab.engines.docker.pipes import copy
 from kpl_lab.engines.running.protocol import SocketPath
 from kpl_lab.engines.running.trees import Account
 
 log = logging.getLogger(__name__)
-
-_COPY_BYTES = 256 * 1024
 
 
 class Gate:
@@ -75,12 +74,4 @@ class Gate:
         with contextlib.closing(writer), contextlib.suppress(OSError):
             inner, outer = await asyncio.open_connection(self._host, self._port)
             with contextlib.closing(outer):
-                await asyncio.gather(_copy(reader, outer), _copy(inner, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_COPY_BYTES):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+                await asyncio.gather(copy(reader, outer), copy(inner, writer))

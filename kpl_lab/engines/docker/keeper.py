@@ -36,8 +36,8 @@ class Living(Protocol):
     def tell(self, event: Event) -> None:
         """Take an event of its container."""
 
-    def tell_relay(self, event: Event) -> None:
-        """Take an event of its relay."""
+    def tell_beside(self, role: Role, event: Event) -> None:
+        """Take an event of a container beside it."""
 
     async def run(self) -> None:
         """Live to the end."""
@@ -194,10 +194,10 @@ class Keeper:
         life = None if address is None else self._lives.get((address.workload, address.index))
         if address is None or life is None:
             return
-        if address.role is Role.RELAY:
-            life.tell_relay(event)
-        else:
+        if address.role is Role.COMMAND:
             life.tell(event)
+        else:
+            life.tell_beside(address.role, event)
 
     async def _look_at_all(self) -> None:
         """Let every life look for itself, and remove containers of workloads that are not ours."""

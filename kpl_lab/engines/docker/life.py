@@ -22,10 +22,11 @@ from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.following import Following, Subject, grace_asked, time_of
 from kpl_lab.engines.docker.ledger import Entry, Status
 from kpl_lab.engines.docker.logfile import LogFile
+from kpl_lab.engines.docker.names import Role
 from kpl_lab.engines.docker.network import Network
 from kpl_lab.engines.docker.plan import command_config
 from kpl_lab.engines.docker.planner import Planner
-from kpl_lab.engines.docker.sidecar import Sidecar
+from kpl_lab.engines.docker.sidecar import sidecars
 from kpl_lab.engines.running import status as statuses
 from kpl_lab.engines.running.prepare import prepare
 from kpl_lab.engines.running.rules import has_little_room, may_try_again, restart_wait
@@ -67,7 +68,10 @@ class Life:
         self._log = LogFile(
             self._place.log, max_bytes=self._plan.log_bytes, gid=self._plan.platform_gid
         )
-        self._sidecar = self._make_sidecar()
+        image = tools.planner.options.base_image
+        self._sidecars = sidecars(
+            self._plan, self._place, image=image, installation=self._installation
+        )
         self._woken = asyncio.Event()
         self._is_over = self._status.is_final
         self._subject = Subject(
@@ -81,14 +85,6 @@ class Life:
             save=self._save,
         )
         self._run: Following | None = None
-
-    def _make_sidecar(self) -> Sidecar | None:
-        if self._plan.relay is None:
-            return None
-        image = self._tools.planner.options.base_image
-        return Sidecar(
-            self._daemon, self._plan, self._place, installation=self._installation, image=image
-        )
 
     def wake(self) -> None:
         """Look at what was asked for."""
@@ -106,10 +102,11 @@ class Life:
             self._run.tell(event)
         self._woken.set()
 
-    def tell_relay(self, event: Event) -> None:
-        """Take an event of the relay's container."""
-        if event.action in ("die", "destroy") and self._sidecar is not None:
-            self._sidecar.has_ended()
+    def tell_beside(self, role: Role, event: Event) -> None:
+        """Take an event of a container beside the command."""
+        for sidecar in self._sidecars:
+            if sidecar.role is role and event.action in ("die", "destroy"):
+                sidecar.has_ended()
 
     async def run(self) -> None:
         """Live until everything is told and the relay has delivered."""
@@ -126,8 +123,8 @@ class Life:
                 else:
                     return
         finally:
-            if self._sidecar is not None:
-                await self._sidecar.close()
+            for sidecar in self._sidecars:
+                await sidecar.close()
             self._log.close()
 
     async def _live(self) -> None:
@@ -184,6 +181,8 @@ class Life:
 
     async def _start(self) -> None:
         with _starting():
+            for sidecar in self._sidecars:
+                await sidecar.reset(self._daemon)
             await self._daemon.start(self._name)
 
     async def _make(self) -> None:
@@ -193,8 +192,8 @@ class Life:
         with _starting():
             self._tools.planner.check(self._entry.workload)
             await asyncio.to_thread(prepare, plan, place)
-            if self._sidecar is not None:
-                await asyncio.to_thread(self._sidecar.prepare)
+            for sidecar in self._sidecars:
+                await asyncio.to_thread(sidecar.prepare)
             await self._tools.network.make()
             try:
                 id = await to_its_end(self._daemon.create(self._name, config))
@@ -230,9 +229,9 @@ class Life:
         # A log ends with its container: a second way to learn of an end, should an event be lost.
         pump.add_done_callback(lambda _: self._look_soon(run))
         try:
-            if self._sidecar is not None:
-                with _starting():
-                    await self._sidecar.start(self._name)
+            with _starting():
+                for sidecar in self._sidecars:
+                    await sidecar.start(self._daemon, self._name)
             while not run.has_ended:
                 await run.step()
             await asyncio.wait({pump}, timeout=_LOG_SECONDS)
@@ -331,17 +330,18 @@ class Life:
 
     async def _finish(self) -> None:
         """Make the end known, durably, and only then let the container go."""
-        status = self._status
-        if self._sidecar is not None:
-            await self._sidecar.stop()
-            if not status.is_final:
-                await self._sidecar.wait(self._plan.timing.relay_wait)
+        status, daemon = self._status, self._daemon
+        for sidecar in self._sidecars:
+            await sidecar.stop(daemon)
         if not status.is_final:
+            for sidecar in self._sidecars:
+                await sidecar.wait(daemon, self._plan.timing.relay_wait)
             status.state, status.is_final = ReplicaState.EXITED, True
             self._save()
-        await self._daemon.remove(self._name)
-        while self._sidecar is not None and not await self._sidecar.wait(_DRAIN_LOOK_SECONDS):
-            pass
+        await daemon.remove(self._name)
+        for sidecar in self._sidecars:
+            while not await sidecar.wait(daemon, _DRAIN_LOOK_SECONDS):
+                pass
 
     def _save(self) -> None:
         try:

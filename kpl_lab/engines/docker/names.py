@@ -20,6 +20,7 @@ class Role(StrEnum):
 
     COMMAND = "command"
     RELAY = "relay"
+    DOORS = "doors"
 
 
 @dataclass(frozen=True)

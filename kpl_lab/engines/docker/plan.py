@@ -13,15 +13,16 @@ from kpl_lab.engines.running.service_watch import Timing
 from kpl_lab.engines.spec import Limits, RelayTarget
 
 INSIDE = "/kpl"
-RELAY_FOLDER = "/relay"
+BESIDE = "/beside"
 PACKAGES = "/kpl-packages"
-READY_FOLDER, PORT_FILE, GATE_FILE = "ready", "port", "gate.sock"
+READY_FOLDER, PORT_FILE = "ready", "port"
 _MIB = 1 << 20
-# The relay must listen before the command calls it: the original clients fail at the first call
-# that nobody answers. The relay needs the network of a container that runs, so the command waits.
-_WAIT_FOR_RELAY = (
-    f'until [ -s {INSIDE}/{READY_FOLDER}/{PORT_FILE} ]; do sleep 0.02 || sleep 1; done; exec "$@"'
-)
+_SIDECAR_MIB = 256
+_SIDECAR_PROCESSES = 64
+# What is beside a command must listen before the command calls it: the original clients fail at the
+# first call that nobody answers. But it needs the network of a container that runs: so the command
+# waits for the files that say so.
+_WAIT = 'for f in {files}; do until [ -s $f ]; do sleep 0.02 || sleep 1; done; done; exec "$@"'
 _LOG_FILES = 3
 
 
@@ -39,6 +40,8 @@ class Plan:
         Persistent home on the machine (None: a private one), and where it is inside.
     mounts
         Root of the live mounts, shown as ``datasets`` in the home.
+    doors
+        Ports of the machine's loopback that are the same ports of its own.
     gpus
         Indices given to it.
     """
@@ -72,12 +75,24 @@ class Plan:
     health: str | None
     relay: RelayTarget | None
     relay_port: int
+    doors: Sequence[int]
     is_namespaced: bool = True
+
+    @property
+    def beside(self) -> Sequence[Role]:
+        """What runs beside the command."""
+        found = [Role.RELAY] if self.relay is not None else []
+        return [*found, Role.DOORS] if self.doors else found
 
     @property
     def serves(self) -> bool:
         """Whether it listens on a port and is watched for that."""
         return self.kind in ("service", "server")
+
+
+def folder_of(place: Place, role: Role) -> Path:
+    """Return the folder of what runs beside a command."""
+    return place.relay if role is Role.RELAY else place.root / role.value
 
 
 def placeholders(plan: Plan) -> dict[str, str]:
@@ -111,8 +126,9 @@ def command_config(plan: Plan, place: Place, installation: str) -> dict[str, Any
     """
     values = placeholders(plan)
     argv = [fill(word, values) for word in plan.argv]
-    if plan.relay is not None:
-        argv = ["/bin/sh", "-c", _WAIT_FOR_RELAY, "kpl", *argv]
+    if plan.beside:
+        files = " ".join(f"{_ready_folder(role)}/{PORT_FILE}" for role in plan.beside)
+        argv = ["/bin/sh", "-c", _WAIT.format(files=files), "kpl", *argv]
     has_code = plan.code is not None or plan.home is None
     environment = _environment(plan, values)
     return {
@@ -136,39 +152,62 @@ def command_config(plan: Plan, place: Place, installation: str) -> dict[str, Any
     }
 
 
-def relay_config(
-    plan: Plan, place: Place, installation: str, command: str, image: str
-) -> dict[str, Any]:
-    """Return what the daemon is asked to make for the relay beside a command.
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """What runs beside a command, in its network.
 
-    It shares the command's network, so that its port on the loopback is the task's own, and
-    reaches the platform through a socket in its folder.
+    Attributes
+    ----------
+    module
+        Of ours, run with ``--config``; it needs the standard library alone.
+    folder
+        Its own, with its configuration.
+    shown
+        Further folders that it may read, by their place inside.
     """
-    address = Address(plan.address.workload, plan.address.index, Role.RELAY)
-    packages = Path(__file__).resolve().parents[2]
-    program = ["python3", "-m", "kpl_lab.engines.local.relay"]
+
+    role: Role
+    module: str
+    folder: Path
+    shown: Mapping[str, Path]
+
+
+def sidecar_config(
+    plan: Plan, sidecar: Sidecar, installation: str, command: str, image: str
+) -> dict[str, Any]:
+    """Return what the daemon is asked to make for what runs beside a command.
+
+    It shares the command's network, so that its ports on the loopback are the command's own, and
+    reaches the platform through sockets in its folder. It runs under the platform's account.
+    """
+    address = Address(plan.address.workload, plan.address.index, sidecar.role)
+    package = Path(__file__).resolve().parents[2]
     return {
         "Image": image,
         "User": f"{plan.platform_uid}:{plan.platform_gid}",
-        "Entrypoint": program,
-        "Cmd": ["--config", f"{RELAY_FOLDER}/config.json"],
+        "Entrypoint": ["python3", "-m", sidecar.module],
+        "Cmd": ["--config", f"{BESIDE}/config.json"],
         "Env": [f"PYTHONPATH={PACKAGES}", "PYTHONDONTWRITEBYTECODE=1"],
         "WorkingDir": "/",
         "Labels": address.labels(installation, plan.labels),
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            **_confined(processes=64),
-            "Memory": 256 * _MIB,
+            **_confined(_SIDECAR_PROCESSES),
+            "Memory": _SIDECAR_MIB * _MIB,
             "NetworkMode": f"container:{command}",
             "RestartPolicy": {"Name": "always"},
             "Mounts": [
-                _bind(place.relay, RELAY_FOLDER, read_only=False),
-                _bind(place.outputs, f"{INSIDE}/outputs"),
-                _bind(packages, f"{PACKAGES}/kpl_lab"),
+                _bind(sidecar.folder, BESIDE, read_only=False),
+                *(_bind(source, target) for target, source in sidecar.shown.items()),
+                _bind(package, f"{PACKAGES}/kpl_lab"),
             ],
             "LogConfig": _log_config(_MIB),
         },
     }
+
+
+def _ready_folder(role: Role) -> str:
+    return f"{INSIDE}/{READY_FOLDER}-{role.value}"
 
 
 def _environment(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
@@ -223,8 +262,8 @@ def _mounts(plan: Plan, place: Place) -> list[dict[str, Any]]:
     found = [_bind(place.inside, INSIDE, read_only=False)]
     found += [_bind(Path(source), f"{INSIDE}/inputs/{key}") for key, source in plan.inputs]
     found.append(_bind(place.tmp, "/tmp", read_only=False))  # noqa: S108 (made private)
-    if plan.relay is not None:
-        found.append(_bind(place.relay / READY_FOLDER, f"{INSIDE}/{READY_FOLDER}"))
+    for role in plan.beside:
+        found.append(_bind(folder_of(place, role) / READY_FOLDER, _ready_folder(role)))
     if plan.home is not None:
         found.append(_bind(Path(plan.home), plan.inner_home, read_only=False))
         if plan.mounts is not None:

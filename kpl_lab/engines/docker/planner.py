@@ -104,6 +104,17 @@ class Planner:
             health=workload.health,
             relay=workload.relay,
             relay_port=options.relay_port,
+            doors=self._doors(workload.kind),
+        )
+
+    def _doors(self, kind: Kind) -> list[int]:
+        """Return the ports of the platform that a workload calls by their address on the loopback.
+
+        Tasks call their relay alone.
+        """
+        ports = self._settings.ports
+        return {Kind.SERVER: [ports.hub, ports.platform], Kind.SERVICE: [ports.platform]}.get(
+            kind, []
         )
 
     def check_source(self, source: Path) -> Path:

@@ -25,9 +25,13 @@ def address_of(info: dict[str, Any], network: str) -> str:
 
 @dataclass(frozen=True)
 class Listening:
-    """What listens in the network of a process."""
+    """What listens in the network of a process.
+
+    ``ours`` are ports of its loopback that we have put there.
+    """
 
     pid: int
+    ours: frozenset[int] = frozenset()
 
     def all(self) -> set[int]:
         """Return the ports, on whatever address."""
@@ -49,7 +53,11 @@ class Listening:
                     if words[3] == _LISTEN:
                         ip, _, port = words[1].partition(":")
                         found.append((_ip(ip), int(port, 16)))
-        return [(ip, port) for ip, port in found if ip != _NAME_SERVER]
+        return [
+            (ip, port)
+            for ip, port in found
+            if ip != _NAME_SERVER and not (ip.is_loopback and port in self.ours)
+        ]
 
 
 def _ip(text: str) -> Ip:
