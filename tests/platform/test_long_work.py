@@ -126,7 +126,7 @@ async def test_a_task_that_is_deleted_while_its_outputs_are_collected_leaves_not
 async def test_a_model_of_very_many_files_becomes_ready(site: Site) -> None:
     """What there is to tell of it is more than goes into a pipe, or into a line of one."""
     alice = site.user()
-    folders = "/".join(letter * 200 for letter in "abcd")
+    folders = "/".join(letter * 200 for letter in "abcdef")
     packed = tar_of({f"{folders}/{number}": b"" for number in range(6000)})
     upload = await alice.upload(packed, "model.tar")
     await alice.post("models", {"name": "many", "upload": upload})
