@@ -95,7 +95,8 @@ async def test_a_service_that_fails_as_it_is_scaled_up_ends_and_holds_nothing(si
 
 def without_room(monkeypatch: pytest.MonkeyPatch, times: int, total: int = 2) -> list[str]:
     """Let the engine have no GPU for its next starts; return the names that were refused."""
-    real, refused = FakeEngine.run, []
+    real = FakeEngine.run
+    refused: list[str] = []
 
     async def run(self: FakeEngine, workload: Workload) -> AsyncIterator[Handle]:
         async for handle in real(self, workload):

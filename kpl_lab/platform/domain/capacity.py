@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import QuotaExceeded
+from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.repositories.work import HOLDING_TASKS
@@ -114,6 +115,18 @@ def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
             code="never_fits",
             detail={"resource": kind, "asked": asked, "limit": there},
         )
+
+
+def explain_impossible(wanted: Amounts, limit: Amounts) -> Explanation | None:
+    """Return why something that was admitted once can never start by now; None where it can."""
+    lacking = limit.lacks(wanted)
+    if not lacking:
+        return None
+    asked, there = (
+        " and ".join(f"{_plain(getattr(amounts, kind))} {KINDS[kind]}" for kind in lacking)
+        for amounts in (wanted, limit)
+    )
+    return explain_fault(BY_CODE["never_fits"], {"asked": asked, "there": there})
 
 
 def _plain(amount: float) -> str:

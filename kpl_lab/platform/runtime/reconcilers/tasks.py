@@ -21,7 +21,7 @@ from kpl_lab.engines.spec import (
 )
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, shutdown, tasks
-from kpl_lab.platform.domain.capacity import Amounts, ledger
+from kpl_lab.platform.domain.capacity import Amounts, explain_impossible, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
 from kpl_lab.platform.runtime.world import (
@@ -266,6 +266,10 @@ class TaskScheduler:
             if build is not None and build.state != "succeeded":
                 continue
             wanted = Amounts.of(task.resources)
+            why = explain_impossible(wanted, book.limit)
+            if why is not None:  # the machine became smaller since it was submitted
+                tasks.end(store, task, TaskState.FAILED, why)
+                continue
             lacking = book.free.lacks(wanted)
             if lacking or any(getattr(wanted, kind) > 0 for kind in blocked):
                 # Who waits for a kind must not be overtaken by later ones that take of it.
