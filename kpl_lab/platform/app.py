@@ -60,7 +60,7 @@ def create_app(context: Context) -> FastAPI:
     errors.install(app)
     app.mount(RUNTIME_PREFIX, create_runtime(context))
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, max_file_bytes=context.options.max_upload_bytes)
     app.add_middleware(SingleSlashes)
     app.add_middleware(RequestFrame)
     app.add_middleware(ServiceGate, clock=context.clock)

@@ -37,6 +37,11 @@ class Caller:
     subject_id: int | None = None
 
     @property
+    def is_workload(self) -> bool:
+        """Whether this is code that runs here, rather than a person or a service of the hub."""
+        return self.subject_id is not None
+
+    @property
     def reader(self) -> Reader:
         """What the caller may see in lists."""
         return Reader(name=self.name, sees_all=self.is_admin or scopes.INTERNAL in self.scopes)

@@ -2,7 +2,8 @@
 
 Runs as a process of its own (``python -m kpl_lab.platform.importers JOB``) with a ceiling on its
 memory, because it opens files of strangers. JOB is JSON of :class:`Job`; lines on standard output
-are JSON too: ``{"progress": 0–1}``, at last ``{"imported": …}`` or ``{"error": …}``. A job starts
+are JSON too, and short: ``{"progress": 0–1}``, and ``{"error": …}`` where it fails. What was
+imported, which may be megabytes, is in the file ``Job.report``, whole or not at all. A job starts
 from scratch each time, so one whose process died is simply run again.
 """
 
@@ -31,6 +32,8 @@ ARCHIVE_SUFFIXES = (
 )  # fmt: skip
 UNPACK_SHARE = 0.3
 _PROGRESS_STEP = 0.02
+# A line must stay far below the 64 KiB in which asyncio reads one.
+_MESSAGE_CHARACTERS = 4000
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,6 +71,11 @@ class Job:
     ratio: int
     memory_mb: int
     kind: str = "dataset"
+
+    @property
+    def report(self) -> Path:
+        """The file beside ``result`` that says what was imported."""
+        return Path(f"{self.result}.json")
 
 
 Progress = Callable[[float], None]
@@ -172,7 +180,7 @@ def import_model(job: Job, progress: Progress) -> list[dict[str, Any]]:
 
 
 def run(job: Job, progress: Progress) -> dict[str, Any]:
-    """Do one job and return what the last line says.
+    """Do one job and return what its report says.
 
     Raises
     ------
@@ -192,6 +200,13 @@ def run(job: Job, progress: Progress) -> dict[str, Any]:
         more = len(left_out) - MAX_SKIPPED_TOLD
         found["skipped"] = [*left_out[:MAX_SKIPPED_TOLD], f"… and {more} more files"]
     return found
+
+
+def _report(job: Job, found: dict[str, Any]) -> None:
+    fresh = job.report.with_suffix(".part")
+    with explain_full_disk():
+        fresh.write_text(json.dumps(found))
+        fresh.replace(job.report)
 
 
 def _say(**message: object) -> None:
@@ -220,9 +235,9 @@ def main() -> int:
             _say(progress=round(value, 3))
 
     try:
-        _say(imported=run(job, progress))
+        _report(job, run(job, progress))
     except KplError as error:
-        _say(error={"code": error.code, "message": error.message})
+        _say(error={"code": error.code, "message": error.message[:_MESSAGE_CHARACTERS]})
         return 1
     except MemoryError:
         _say(

@@ -15,10 +15,11 @@ from fastapi.routing import APIRoute
 from httpx import Client, Response
 from sqlalchemy import JSON, Boolean, Float, Integer, Text, inspect
 
-from kpl_lab.platform import openapi, scopes
+from kpl_lab.platform import auth, openapi, scopes
 from kpl_lab.platform.api import FRONT_DOOR_PATHS, PUBLIC_PATHS, ROUTERS
-from kpl_lab.platform.api.deps import SCOPE_ATTRIBUTE
+from kpl_lab.platform.api.deps import ANY, SCOPE_ATTRIBUTE
 from kpl_lab.platform.api.middleware import MAX_BODY_BYTES, MAX_RUNTIME_BODY_BYTES
+from kpl_lab.platform.auth import WorkloadKind
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.storage.orm import Base
 from kpl_lab.platform.storage.store import Store
@@ -90,10 +91,10 @@ def test_every_route_declares_one_scope(method: str, route: APIRoute) -> None:
     declared = scopes_of(route)
     assert len(declared) == 1, "each route needs exactly one needs(…) or any_caller"
     words = declared[0].split()
-    assert words == ["any"] or set(words) <= set(scopes.SCOPES)
+    assert words == [ANY] or set(words) <= set(scopes.SCOPES)
     reads = method == "GET" or route.path == "/forms"
     wanted = {"read"} if reads else {"write"}
-    verbs = {w.rpartition(":")[2] for w in words} - {"any", "internal"}
+    verbs = {w.rpartition(":")[2] for w in words} - {ANY, "internal"}
     assert verbs <= wanted | ({"write"} if "uploads" in route.path else set())
 
 
@@ -105,11 +106,22 @@ def test_every_route_wants_a_token_first(method: str, route: APIRoute, client: C
 
 
 @pytest.mark.parametrize(
-    ("method", "route"), [(m, r) for m, r in GUARDED if scopes_of(r) != ["any"]], ids=name_of
+    ("method", "route"), [(m, r) for m, r in GUARDED if scopes_of(r) != [ANY]], ids=name_of
 )
 def test_every_route_wants_its_scope(method: str, route: APIRoute, login: Login) -> None:
     narrow = login("eve", "read:users")
     assert_problem(narrow.request(method, address(route)), 403, "forbidden")
+
+
+@pytest.mark.parametrize("kind", ["task", "service", "notebook"])
+@pytest.mark.parametrize(("method", "route"), GUARDED, ids=name_of)
+def test_no_route_serves_code_that_runs_here(
+    kind: WorkloadKind, method: str, route: APIRoute, client: Client, context: Context
+) -> None:
+    with context.database.store() as store:
+        token = auth.issue(store, context.jwt_key, kind, 1, "alice")
+    headers = {"Authorization": f"token {token}"}
+    assert_problem(client.request(method, address(route), headers=headers), 403, "forbidden")
 
 
 @pytest.mark.parametrize("token", ["wrong", "a.b.c", "é", "x" * 5000])

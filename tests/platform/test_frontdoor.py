@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from kpl_lab.clock import ManualClock
+from kpl_lab.platform import auth
+from kpl_lab.platform.auth import WorkloadKind
 from kpl_lab.platform.runtime.frontdoor import NO_REPLICA_PATH, write
 from tests.platform.running import Site, until
 
@@ -150,6 +152,18 @@ async def test_strangers_call_public_services_alone(site: Site) -> None:
     assert (await stranger.get(question)).status_code == 200
     assert (await stranger.get("internal/authorize/99")).status_code == 404
     assert (await stranger.get("internal/authorize/x")).status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["task", "service", "notebook"])
+async def test_code_that_runs_here_does_not_call_the_services_of_its_owner(
+    site: Site, kind: WorkloadKind
+) -> None:
+    made = await site.user("alice").deploy(access="workspace")
+    with site.context.database.store() as store:
+        token = auth.issue(store, site.context.jwt_key, kind, 1, "alice")
+    headers = {"Authorization": f"token {token}"}
+    answer = await site.client().get(f"internal/authorize/{made['id']}", headers=headers)
+    assert answer.status_code == 401, answer.text
 
 
 async def test_a_yes_is_remembered_for_a_moment_and_for_that_token_alone(

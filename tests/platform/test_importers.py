@@ -323,6 +323,7 @@ def test_limits_of_archives_hold(tmp_path: Path) -> None:
 
 
 def process(made: Job) -> tuple[int, list[dict[str, Any]]]:
+    """Run a job as the controller does; return its exit code and what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "kpl_lab.platform.importers", json.dumps(asdict(made))],
         capture_output=True,
@@ -338,12 +339,13 @@ class TestProcess:
         code, said = process(job(tmp_path, tar_of(CLASSES)))
         assert code == 0
         assert said[0] == {"progress": 0.3}
-        assert said[-1]["imported"]["records"] == 3
+        assert json.loads((tmp_path / "result.json").read_text())["records"] == 3
 
     def test_it_tells_what_is_wrong(self, tmp_path: Path) -> None:
         code, said = process(job(tmp_path, b"<html>", "a.zip"))
         assert code == 1
         assert said[-1]["error"]["code"] == "bad_archive"
+        assert not (tmp_path / "result.json").exists()
 
     def test_it_tells_when_its_memory_is_not_enough(self, tmp_path: Path) -> None:
         big = bytes(range(256)) * 4 * 1024 * 40

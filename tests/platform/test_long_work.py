@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
+from tests.platform.conftest import tar_of
 from tests.platform.running import WAITS, Site, User, until
 
 MANY = 10
@@ -47,6 +50,17 @@ def held_up(owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(owner, name, wait_and_go_on)
     yield gate
     gate.open()
+
+
+def importers_of(upload: Path) -> list[str]:
+    """Return the processes that import an upload."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if b"kpl_lab.platform.importers" in command and f'"{upload}"'.encode() in command:
+                found.append(process.name)
+    return found
 
 
 async def send_datasets(alice: User, count: int) -> None:
@@ -107,3 +121,34 @@ async def test_a_task_that_is_deleted_while_its_outputs_are_collected_leaves_not
     await alice.gone(f"tasks/{task['id']}")
     await until(lambda: not site.engine.workloads)
     await until(lambda: not site.context.files.path("outputs", task["id"]).exists())
+
+
+async def test_a_model_of_very_many_files_becomes_ready(site: Site) -> None:
+    """What there is to tell of it is more than goes into a pipe, or into a line of one."""
+    alice = site.user()
+    folders = "/".join(letter * 200 for letter in "abcdef")
+    packed = tar_of({f"{folders}/{number}": b"" for number in range(6000)})
+    upload = await alice.upload(packed, "model.tar")
+    await alice.post("models", {"name": "many", "upload": upload})
+    found = await alice.until("models/many", "ready", "failed")
+    assert found["state"] == "ready", found
+    assert len(found["versions"][0]["files"]) == 6000
+    assert not any(site.context.files.path("incoming").iterdir())
+
+
+async def test_the_controller_ends_without_waiting_for_an_import(site: Site) -> None:
+    """The upload is a pipe into which nobody writes: its import never gets on."""
+    await site.kill()
+    alice = site.user()
+    upload = await alice.upload(b"a", "data.tar")
+    await alice.post("datasets", {"name": "slow", "upload": upload})
+    stored = site.context.files.upload(upload)
+    stored.unlink()
+    os.mkfifo(stored)
+    site.start()
+    await until(lambda: importers_of(stored))
+    async with asyncio.timeout(10):
+        await site.kill()
+    assert importers_of(stored) == []
+    with site.context.database.store(reads_only=True) as store:
+        assert [v.state for v in store.dataset_versions.in_state("preparing")] == ["preparing"]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from kpl_lab.platform.domain import metrics
+from kpl_lab.platform.storage.repositories.base import Reader
 from tests.platform.conftest import tar_of
 from tests.platform.running import CODE, WAITS, Site, until
 
@@ -335,10 +336,60 @@ async def test_a_stranger_is_refused_before_the_file_is_read(site: Site) -> None
     answer = await inside.http.post(
         "dataset/upload",
         content=endless(),
-        headers={"Authorization": "nobody", "Content-Type": "multipart/form-data; boundary=x"},
+        headers={
+            "Authorization": "nobody",
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Content-Length": "100000000",
+        },
     )
     assert refusal(answer, 401)
     assert read == 0
+
+
+async def test_a_saved_file_says_its_length_and_has_an_end(site: Site) -> None:
+    inside = await begin(site)
+
+    async def some() -> AsyncIterator[bytes]:
+        yield b"--x--"
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await inside.http.post("model/upload", content=some(), headers=kind)
+    assert answer.status_code == 411
+    huge = str(site.context.options.max_upload_bytes * 2)
+    answer = await inside.http.post(
+        "model/upload", content=some(), headers=kind | {"Content-Length": huge}
+    )
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("point", [10**400, -(10**400)], ids=["up", "down"])
+async def test_a_number_without_end_is_refused(site: Site, point: int) -> None:
+    inside = await begin(site)
+    points = [{"title": "loss", "series": "train", "x": [1], "y": [point]}]
+    answer = await inside.call("task/metrics/batch", {"task_id": inside.id, "points": points})
+    assert "too large for a number" in refusal(answer, 422)
+
+
+async def test_results_have_an_end(site: Site) -> None:
+    inside = await begin(site)
+    base = {"task_id": inside.id, "type": "curve_result", "name": "roc"}
+    curve = {"x": "x", "y": "y", "data": [[0, 0]] * (metrics.MAX_CURVE_POINTS + 1)}
+    answer = await inside.call("task/attribute/update", base | {"value": curve})
+    assert "every n-th" in refusal(answer, 422)
+    scalar = {"task_id": inside.id, "type": "scalar_result", "name": "text", "value": "x" * 20_000}
+    assert "save what is larger" in refusal(await inside.call("task/attribute/update", scalar), 422)
+
+
+async def test_an_event_of_results_holds_what_is_new_alone(site: Site) -> None:
+    inside = await begin(site)
+    for name in ("a", "b"):
+        sent = {"task_id": inside.id, "type": "scalar_result", "name": name, "value": 1.0}
+        await inside.told("task/attribute/update", sent)
+    with site.context.database.store(reads_only=True) as store:
+        found = store.events.after(0, Reader(name="alice"))
+    told = [e.data["scalars"] for e in found if e.kind == "results"]
+    assert {"b": 1.0} in told
+    assert {"a": 1.0, "b": 1.0} not in told
 
 
 async def test_many_points_are_thinned_and_keep_their_extremes(site: Site) -> None:

@@ -12,9 +12,10 @@ import pytest
 from httpx import Client
 
 from kpl_lab.engines.fake import Script
-from kpl_lab.errors import Unavailable
+from kpl_lab.errors import Forbidden, Unavailable
+from kpl_lab.platform import scopes
 from kpl_lab.platform.api import events
-from kpl_lab.platform.api.events import QUEUE_MESSAGES, Stream, parse_subscription
+from kpl_lab.platform.api.events import QUEUE_MESSAGES, Stream, locate, parse_subscription
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.storage.repositories.workspaces import Subject
@@ -52,11 +53,21 @@ class Reader:
                     return found
 
 
+def a_user(name: str = "alice", *may: str) -> Caller:
+    """Return a caller with all scopes of a user where none are named."""
+    return Caller(name=name, kind="user", scopes=scopes.expand(frozenset(may or {scopes.SELF})))
+
+
 @contextlib.asynccontextmanager
 async def reading(
-    context: Context, *logs: str, name: str = "alice", since: int = 0, of: tuple[str, ...] = ()
+    context: Context,
+    *logs: str,
+    name: str = "alice",
+    since: int = 0,
+    of: tuple[str, ...] = (),
+    may: tuple[str, ...] = (),
 ) -> AsyncIterator[Reader]:
-    stream = Stream(context, Caller(name=name, kind="user"), of)
+    stream = Stream(context, a_user(name, *may), of)
     messages = stream.messages(since, [parse_subscription(text) for text in logs])
     async with contextlib.aclosing(messages):
         yield Reader(messages)
@@ -102,6 +113,30 @@ async def test_nobody_hears_of_what_they_may_not_see(context: Context) -> None:
         assert [(await page.next())[2]["resource_id"] for _ in range(2)] == [2, 3]
 
 
+async def test_a_narrow_token_hears_of_what_it_may_read_alone(context: Context) -> None:
+    write(context, 1)
+    write(context, 2, resource="models")
+    write(context, 3, resource="datasets")
+    async with reading(context, may=("custom:kpl:datasets:read",)) as page:
+        await page.next()
+        assert (await page.next())[2]["resource_id"] == 3
+
+
+async def test_a_narrow_token_follows_no_log_of_another_resource(site: Site) -> None:
+    alice = site.user()
+    task = await alice.ended(await alice.submit())
+    wanted = parse_subscription(f"tasks:{task['id']}:0")
+    with pytest.raises(Forbidden):
+        locate(site.context, a_user("alice", "custom:kpl:datasets:read"), wanted)
+
+
+async def test_the_events_of_others_are_looked_through_once(context: Context) -> None:
+    for number in range(3):
+        write(context, number, owner="bob")
+    found, reached = Stream(context, a_user(), ()).after(0)
+    assert (found, reached) == ([], 3)
+
+
 async def test_only_the_resources_that_were_asked_for_are_told(context: Context) -> None:
     write(context, 1)
     write(context, 2, resource="services")
@@ -111,7 +146,7 @@ async def test_only_the_resources_that_were_asked_for_are_told(context: Context)
 
 
 async def test_a_slow_reader_costs_bounded_memory_and_loses_nothing(context: Context) -> None:
-    stream = Stream(context, Caller(name="alice", kind="user"), ())
+    stream = Stream(context, a_user(), ())
     for number in range(1, 4 * QUEUE_MESSAGES):
         write(context, number)
     messages = stream.messages(0, [])
@@ -127,7 +162,7 @@ async def test_a_database_that_is_away_for_a_moment_does_not_silence_a_stream(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "RETRY_SECONDS", 0.01)
-    whole = Stream._after
+    whole = Stream.after
     failures = iter([True, True, False])
 
     def after(self: Stream, last: int) -> Any:
@@ -135,7 +170,7 @@ async def test_a_database_that_is_away_for_a_moment_does_not_silence_a_stream(
             raise Unavailable("The database does not answer.")
         return whole(self, last)
 
-    monkeypatch.setattr(Stream, "_after", after)
+    monkeypatch.setattr(Stream, "after", after)
     write(context, 1)
     async with reading(context) as page:
         await page.next()

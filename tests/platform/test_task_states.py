@@ -17,6 +17,7 @@ from kpl_lab.errors import KplError
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, tasks
 from kpl_lab.platform.domain.code import store_code
+from kpl_lab.platform.runtime.reconcilers.outputs import OutputReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler, workload_name
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.records.work import TaskRecord
@@ -25,7 +26,9 @@ from tests.platform.conftest import tar_of
 from tests.platform.running import CODE
 
 ALIVE = ("draft", "queued", "preparing", "running", "stopping")
-STEPS = ("start", "stop", "look", "schedule", "succeed", "fail", "lose", "die", "see", "delete")
+STEPS = (
+    "start", "stop", "look", "keep", "schedule", "succeed", "fail", "lose", "die", "see", "delete"
+)  # fmt: skip
 
 
 def test_every_state_leads_on_or_is_the_end() -> None:
@@ -63,6 +66,7 @@ class Life:
         """Begin as a controller that knows nothing yet."""
         self.world = World(self.context)
         self.reconciler = TaskReconciler(self.world)
+        self.keeper = OutputReconciler(self.world)
         self.scheduler = TaskScheduler(self.world)
 
     @property
@@ -73,6 +77,7 @@ class Life:
     async def step(self, name: str) -> None:
         actions: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
             "look": lambda: self.reconciler.reconcile(self.id),
+            "keep": lambda: self.keeper.reconcile(self.id),
             "schedule": lambda: self.scheduler.reconcile(0),
             "see": self.see,
             "succeed": lambda: self.end(0),
@@ -147,7 +152,7 @@ class Life:
     async def settle(self) -> None:
         """Let everything that is pending happen."""
         for _ in range(6):
-            for name in ("see", "schedule", "look"):
+            for name in ("see", "schedule", "look", "keep"):
                 await self.step(name)
 
 

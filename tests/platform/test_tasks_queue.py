@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from kpl_lab.engines.fake import Script
+from kpl_lab.engines.spec import Capacity
 from tests.platform.running import WAITS, Site, User, until
 
 FAST = Script()
@@ -38,6 +41,26 @@ async def test_what_does_not_fit_waits_and_says_for_what(site: Site) -> None:
     assert (await alice.get(f"tasks/{third['id']}"))["queue"] is None
 
 
+async def test_a_task_that_can_never_fit_any_more_fails_and_holds_nobody_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has become smaller since it was submitted."""
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    large, small = [await alice.submit(resources={"gpu": gpus}) for gpus in (2, 1)]
+    await settled(site)
+    smaller = Capacity(cpu=8.0, memory_mb=16384, gpu=1)
+    monkeypatch.setattr(site.engine, "_capacity", smaller)
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{small['id']}", "running")
+    done = await alice.ended(large)
+    assert (done["state"], done["reason"]) == ("failed", "never_fits")
+    assert "It asks for 2 GPUs, and the machine has only 1 GPUs in all" in done["message"]
+    assert "with less" in done["remedy"]["action"]
+
+
 async def test_priority_comes_before_age(site: Site) -> None:
     site.engine.script = WAITS
     alice = site.user()
@@ -67,18 +90,27 @@ async def test_a_large_task_is_not_starved_by_small_ones_that_came_later(site: S
 
 
 async def test_no_more_runs_at_once_than_there_is(site: Site) -> None:
-    site.engine.script = Script(run_seconds=0.05)
+    site.engine.script = WAITS
     alice = site.user()
-    tasks = [await alice.submit(resources={"gpu": 1}) for _ in range(6)]
-    most = 0
+    sent = [await alice.submit(resources={"gpu": 1}) for _ in range(6)]
+    for _ in range(3):
 
-    async def all_ended() -> bool:
-        nonlocal most
-        most = max(most, sum(w.limits.gpu for w in site.engine.workloads.values()))
-        return set(await states(alice, *tasks)) == {"succeeded"}
+        async def are_two_running() -> bool:
+            return (await states(alice, *sent)).count("running") == 2
 
-    await until(all_ended)
-    assert 1 <= most <= 2
+        await until(are_two_running)
+        await settled(site)
+        assert await are_two_running()
+        pair = list(site.engine.workloads)
+        assert len(pair) == 2
+        for name in pair:
+            await site.engine.finish(name)
+
+        def are_gone(pair: list[str] = pair) -> bool:
+            return not set(pair) & set(site.engine.workloads)
+
+        await until(are_gone)
+    assert await states(alice, *sent) == ["succeeded"] * 6
 
 
 async def test_what_is_promised_and_what_waits_is_shown(site: Site) -> None:

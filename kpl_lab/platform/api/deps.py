@@ -14,6 +14,7 @@ from kpl_lab.platform.context import Context
 from kpl_lab.platform.storage.store import Store
 
 SCOPE_ATTRIBUTE = "kpl_scope"
+ANY = "any"
 
 
 def get_context(request: Request) -> Context:
@@ -84,6 +85,30 @@ def get_caller(
     return context.hub_tokens.caller(token)
 
 
+def get_person(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    """Return a caller who is no code that runs here: that has a surface of its own.
+
+    Raises
+    ------
+    Forbidden
+        The token is that of a task, a service or a notebook.
+    """
+    if caller.is_workload:
+        raise Forbidden(
+            "The token of a task, service or notebook serves the calls of the runtime contract "
+            "alone; use a personal token here."
+        )
+    return caller
+
+
+def any_caller(caller: Annotated[Caller, Depends(get_person)]) -> Caller:
+    """Let through everybody who is known."""
+    return caller
+
+
+setattr(any_caller, SCOPE_ATTRIBUTE, ANY)
+
+
 def needs(scope: str) -> Callable[..., Caller]:
     """Return a dependency that lets through callers with ``scope`` and gives who they are.
 
@@ -98,23 +123,10 @@ def needs_one_of(*wanted: str) -> Callable[..., Caller]:
         if scope not in scopes.SCOPES:
             raise ValueError(f"unknown scope {scope}")
 
-    def check(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
-        if caller.kind in ("task", "notebook") and scopes.INTERNAL not in wanted:
-            raise Forbidden(
-                "The token of a task or notebook serves the calls of the runtime contract alone; "
-                "use a personal token here."
-            )
+    def check(caller: Annotated[Caller, Depends(get_person)]) -> Caller:
         if caller.scopes.isdisjoint(wanted):
             caller.require(wanted[0])
         return caller
 
     setattr(check, SCOPE_ATTRIBUTE, " ".join(wanted))
     return check
-
-
-def any_caller(caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
-    """Let through everybody who is known."""
-    return caller
-
-
-setattr(any_caller, SCOPE_ATTRIBUTE, "any")

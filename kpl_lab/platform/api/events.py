@@ -15,11 +15,13 @@ from fastapi.responses import StreamingResponse
 
 from kpl_lab.engines.spec import LogChunk
 from kpl_lab.errors import EngineError, Invalid, KplError, Unavailable
+from kpl_lab.platform import scopes
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, any_caller
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access
+from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.workspaces import EventRecord
 
 router = APIRouter(tags=["events"])
@@ -29,6 +31,8 @@ MAX_LOGS = 16
 QUEUE_MESSAGES = 64
 LOG_MESSAGE_BYTES = 256 * 1024
 RETRY_SECONDS = 0.5
+# A build is made for an algorithm, and its route asks for the same scope.
+SCOPE_OF = {"builds": "algorithms"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,12 @@ class LogSubscription:
     id: int
     offset: int
     replica: int = 0
+
+
+def readable(caller: Caller) -> tuple[str, ...]:
+    """Return the resources of which the caller's token may know."""
+    named = (*scopes.RESOURCES, *SCOPE_OF)
+    return tuple(r for r in named if scope(SCOPE_OF.get(r, r), "read") in caller.scopes)
 
 
 def parse_subscription(text: str) -> LogSubscription:
@@ -62,6 +72,7 @@ def parse_subscription(text: str) -> LogSubscription:
 
 def locate(context: Context, caller: Caller, wanted: LogSubscription) -> logs.LogSource:
     """Return where a followed log is now; refuses what the caller may not see."""
+    caller.require(scope(SCOPE_OF.get(wanted.resource, wanted.resource), "read"))
     with context.database.store(reads_only=True) as store:
         if wanted.resource == "tasks":
             return logs.of_task(context, access.find(store.tasks, str(wanted.id), caller, "task"))
@@ -87,7 +98,7 @@ class Stream:
     def __init__(self, context: Context, caller: Caller, resources: tuple[str, ...]) -> None:
         self._context = context
         self._caller = caller
-        self._resources = resources
+        self._resources = tuple(r for r in readable(caller) if not resources or r in resources)
         self._queue: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
 
     @property
@@ -103,14 +114,14 @@ class Stream:
         while True:
             heard = bell.ticket()
             try:
-                found = await anyio.to_thread.run_sync(self._after, last)
+                found, seen = await anyio.to_thread.run_sync(self.after, last)
             except Unavailable:  # the database is busy; the stream must not go silent for that
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             for record in found:
                 view = views.event(record).model_dump(mode="json")
                 await self._queue.put(("event", str(record.id), view))
-                last = record.id
+            last = seen
             if not found:
                 await bell.wait(heard, LOOK_SECONDS)
 
@@ -119,9 +130,15 @@ class Stream:
         with self._context.database.store(reads_only=True) as store:
             return store.events.last_id()
 
-    def _after(self, last: int) -> list[EventRecord]:
+    def after(self, last: int) -> tuple[list[EventRecord], int]:
+        """Return what is new for this reader, and how far that reaches.
+
+        Where nothing is, the events of others are not looked through again the next time.
+        """
         with self._context.database.store(reads_only=True) as store:
-            return store.events.after(last, self._caller.reader, resources=self._resources)
+            newest = store.events.last_id()
+            found = store.events.after(last, self._caller.reader, resources=self._resources)
+            return found, found[-1].id if found else max(last, newest)
 
     async def log(self, wanted: LogSubscription) -> None:
         """Put a log's text from its offset on into the queue until it has ended."""

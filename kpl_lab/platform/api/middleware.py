@@ -21,10 +21,11 @@ MEDIA_TYPE = "application/problem+json"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # Batches of metric points that a relay has gathered while the platform was away.
 MAX_RUNTIME_BODY_BYTES = 32 * 1024 * 1024
-# Bodies that are written to disk as they come, under limits of their own.
-_STREAMED = re.compile(
-    r"PUT /kpl/api/v1/uploads/[0-9]+"
-    r"|POST /kpl/runtime/(dataset|dataset_fs|model|algorithm)/upload"
+# The bytes of uploads are counted where they are written.
+_UPLOAD = re.compile(r"PUT /kpl/api/v1/uploads/[0-9]+")
+# Files in a form are written to disk whole before a route sees them.
+_SAVE = re.compile(
+    r"POST /kpl/runtime/(dataset|dataset_fs|model|algorithm)/upload"
     r"|POST /kpl/runtime/upload/(dataset|dataset_fs|model)"
 )
 
@@ -113,23 +114,44 @@ class RequestFrame:
 class BodyLimit:
     """Refuses bodies that nobody needs, before they fill the memory.
 
-    What says its length is refused at once; what does not is read up to the limit.
+    What says its length is refused at once; what does not is read up to the limit. Saved files have
+    to say their length.
+
+    Parameters
+    ----------
+    max_file_bytes
+        What a saved file may have.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, max_file_bytes: int) -> None:
         self._app = app
+        self._max_file_bytes = max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http" or _STREAMED.fullmatch(f"{scope['method']} {scope['path']}"):
+        call = f"{scope['method']} {scope['path']}" if scope["type"] == "http" else ""
+        if not call or _UPLOAD.fullmatch(call):
             await self._app(scope, receive, send)
             return
-        is_runtime = scope["path"].startswith("/kpl/runtime/")
-        limit = MAX_RUNTIME_BODY_BYTES if is_runtime else MAX_BODY_BYTES
+        is_save = bool(_SAVE.fullmatch(call))
+        limit = self._limit(scope["path"], is_save=is_save)
         length = Headers(scope=scope).get("content-length", "")
         if length.isdigit() and int(length) > limit:
             await _refuse(scope, send, limit)
-            return
+        elif not is_save:
+            await self._pass_read(scope, receive, send, limit)
+        elif length.isdigit():
+            await self._app(scope, receive, send)
+        else:
+            await _refuse(scope, send, limit, status=411)
+
+    def _limit(self, path: str, *, is_save: bool) -> int:
+        if is_save:
+            return self._max_file_bytes + MAX_BODY_BYTES  # the form around it
+        return MAX_RUNTIME_BODY_BYTES if path.startswith("/kpl/runtime/") else MAX_BODY_BYTES
+
+    async def _pass_read(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        """Read the whole body, and pass the request on with it."""
         parts: list[Message] = []
         left = limit
         more = True
@@ -148,10 +170,13 @@ class BodyLimit:
         await self._app(scope, replay, send)
 
 
-async def _refuse(scope: Scope, send: Send, limit: int) -> None:
+async def _refuse(scope: Scope, send: Send, limit: int, *, status: int = 413) -> None:
+    is_too_large = status == 413
     problem = Problem(
-        code="too_large",
-        message=f"The request has more than {limit} bytes, the limit here. Send files as uploads.",
+        code="too_large" if is_too_large else "length_required",
+        message=f"The request has more than {limit} bytes, the limit here. Send files as uploads."
+        if is_too_large
+        else "The request does not say how long it is; send a Content-Length.",
         detail={"limit": limit},
         request_id=str(scope.get("state", {}).get("request_id", "")),
     )
@@ -161,5 +186,5 @@ async def _refuse(scope: Scope, send: Send, limit: int) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -267,8 +267,9 @@ def _keep_upload(context: Context, owner: Caller, file: UploadFile) -> int:
     The copy stands outside of transactions: it may take minutes, and writers would wait for it.
     """
     limit = context.options.max_upload_bytes
+    uploads.check_room(context.files, file.size)
     with context.database.store() as store:
-        made = uploads.create(store, owner, file.filename or "upload", None, limit)
+        made = uploads.create(store, owner, file.filename or "upload", file.size, limit)
     with explain_full_disk(), uploads.open_at(context.files, made) as out:
         shutil.copyfileobj(file.file, out, 1024 * 1024)
         size = out.tell()
@@ -385,12 +386,20 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(answer.model_dump(), 400)
 
 
+async def _on_defect(request: Request, error: Exception) -> JSONResponse:
+    """Answer in the same shape what nobody has foreseen; the server logs it with its trace."""
+    del request, error
+    answer = Answer(code="InternalError", msg="The platform failed at this; its log says how.")
+    return JSONResponse(answer.model_dump(), 500)
+
+
 def create_runtime(context: Context) -> FastAPI:
     """Return the surface as an application of its own, with the original error shape."""
     app = FastAPI(title="KPL runtime", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.context = context
     app.add_exception_handler(KplError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_defect)
     app.include_router(router)
     app.include_router(saves)
     return app

@@ -82,7 +82,7 @@ def get_server(id: int, store: ReadingStoreDep, caller: Reading) -> ServerView:
 def list_server_events(
     id: int,
     store: ReadingStoreDep,
-    caller: Anyone,
+    caller: Reading,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Page[Event]:
     """Return what happened to a server, newest first."""
@@ -214,8 +214,8 @@ def authorize(
     if found.access == "public":
         return Response(status_code=200)
     caller = get_caller(context, authorization)
-    if caller.kind in ("task", "notebook"):
-        raise Unauthenticated("Call services with a personal token, not a task's.")
+    if caller.is_workload:
+        raise Unauthenticated("Call services with a personal token, not that of a workload.")
     may_call = caller.name == found.owner or caller.is_admin or found.access == "workspace"
     if not may_call:
         raise Forbidden(f"The service belongs to {found.owner}, who can give you access.")

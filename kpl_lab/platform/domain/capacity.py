@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import QuotaExceeded
+from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.settings import PlatformOptions
+from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.repositories.work import HOLDING_TASKS
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Resources
 
 BUILD_RESOURCES = Resources(cpu=1, memory=1024, gpu=0, shm=64)
+ALIVE_INSTANCES = ("starting", "ready", "unhealthy")
 KINDS = {"cpu": "CPU cores", "memory": "MiB of memory", "gpu": "GPUs"}
 
 
@@ -74,12 +77,25 @@ def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger
         if server.state != "pending":
             used += Amounts.of(server.resources)
     for service in store.services.every():
-        if service.is_wanted and not service.is_deleted and service.state != "failed":
-            used += Amounts.of(service.resources, service.replicas)
+        used += Amounts.of(service.resources, held_replicas(service))
     for build in store.builds.active():
         if build.state == "running":
             used += Amounts.of(BUILD_RESOURCES)
     return Ledger(limits(capacity, options), used)
+
+
+def held_replicas(service: ServiceRecord) -> int:
+    """Return how many replicas of a service hold what was promised to them.
+
+    One that is to end holds it until the engine was seen to have ended it: for the whole grace.
+    """
+    alive = sum(1 for i in service.instances if i["state"] in ALIVE_INSTANCES)
+    if service.state in ("stopped", "failed"):
+        return alive
+    if service.is_wanted and not service.is_deleted:
+        return max(service.replicas, alive)
+    is_unseen = service.handle is not None and not service.instances
+    return service.replicas if is_unseen else alive
 
 
 def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
@@ -99,6 +115,18 @@ def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
             code="never_fits",
             detail={"resource": kind, "asked": asked, "limit": there},
         )
+
+
+def explain_impossible(wanted: Amounts, limit: Amounts) -> Explanation | None:
+    """Return why something that was admitted once can never start by now; None where it can."""
+    lacking = limit.lacks(wanted)
+    if not lacking:
+        return None
+    asked, there = (
+        " and ".join(f"{_plain(getattr(amounts, kind))} {KINDS[kind]}" for kind in lacking)
+        for amounts in (wanted, limit)
+    )
+    return explain_fault(BY_CODE["never_fits"], {"asked": asked, "there": there})
 
 
 def _plain(amount: float) -> str:

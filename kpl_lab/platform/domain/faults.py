@@ -237,6 +237,11 @@ FAULTS: tuple[Fault, ...] = (
         action="Let it listen on the port in the variable PORT; the log may say why it did not.",
     ),
     Fault(
+        code="never_fits",
+        cause="It asks for {asked}, and the machine has only {there} in all by now",
+        action="Submit it again with less, or ask an administrator for a larger machine.",
+    ),
+    Fault(
         code="start_failed",
         causes=(Cause.START_FAILED,),
         who="platform",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,10 @@ from kpl_lab.schemas.tasks import CurveResult, Figure, Series, TaskMetrics
 
 MAX_SERIES = 2000
 MAX_SCALARS = 1000
+MAX_CURVES = 200
+MAX_CURVE_POINTS = 100_000
 MAX_TITLE = 500
+MAX_VALUE = 10_000
 HEADLINE_ITEMS = 3
 
 
@@ -52,11 +56,12 @@ def set_scalar(store: Store, task: TaskRecord, values: Mapping[str, object]) -> 
     fresh = store.tasks.get(task.id)
     if fresh is None:
         return
-    merged = {**fresh.scalars, **{str(k)[:MAX_TITLE]: plain(v) for k, v in values.items()}}
+    new = {str(k)[:MAX_TITLE]: bounded(plain(v)) for k, v in values.items()}
+    merged = {**fresh.scalars, **new}
     if len(merged) > MAX_SCALARS:
         raise Invalid(f"A task may have {MAX_SCALARS} scalar results.", code="too_many_results")
     store.tasks.update(task.id, scalars=merged)
-    store.events.write(access.subject("tasks", task), "results", data={"scalars": merged})
+    store.events.write(access.subject("tasks", task), "results", data={"scalars": new})
 
 
 def add_curve(store: Store, task: TaskRecord, name: str, value: Mapping[str, Any]) -> None:
@@ -68,6 +73,12 @@ def add_curve(store: Store, task: TaskRecord, name: str, value: Mapping[str, Any
     data = value.get("data") or []
     if not isinstance(data, list):
         raise Invalid("A result curve's data is a list of [x, y].", code="bad_metric")
+    if len(data) > MAX_CURVE_POINTS:
+        raise Invalid(
+            f"The result curve {title!r} has {len(data)} points; at most {MAX_CURVE_POINTS} are kept. "
+            "Send every n-th, or use a MetricFigure.",
+            code="too_many_points",
+        )
     points = [[plain(number(x)), plain(number(y))] for x, y in map(pair, data)]
     curve = {
         "title": title,
@@ -76,6 +87,8 @@ def add_curve(store: Store, task: TaskRecord, name: str, value: Mapping[str, Any
         "data": points,
     }
     others = [c for c in fresh.curves if c["title"] != title]
+    if len(others) >= MAX_CURVES:
+        raise Invalid(f"A task may have {MAX_CURVES} result curves.", code="too_many_results")
     store.tasks.update(task.id, curves=[*others, curve])
     store.events.write(access.subject("tasks", task), "results")
 
@@ -126,7 +139,10 @@ def add_points(
         raise Invalid("x and y of a series must have the same length.", code="bad_metric")
     if xs:
         series = _series(store, task.id, title, name)
-        store.metrics.append(series, _numbers(xs), _numbers(ys))
+        try:
+            store.metrics.append(series, _numbers(xs), _numbers(ys))
+        except OverflowError as error:  # whole numbers have no end, floats have
+            raise Invalid("A point is too large for a number.", code="bad_metric") from error
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:
@@ -145,6 +161,22 @@ def plain(value: object) -> Any:  # noqa: ANN401 (any JSON value)
     """Return a value as JSON can carry it: non-finite numbers become text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    return value
+
+
+def bounded(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    """Return a scalar result, refusing what is no result but data.
+
+    Raises
+    ------
+    Invalid
+        As JSON it has more than ``MAX_VALUE`` characters.
+    """
+    if not isinstance(value, int | float) and len(json.dumps(value)) > MAX_VALUE:
+        raise Invalid(
+            f"A scalar result may have {MAX_VALUE} characters; save what is larger as an output.",
+            code="bad_metric",
+        )
     return value
 
 

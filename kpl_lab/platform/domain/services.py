@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -12,7 +13,14 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, builds, runs
-from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible, words
+from kpl_lab.platform.domain.capacity import (
+    ALIVE_INSTANCES,
+    Amounts,
+    Ledger,
+    held_replicas,
+    require_possible,
+    words,
+)
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import ServiceRecord
@@ -78,7 +86,7 @@ def _free_name(store: Store, wanted: str, workspace_id: int) -> str:
     if store.services.named(name, workspace_id) is not None:
         raise Conflict(
             f"There is a service {name!r} already; choose another name, or delete it first "
-            f"(`kpl service delete {name}`).",
+            f"(`kpl service delete {shlex.quote(name)}`).",
             code="name_taken",
         )
     return name
@@ -147,14 +155,14 @@ def update(
     values: dict[str, Any] = {}
     replicas = request.replicas or service.replicas
     wanted = service.is_wanted if request.running is None else request.running
-    held = service.replicas if service.is_wanted and service.state != "failed" else 0
-    more = (replicas if wanted else 0) - held
+    before = service.replicas if service.is_wanted and service.state != "failed" else 0
+    more = (replicas if wanted else 0) - held_replicas(service)
     if more > 0:
         require_possible(service.resources, book.limit, replicas)
         _require_free(book, Amounts.of(service.resources, more))
     if request.replicas is not None:
         values["replicas"] = request.replicas
-        if wanted and request.replicas > held:
+        if wanted and request.replicas > before:
             values["state"] = "deploying"
     is_scaled_back_to_life = service.state == "failed" and wanted and request.replicas is not None
     if request.running is True or is_scaled_back_to_life:
@@ -172,8 +180,17 @@ def update(
     if request.running is True and service.is_wanted and service.state != "failed":
         raise Conflict(f"The service {service.name!r} runs already.", code="already_running")
     store.services.update(service.id, **values, updated_at=store.now())
-    store.events.write(access.subject("services", service), "updated", data=_state(values))
+    store.events.write(
+        access.subject("services", service),
+        "updated",
+        _scaled_words(service.replicas, replicas),
+        data=_state(values) | {"replicas": replicas, "replicas_before": service.replicas},
+    )
     return store.services.get(service.id) or service
+
+
+def _scaled_words(before: int, after: int) -> str:
+    return "" if before == after else f"Scaled from {before} to {after} replicas."
 
 
 def _state(values: dict[str, Any]) -> dict[str, Any]:
@@ -292,6 +309,14 @@ def fail(store: Store, service: ServiceRecord, why: Explanation) -> None:
     values = {"state": "failed", "reason": why.reason, "message": why.message, "ending": ending}
     if _update_as_seen(store, service, **values):
         note_state(store, service, "failed", why.message)
+
+
+def note_ended(store: Store, service: ServiceRecord, seen: Observation | None) -> None:
+    """Note that the replicas of a failed service have ended: they hold nothing any more."""
+    if any(i["state"] in ALIVE_INSTANCES for i in service.instances):
+        ended = [instance(r, service.message) for r in seen.replicas] if seen else []
+        if _update_as_seen(store, service, instances=ended):
+            store.events.write(access.subject("services", service), "updated")
 
 
 def note_stopped(store: Store, service: ServiceRecord) -> None:

@@ -26,7 +26,7 @@ FINAL = ("succeeded", "failed", "stopped")
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "draft": ("queued", "stopped"),
     "queued": ("preparing", "stopped", "failed"),
-    "preparing": ("running", "stopping", "succeeded", "failed", "stopped"),
+    "preparing": ("queued", "running", "stopping", "succeeded", "failed", "stopped"),
     "running": ("stopping", "succeeded", "failed", "stopped"),
     "stopping": ("stopped", "failed", "succeeded"),
     "succeeded": (),
@@ -220,7 +220,7 @@ def update(store: Store, task: TaskRecord, request: TaskUpdate) -> TaskRecord:
     if values:
         store.tasks.update(task.id, **values, updated_at=store.now())
         store.events.write(access.subject("tasks", task), "updated")
-    if request.start and not move(store, task, "queued"):
+    if request.start and not (task.state == "draft" and move(store, task, "queued")):
         raise Conflict(
             f"The task {task.name!r} is {task.state}; only a draft can be started.",
             code="not_a_draft",
@@ -250,6 +250,12 @@ def end(store: Store, task: TaskRecord, state: TaskState, explanation: Explanati
         values["progress"] = 1.0
     auth.revoke(store, "task", task.id)
     return move(store, task, state.value, **values)
+
+
+def wait_again(store: Store, task: TaskRecord) -> bool:
+    """Put a task that found no room after all back into the queue; its token ends."""
+    auth.revoke(store, "task", task.id)
+    return move(store, task, "queued", handle=None)
 
 
 def fail_for_build(store: Store, task: TaskRecord, message: str | None) -> bool:

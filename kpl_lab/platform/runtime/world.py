@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
 from kpl_lab.engines.spec import Handle, Observation, Replica, ReplicaState
-from kpl_lab.errors import Conflict, EngineError, Invalid, NotFound
+from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.faults import Explanation, explain
 from kpl_lab.platform.storage.store import Store
@@ -20,6 +21,19 @@ LOG_TAIL_BYTES = 16 * 1024
 # What trying again does not mend. A part that is away (``Unavailable``) or a full disk may come
 # back, so they are not among these.
 CANNOT_START = (EngineError, Invalid, NotFound, Conflict)
+
+
+# After so many seconds, what the engine had no room for is tried again.
+NO_ROOM_SECONDS = 2.0
+
+
+def is_no_room(error: KplError) -> bool:
+    """Say whether the engine would start it, had something else ended already.
+
+    The ledger is what promises; the engine may know of something that it does not.
+    """
+    asked, there = error.detail.get("asked", 0), error.detail.get("total", sys.maxsize)
+    return error.code == "no_gpu" and asked <= there
 
 
 @dataclass(frozen=True)

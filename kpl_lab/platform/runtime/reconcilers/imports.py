@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -16,8 +17,6 @@ from kpl_lab.platform.importers import Job
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
-
-MAX_LINE = 4 * 1024 * 1024
 
 
 class ImportReconciler:
@@ -57,6 +56,7 @@ class ImportReconciler:
             }
             reason, why = error["code"], error["message"]
             await self._end(upload.id, partial(_fail, version=version, reason=reason, why=why))
+        await asyncio.to_thread(job.report.unlink, missing_ok=True)
         return None
 
     async def _end(self, upload: int, change: Callable[[Store], None]) -> None:
@@ -94,9 +94,8 @@ class ImportReconciler:
     async def _run(
         self, job: Job, version: DatasetVersionRecord | ModelVersionRecord
     ) -> dict[str, Any]:
-        """Run a job and return the last thing it said."""
-        incoming = Path(job.work).parent
-        await asyncio.to_thread(incoming.mkdir, parents=True, exist_ok=True)
+        """Run a job and return what it imported, or the last thing it said."""
+        await asyncio.to_thread(_make_ready, job)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -104,7 +103,6 @@ class ImportReconciler:
             json.dumps(asdict(job)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            limit=MAX_LINE,
         )
         assert process.stdout is not None  # noqa: S101 (asked for just above)
         said: dict[str, Any] = {}
@@ -113,10 +111,14 @@ class ImportReconciler:
                 said = json.loads(line)
                 if "progress" in said:
                     await self._tell_progress(version, said["progress"])
+            await process.wait()
         finally:
             if process.returncode is None:
+                # It is begun anew by the next controller; to wait for it may take minutes.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
-        return said
+        return await asyncio.to_thread(_reported, job) or said
 
     async def _tell_progress(
         self, version: DatasetVersionRecord | ModelVersionRecord, progress: float
@@ -143,6 +145,20 @@ class ImportReconciler:
         result.chmod(0o755)
         files.publish(result, target)
         target.chmod(0o555)
+
+
+def _make_ready(job: Job) -> None:
+    """Make the folder of a job, and forget what an earlier try has reported."""
+    job.report.parent.mkdir(parents=True, exist_ok=True)
+    job.report.unlink(missing_ok=True)
+
+
+def _reported(job: Job) -> dict[str, Any] | None:
+    """Return what a job that ended well imported."""
+    try:
+        return {"imported": json.loads(job.report.read_text())}
+    except FileNotFoundError:
+        return None
 
 
 def _finish(

@@ -7,7 +7,16 @@ from functools import partial
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, servers
-from kpl_lab.platform.runtime.world import CANNOT_START, World, ended, labels, stored_handle
+from kpl_lab.platform.runtime.world import (
+    CANNOT_START,
+    NO_ROOM_SECONDS,
+    Key,
+    World,
+    ended,
+    is_no_room,
+    labels,
+    stored_handle,
+)
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -31,8 +40,7 @@ class ServerReconciler:
         name = workload_name(server)
         seen = self._world.seen.get(name)
         if server.state not in servers.ALIVE:
-            if seen is not None:
-                await self._world.forget(name, server.handle)
+            await self._world.forget(name, server.handle)
             return None
         replica = ended(seen)
         if replica is not None:
@@ -40,7 +48,7 @@ class ServerReconciler:
         elif server.state == "stopping":
             await self._stop(server, name)
         elif seen is None or not seen.replicas:
-            await self._start_or_lose(server)
+            return await self._start_or_lose(server)
         elif seen.replicas[0].state is ReplicaState.READY and server.state == "starting":
             address = seen.replicas[0].address
             await self._world.write(lambda s: self._ready(s, server, address))
@@ -60,24 +68,29 @@ class ServerReconciler:
             await self._world.forget(name, server.handle)
             await self._world.write(lambda s: servers.end(s, server, "stopped"))
 
-    async def _start_or_lose(self, server: ServerRecord) -> None:
+    async def _start_or_lose(self, server: ServerRecord) -> float | None:
         if server.state == "starting" and server.launch is not None:
-            await self._start(server)
-        elif server.state == "running" and self._world.is_synced:
+            return await self._start(server)
+        if server.state == "running" and self._world.is_synced:
             message = "The server vanished; the machine may have been restarted. Start it again."
             await self._world.write(lambda s: servers.end(s, server, "failed", "lost", message))
+        return None
 
-    async def _start(self, server: ServerRecord) -> None:
+    async def _start(self, server: ServerRecord) -> float | None:
         try:
             token = await self._world.write(lambda s: self._issue(s, server))
             workload = self._workload(server, token)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
         except CANNOT_START as error:
+            if is_no_room(error):
+                return NO_ROOM_SECONDS
             message = f"The server could not be started: {error.message}"
             await self._world.write(
                 lambda s: servers.end(s, server, "failed", "start_failed", message)
             )
+            self._world.add(Key("servers", server.id))  # for what there is of it by then
+        return None
 
     @staticmethod
     def _keep_handle(store: Store, id: int, handle: Handle) -> None:

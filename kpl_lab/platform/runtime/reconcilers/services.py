@@ -11,7 +11,15 @@ from kpl_lab.platform.domain import contract, services
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
-from kpl_lab.platform.runtime.world import CANNOT_START, Key, World, labels, stored_handle
+from kpl_lab.platform.runtime.world import (
+    CANNOT_START,
+    NO_ROOM_SECONDS,
+    Key,
+    World,
+    is_no_room,
+    labels,
+    stored_handle,
+)
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -23,6 +31,10 @@ ROUTES = Key("routes")
 def workload_name(service: ServiceRecord) -> str:
     """Return the name of a service's workload; each start has its own."""
     return f"service-{service.id}-{service.revision}"
+
+
+def _is_alive(seen: Observation | None) -> bool:
+    return seen is not None and any(r.state is not ReplicaState.EXITED for r in seen.replicas)
 
 
 class ServiceReconciler:
@@ -46,7 +58,9 @@ class ServiceReconciler:
         elif not service.is_wanted:
             await self._stop(service, name, seen)
         elif service.state != "failed":
-            await self._advance(service, name, seen)
+            return await self._advance(service, name, seen)
+        else:
+            await self._end_failed(service, name, seen)
         return None
 
     async def _forget_others(self, service: ServiceRecord) -> None:
@@ -57,8 +71,7 @@ class ServiceReconciler:
                 await self._world.forget(name, None)
 
     async def _stop(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
-        alive = seen is not None and any(r.state is not ReplicaState.EXITED for r in seen.replicas)
-        if alive:
+        if _is_alive(seen):
             await self._world.engine.stop(self._world.handle(name, service.handle))
             return
         if service.state == "stopped" or not self._world.is_synced:
@@ -68,17 +81,27 @@ class ServiceReconciler:
         await self._world.write(lambda s: services.note_stopped(s, service))
         self._world.add(ROUTES)
 
-    async def _advance(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
+    async def _end_failed(
+        self, service: ServiceRecord, name: str, seen: Observation | None
+    ) -> None:
+        """End what still runs of a service that has failed as a whole."""
+        if _is_alive(seen):
+            await self._world.engine.stop(self._world.handle(name, service.handle))
+        elif self._world.is_synced:
+            await self._world.write(lambda s: services.note_ended(s, service, seen))
+
+    async def _advance(
+        self, service: ServiceRecord, name: str, seen: Observation | None
+    ) -> float | None:
         if seen is None or not seen.replicas or len(seen.replicas) != service.replicas:
             if seen is None and service.handle is not None and not self._world.is_synced:
-                return
-            await self._run(service, name)
-            return
+                return None
+            return await self._run(service, name)
         exited = [r for r in seen.replicas if r.state is ReplicaState.EXITED]
         if len(exited) == len(seen.replicas) and all(r.cause in _NOT_ITS_FAULT for r in exited):
             await self._world.write(lambda s: services.start_anew(s, service))
             self._world.add(Key("services", service.id))
-            return
+            return None
         why: Explanation | None = None
         troubled = exited or [r for r in seen.replicas if r.restarts and r.cause]
         if troubled:
@@ -91,11 +114,12 @@ class ServiceReconciler:
         )
         if changed:
             self._world.add(ROUTES)
+        return None
 
-    async def _run(self, service: ServiceRecord, name: str) -> None:
+    async def _run(self, service: ServiceRecord, name: str) -> float | None:
         image = await self._image(service)
         if image is None:
-            return
+            return None
         try:
             files = self._world.context.files
             code = await asyncio.to_thread(load_code, files, service.code_digest)
@@ -104,9 +128,14 @@ class ServiceReconciler:
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=service.id, handle=handle))
         except CANNOT_START as error:
+            if is_no_room(error):
+                return NO_ROOM_SECONDS
             facts = {"message": error.message.rstrip(".")}
             why = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: services.fail(s, service, why))
+            if not _is_alive(self._world.seen.get(name)):
+                await self._world.forget(name, service.handle)
+        return None
 
     async def _image(self, service: ServiceRecord) -> str | None:
         """Return the environment to run in; None while it is being built."""

@@ -21,10 +21,18 @@ from kpl_lab.engines.spec import (
 )
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, shutdown, tasks
-from kpl_lab.platform.domain.capacity import Amounts, ledger
+from kpl_lab.platform.domain.capacity import Amounts, explain_impossible, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
-from kpl_lab.platform.runtime.world import CANNOT_START, Key, World, ended, labels, stored_handle
+from kpl_lab.platform.runtime.world import (
+    CANNOT_START,
+    Key,
+    World,
+    ended,
+    is_no_room,
+    labels,
+    stored_handle,
+)
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -107,9 +115,19 @@ class TaskReconciler:
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=task.id, handle=handle))
         except CANNOT_START as error:
+            if is_no_room(error):
+                await self._wait_again(task)
+                return
             facts = {"message": error.message.rstrip(".")}
             explanation = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
+            # What there is of it by then is removed: the engine tells nothing of it by itself.
+            self._world.add(Key("tasks", task.id))
+
+    async def _wait_again(self, task: TaskRecord) -> None:
+        """Bring a task back into the queue; it is admitted again with the next look at that."""
+        await self._world.forget(workload_name(task), task.handle)
+        await self._world.write(lambda s: tasks.wait_again(s, task))
 
     @staticmethod
     def _keep_handle(store: Store, id: int, handle: Handle) -> None:
@@ -248,6 +266,10 @@ class TaskScheduler:
             if build is not None and build.state != "succeeded":
                 continue
             wanted = Amounts.of(task.resources)
+            why = explain_impossible(wanted, book.limit)
+            if why is not None:  # the machine became smaller since it was submitted
+                tasks.end(store, task, TaskState.FAILED, why)
+                continue
             lacking = book.free.lacks(wanted)
             if lacking or any(getattr(wanted, kind) > 0 for kind in blocked):
                 # Who waits for a kind must not be overtaken by later ones that take of it.

@@ -97,7 +97,7 @@ class EventRepository(Repository[EventRow, EventRecord]):
         return self._session.scalar(select(func.max(EventRow.id))) or 0
 
     def after(
-        self, id: int, reader: Reader, *, resources: tuple[str, ...] = (), limit: int = 500
+        self, id: int, reader: Reader, *, resources: tuple[str, ...] | None = None, limit: int = 500
     ) -> list[EventRecord]:
         """Return the next events that ``reader`` may hear of, oldest first."""
         statement = select(EventRow).where(EventRow.id > id).order_by(EventRow.id).limit(limit)
@@ -105,7 +105,7 @@ class EventRepository(Repository[EventRow, EventRecord]):
             statement = statement.where(
                 or_(EventRow.owner == reader.name, EventRow.visibility != "private")
             )
-        if resources:
+        if resources is not None:
             statement = statement.where(EventRow.resource.in_(resources))
         return self._all(statement)
 
