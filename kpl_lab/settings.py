@@ -111,6 +111,10 @@ class Home:
         """The Docker engine: workloads and homes."""
         return self.root / "docker"
 
+    def engine(self, name: str) -> Path:
+        """Folder of an engine with a runner."""
+        return self.root / name
+
     def read_secret(self, name: str) -> str:
         """Return the secret ``name``; ``kpl-lab up`` has made it.
 

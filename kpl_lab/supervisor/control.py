@@ -170,8 +170,6 @@ def prepare_only(settings: Settings) -> None:
 
 def status(settings: Settings) -> tuple[list[Record], Record]:
     """Return what is known of the processes, and of the supervisor itself."""
-    names = ["frontdoor", "hub", "platform", "controller"]
-    if settings.engine == "local":
-        names.append("runner")
+    names = ["frontdoor", "hub", "platform", "controller", "runner"]
     found = [records.read(settings.home, name) for name in names]
     return found, records.read(settings.home, records.SUPERVISOR)

@@ -39,6 +39,7 @@ def _folders(settings: Settings) -> tuple[_Folder, ...]:
         _Folder(home.frontdoor, 0o700),
         _Folder(home.frontdoor / "dynamic", 0o700),
         _Folder(home.local, 0o711, is_platforms=False),
+        _Folder(home.engine(settings.engine), 0o711, is_platforms=False),
     )
 
 

@@ -104,7 +104,7 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
 
     def plan(name: str, *command: str, account: Account | None = unprivileged) -> Plan:
         home = settings.home
-        directory = {HUB: home.hub, FRONTDOOR: home.frontdoor, RUNNER: home.local}
+        directory = {HUB: home.hub, FRONTDOOR: home.frontdoor, RUNNER: home.engine(settings.engine)}
         return Plan(
             name=name,
             command=command,
@@ -123,9 +123,9 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
         plan(CONTROLLER, python, "-m", "kpl_lab.platform.runtime"),
         plan(HUB, python, "-m", "jupyterhub", "-f", str(hub_config())),
     ]
-    if settings.engine == "local":
-        # The only one with privileges: it makes namespaces, limits and mounts.
-        found.insert(1, plan(RUNNER, python, "-m", "kpl_lab.engines.local.runner", account=None))
+    # The only one with privileges: it makes namespaces, limits and mounts, or holds Docker's socket.
+    runner = f"kpl_lab.engines.{settings.engine}.runner"
+    found.insert(1, plan(RUNNER, python, "-m", runner, account=None))
     return found
 
 

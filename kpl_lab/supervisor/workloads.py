@@ -62,7 +62,7 @@ def _shut_down(client: httpx.Client, say: Say) -> None:
 
 def sweep(settings: Settings, say: Say) -> None:
     """End everything that the engine still runs: replicas of services, and what was left over."""
-    if settings.engine == "local" and records.read(settings.home, RUNNER).identity is None:
+    if records.read(settings.home, RUNNER).identity is None:
         return
     try:
         asyncio.run(_sweep(settings, say))
@@ -108,7 +108,7 @@ def unmount_all(settings: Settings) -> None:
 
     The runner does this for each server that ends; it may have been ended before it came to it.
     """
-    place = settings.home.local.resolve()
+    place = settings.home.engine(settings.engine).resolve()
     found = [point for point in mounts.mount_points() if point.is_relative_to(place)]
     for point in sorted(found, reverse=True):
         with contextlib.suppress(OSError):

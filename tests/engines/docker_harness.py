@@ -52,6 +52,11 @@ class TestDaemon:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether ours does not run."""
+        return self.process is None or self.process.poll() is not None
+
     def restart(self, *, live_restore: bool) -> None:
         """Start ours anew; with ``live_restore`` containers outlive the next end of it."""
         self.stop()
@@ -90,7 +95,7 @@ class TestDaemon:
         """End ours for good; its images stay for the next run."""
         if self.folder is None:
             return
-        if self.process is None or self.process.poll() is not None:
+        if self.has_ended:
             self.start()
         left = self.docker("ps", "-aq").split()
         if left:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Unavailable
 from tests.engines.contract import wait_for_text
 from tests.engines.docker_harness import IMAGE, DockerBench, TestDaemon, docker_bench, inspect
 from tests.engines.harness import (
@@ -323,6 +323,23 @@ async def test_what_runs_is_adopted_after_a_restart_of_the_daemon(
         await bench.engine.stop(handle)
         assert (await end_of(bench.engine, "t")).cause is Cause.STOPPED
         assert await text_of(bench.engine, handle) == "up\n"
+
+
+async def test_what_is_asked_for_while_the_daemon_is_away_starts_when_it_is_back(
+    own_daemon: TestDaemon, tmp_path: Path
+) -> None:
+    own_daemon.stop()
+    try:
+        async with docker_bench(tmp_path, own_daemon) as bench:
+            await start(bench.engine, task("t", "echo ran"))
+            with pytest.raises(Unavailable) as refused:
+                await bench.engine.capacity()
+            assert refused.value.code == "docker_unreachable"
+            own_daemon.start()
+            assert (await end_of(bench.engine, "t")).exit_code == 0
+    finally:
+        if own_daemon.has_ended:
+            own_daemon.start()
 
 
 async def test_a_task_that_ends_with_the_daemon_is_not_run_again_and_a_service_returns(

@@ -81,7 +81,8 @@ def _translated() -> Iterator[None]:
 
 def _gone(error: Exception) -> DaemonGone:
     return DaemonGone(
-        "The Docker daemon does not answer; `docker info` shows whether it runs.",
+        "The Docker daemon does not answer; start it (`systemctl start docker`), or name its socket "
+        "in DockerOptions.socket.",
         code="docker_unreachable",
         detail={"error": str(error)},
     )

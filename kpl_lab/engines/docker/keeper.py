@@ -176,17 +176,22 @@ class Keeper:
 
     async def _listen(self) -> None:
         """Follow the daemon's events for ever; after a gap, everything is looked at."""
-        waits = backoff(max_seconds=2.0)
+        waits, is_told = backoff(max_seconds=2.0), False
         while True:
             try:
                 async with self._daemon.events(self._labels, self._since) as events:
+                    if is_told:
+                        log.info("the daemon's events come again")
+                    is_told = False
                     await self._look_at_all()
                     async for event in events:
                         waits = backoff(max_seconds=2.0)
                         self._since = max(self._since, event.nanoseconds + 1)
                         self._on_event(event)
             except (DaemonGone, EngineError) as error:
-                log.warning("the daemon's events are lost: %s", error.message)
+                if not is_told:
+                    log.warning("the daemon's events are lost: %s", error.message)
+                is_told = True
             await asyncio.sleep(next(waits))
 
     def _on_event(self, event: Event) -> None:

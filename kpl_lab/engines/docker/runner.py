@@ -7,55 +7,36 @@ from the platform's account, root and its own account only, and trusts none of t
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import os
 from pathlib import Path
 
 from kpl_lab import settings as settings_module
 from kpl_lab.engines.docker.calls import Calls
-from kpl_lab.engines.docker.daemon import Daemon, DaemonGone, Json
+from kpl_lab.engines.docker.daemon import Daemon
 from kpl_lab.engines.docker.options import load_options
 from kpl_lab.engines.docker.planner import Machine, Planner
 from kpl_lab.engines.local import machine, namespace
 from kpl_lab.engines.local.accounts import accounts_of
 from kpl_lab.engines.running.server import CallServer, run_until_asked
-from kpl_lab.retry import backoff
 from kpl_lab.settings import Settings
-
-log = logging.getLogger(__name__)
-
-
-async def _info_of(daemon: Daemon) -> Json:
-    """Return what the daemon has, as soon as it answers."""
-    for wait in backoff(0.1, max_seconds=2.0):
-        try:
-            return await daemon.info()
-        except DaemonGone as error:
-            log.warning("waiting for the Docker daemon: %s", error.detail)
-            await asyncio.sleep(wait)
-    raise AssertionError("unreachable")
 
 
 async def serve(settings: Settings) -> None:
-    """Take calls until cancelled."""
+    """Take calls until cancelled; while the daemon is away those that need it are told so."""
     options = load_options(settings.home)
     daemon = Daemon(Path(options.socket))
+    found = Machine(
+        cores=float(os.cpu_count() or 1),
+        gpu_count=machine.count_gpus(),
+        can_mount=namespace.can_enter(),
+    )
+    planner = Planner(settings, options, accounts_of(settings), found)
+    calls = Calls(settings, planner, daemon)
+    calls.begin()
     try:
-        info = await _info_of(daemon)
-        found = Machine(
-            cores=float(info["NCPU"]),
-            gpu_count=machine.count_gpus(),
-            can_mount=namespace.can_enter(),
-        )
-        log.info("Docker %s, cgroups v%s", info["ServerVersion"], info.get("CgroupVersion", "1"))
-        planner = Planner(settings, options, accounts_of(settings), found)
-        calls = Calls(settings, planner, daemon)
-        calls.begin()
-        try:
-            await CallServer(settings.home.runner_socket, planner.platform, calls).serve()
-        finally:
-            await calls.close()
+        await CallServer(settings.home.runner_socket, planner.platform, calls).serve()
     finally:
+        await calls.close()
         await daemon.close()
 
 
