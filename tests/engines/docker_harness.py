@@ -357,3 +357,37 @@ async def inspect(bench: DockerBench, name: str) -> dict[str, Any]:
         await daemon.close()
     assert found is not None
     return found
+
+
+@contextlib.contextmanager
+def registry(root: Path) -> Iterator[str]:
+    """Give a real registry of our own on the loopback; its ``host:port``."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{trial.getsockname()[1]}"
+    config = root / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: '{root / 'registry'}'}}}}\n"
+        f"http: {{addr: '{address}'}}\n"
+    )
+    with (root / "registry.log").open("ab") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(config)], stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _listens(address):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((root / "registry.log").read_text()[-2000:])
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as trial:
+        return trial.connect_ex((host, int(port))) == 0

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.spec import Cause, Kind, ReplicaState
+from kpl_lab.engines.spec import Cause, Kind, Observation, ReplicaState
 from kpl_lab.errors import EngineError, Unavailable
 from tests.engines.contract import wait_for_text
-from tests.engines.docker_harness import IMAGE, DockerBench, TestDaemon, docker_bench, inspect
+from tests.engines.docker_harness import (
+    IMAGE,
+    DockerBench,
+    TestDaemon,
+    docker_bench,
+    inspect,
+    registry,
+)
 from tests.engines.harness import (
     behaving,
     end_of,
@@ -180,6 +189,35 @@ async def test_an_image_that_cannot_be_pulled_is_named(docker: DockerBench) -> N
     end = await end_of(docker.engine, "t")
     assert end.cause is Cause.START_FAILED
     assert "127.0.0.1:9" in str(end.detail["error"])
+
+
+async def test_an_image_is_pulled_and_its_progress_is_told(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    if shutil.which("docker-registry") is None:
+        pytest.skip("there is no docker-registry to pull from")
+    with registry(tmp_path) as address:
+        image = f"{address}/{docker.settings.instance}/base:1"
+        # A layer that nobody has yet: the base's own would be there already.
+        tar = tmp_path / "layer.tar"
+        with tarfile.open(tar, "w") as layer:
+            layer.addfile(tarfile.TarInfo(docker.settings.instance))
+        docker.daemon.docker("import", str(tar), image)
+        docker.daemon.docker("push", "-q", image)
+        docker.daemon.docker("rmi", image)
+        seen: list[object] = []
+        workload = replace(task("t", "true"), image=image, command=("/bin/nothing",))
+
+        def has_ended(one: Observation) -> bool:
+            seen.append(one.replicas[0].detail.get("pull"))
+            return one.replicas[0].state is ReplicaState.EXITED
+
+        handle = await start(docker.engine, workload)
+        await see(docker.engine, "t", has_ended)
+        assert f"pulling {image}" in await text_of(docker.engine, handle)
+        assert {"done": 1, "total": 1} in seen
+        assert image.rpartition(":")[0] in docker.daemon.docker("images")
+        docker.daemon.docker("rmi", "-f", image)
 
 
 async def test_a_crash_names_its_signal(docker: DockerBench) -> None:

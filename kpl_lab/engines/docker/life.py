@@ -214,10 +214,12 @@ class Life:
         layers: dict[str, str] = {}
         async with contextlib.aclosing(self._daemon.pull(image)) as stream:
             async for item in stream:
-                if "id" not in item or layers.get(item["id"]) == item.get("status"):
+                said = str(item.get("status"))
+                layer = item.get("id")
+                if layer is None or said.startswith("Pulling from") or layers.get(layer) == said:
                     continue
-                layers[item["id"]] = str(item.get("status"))
-                done = sum(said in ("Pull complete", "Already exists") for said in layers.values())
+                layers[layer] = said
+                done = sum(one in ("Pull complete", "Already exists") for one in layers.values())
                 self._status.detail["pull"] = {"done": done, "total": len(layers)}
                 self._save()
         self._status.detail.pop("pull", None)
