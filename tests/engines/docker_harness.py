@@ -101,6 +101,7 @@ class TestDaemon:
         if left:
             self.docker("rm", "-f", *left)
         self.docker("network", "prune", "-f")
+        self.docker("image", "prune", "-f")
         self.stop()
 
     def docker(self, *command: str) -> str:
@@ -330,7 +331,8 @@ def sweep(bench: DockerBench) -> None:
         for name in bench.containers():
             bench.daemon.docker("rm", "-f", name)
         label = f"label={names.INSTALLATION}={bench.settings.instance}"
-        for image in bench.daemon.docker("images", "-q", "--filter", label).split():
+        own = f"label={names.IMAGE_INSTALLATION}={bench.settings.instance}"
+        for image in bench.daemon.docker("images", "-q", "--filter", own).split():
             bench.daemon.docker("rmi", "-f", image)
         for network in bench.daemon.docker("network", "ls", "-q", "--filter", label).split():
             bench.daemon.docker("network", "rm", network)

@@ -40,13 +40,14 @@ async def test_lines_run_as_they_are_written_and_a_task_runs_on_the_result(
 async def test_a_line_that_fails_ends_it_with_its_exit_code_and_no_image(
     docker: DockerBench,
 ) -> None:
-    await build(docker, "echo before", "echo broken >&2; exit 7")
+    fresh = f"echo before {docker.settings.instance}"  # what an earlier run has built says nothing
+    await build(docker, fresh, "echo broken >&2; exit 7")
     end = await end_of(docker.engine, "build-1")
     assert (end.exit_code, end.cause) == (7, Cause.EXIT)
     assert await docker.engine.find_image("abc") is None
     handle = [h async for h in docker.engine.build("build-1", docker.recipe("x"))][-1]
     text = await text_of(docker.engine, handle)
-    assert "before\n" in text
+    assert f"before {docker.settings.instance}\n" in text
     assert "broken\n" in text
     assert "non-zero code: 7" in text
 
@@ -83,6 +84,35 @@ async def test_a_build_goes_on_after_the_runner_was_killed(docker: DockerBench) 
     docker.launch()
     assert (await end_of(docker.engine, "build-1")).exit_code == 0
     assert await docker.engine.find_image("abc")
+
+
+async def test_a_build_goes_on_after_the_daemon_was_restarted(
+    own_daemon: TestDaemon, tmp_path: Path
+) -> None:
+    async with docker_bench(tmp_path, own_daemon) as bench:
+        handle = [h async for h in bench.engine.build("build-1", bench.recipe("echo up; sleep 4"))]
+        await wait_for_text(bench, handle[-1], "up\n")
+        own_daemon.stop()
+        own_daemon.start()
+        end = await end_of(bench.engine, "build-1")
+        assert (end.exit_code, end.cause) == (0, Cause.EXIT)
+        assert await bench.engine.find_image("abc")
+
+
+async def test_a_container_that_somebody_starts_from_an_image_of_ours_is_left_alone(
+    docker: DockerBench,
+) -> None:
+    await build(docker, "true")
+    await end_of(docker.engine, "build-1")
+    image = await docker.engine.find_image("abc")
+    name = f"theirs-{docker.settings.instance}"
+    docker.daemon.docker("run", "-d", "--name", name, "--network=none", str(image), "sleep", "60")
+    docker.kill()
+    docker.launch()
+    await start(docker.engine, task("t", "true"))
+    await end_of(docker.engine, "t")
+    assert name in docker.daemon.docker("ps", "--format", "{{.Names}}")
+    docker.daemon.docker("rm", "-f", name)
 
 
 async def test_what_is_built_is_not_built_again_and_one_digest_by_one_alone(

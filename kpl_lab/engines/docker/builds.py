@@ -8,9 +8,10 @@ import datetime as dt
 import io
 import json
 import re
-import signal
 import tarfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,9 @@ from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
 from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.running import status as statuses
+from kpl_lab.engines.running.rules import signal_name
 from kpl_lab.engines.running.service_watch import Doom
-from kpl_lab.engines.spec import Cause, Kind, Limits, Recipe, ReplicaState, Workload
+from kpl_lab.engines.spec import Cause, Kind, Recipe, ReplicaState, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.retry import backoff
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # What the distribution specification calls a reference, roughly: no space, no option.
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 _CODE = re.compile(r"returned a non-zero code: (\d+)")
+_RUNNING = re.compile(r"Running in ([0-9a-f]{12})")
+_CLOCK_SECONDS = 1.0  # the daemon's events have its own time
 _PERIOD = 100_000
 _MIB = 1 << 20
 _CA_FILE = "kpl-ca.crt"
@@ -83,10 +87,9 @@ def parameters(recipe: Recipe, options: DockerOptions, installation: str) -> dic
     """Return what the builder is told beside the context: name, labels, limits, network."""
     memory = recipe.limits.memory_mb * _MIB
     labels = {
-        **{names.PREFIX + key: value for key, value in recipe.labels.items()},
-        names.INSTALLATION: installation,
-        names.DIGEST: recipe.digest,
-        names.WORKSPACE: recipe.workspace,
+        names.IMAGE_INSTALLATION: installation,
+        names.IMAGE_DIGEST: recipe.digest,
+        names.IMAGE_WORKSPACE: recipe.workspace,
     }
     found = {
         "t": names.image(installation, recipe.digest),
@@ -118,14 +121,39 @@ def workload_of(name: str, recipe: Recipe) -> Workload:
     )
 
 
-def end_of(message: str, limits: Limits) -> tuple[int, Doom]:
-    """Return exit code and cause of a build that the builder calls failed."""
-    found = _CODE.search(message)
-    code = exit_code_of(int(found.group(1))) if found else 1
-    if code == -signal.SIGKILL:
-        # Nothing but the limit of memory kills a step of a build that goes on.
-        return code, Doom(Cause.OUT_OF_MEMORY, memory_numbers(limits.memory_mb))
-    return code, Doom(Cause.EXIT, {} if found else {"error": message})
+@dataclass
+class Said:
+    """What a builder has said.
+
+    Attributes
+    ----------
+    container
+        Short id of the step that ran last.
+    error
+        Why it has failed.
+    """
+
+    container: str | None = None
+    error: str | None = None
+
+    def note(self, item: Mapping[str, object]) -> str:
+        """Take a message; returns its text for the log. Progress bars are left out."""
+        if "stream" in item:
+            text = str(item["stream"])
+            found = _RUNNING.search(text)
+            self.container = found.group(1) if found else self.container
+            return text
+        if "error" in item:
+            self.error = str(item["error"])
+            return f"[kpl] the build has failed: {self.error}\n"
+        is_news = "status" in item and "progress" not in item
+        return f"{item['status']}\n" if is_news else ""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the step that has failed; 1 where it was no step."""
+        found = _CODE.search(self.error or "")
+        return exit_code_of(int(found.group(1))) if found else 1
 
 
 class BuildLife:
@@ -228,27 +256,30 @@ class BuildLife:
             return 0, Doom(Cause.EXIT)
         context = await asyncio.to_thread(context_of, recipe, self._options)
         params = parameters(recipe, self._options, self._installation)
-        failure: str | None = None
+        said, began = Said(), time.time()
         async with contextlib.aclosing(daemon.build(context, params)) as stream:
-            async for text, error in _said(stream):
-                self._log.append(text.encode())
-                failure = error or failure
-        if failure is None:
-            self._log.note("the environment is ready")
-            return 0, Doom(Cause.EXIT)
-        return end_of(failure, recipe.limits)
+            async for item in stream:
+                self._log.append(said.note(item).encode())
+        if said.error is not None:
+            return said.exit_code, await self._cause_of(said, began)
+        if not await daemon.has_image(reference):
+            raise DaemonGone("The builder has ended without a word.", code="docker_unreachable")
+        self._log.note("the environment is ready")
+        return 0, Doom(Cause.EXIT)
+
+    async def _cause_of(self, said: Said, began: float) -> Doom:
+        """Return why a build has failed; a daemon that ends cancels what it builds."""
+        if "context canceled" in (said.error or ""):
+            raise DaemonGone("The daemon has cancelled the build.", code="docker_unreachable")
+        if said.exit_code >= 0:
+            return Doom(Cause.EXIT, {"error": said.error})
+        is_short = said.container is not None and await self._tools.daemon.was_short_of_memory(
+            said.container, began - _CLOCK_SECONDS
+        )
+        if is_short:
+            return Doom(Cause.OUT_OF_MEMORY, memory_numbers(self._recipe.limits.memory_mb))
+        return Doom(Cause.KILLED, {"signal": signal_name(-said.exit_code)})
 
     def _save(self) -> None:
         self._status.write(self._place.root)
         self._tools.publish(self._entry)
-
-
-async def _said(stream: AsyncIterator[dict[str, object]]) -> AsyncIterator[tuple[str, str | None]]:
-    """Yield the text and the error of each message of the builder; progress bars are left out."""
-    async for item in stream:
-        if "stream" in item:
-            yield str(item["stream"]), None
-        elif "error" in item:
-            yield f"[kpl] the build has failed: {item['error']}\n", str(item["error"])
-        elif "status" in item and "progress" not in item:
-            yield f"{item['status']}\n", None

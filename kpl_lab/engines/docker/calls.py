@@ -270,8 +270,8 @@ class Calls(CallTable[Entry]):
 
     async def _find_image(self, digest: str) -> str | None:
         labels = {
-            names.INSTALLATION: self._planner.installation,
-            names.DIGEST: check_digest(digest),
+            names.IMAGE_INSTALLATION: self._planner.installation,
+            names.IMAGE_DIGEST: check_digest(digest),
         }
         found = await self._daemon.images(labels)
         if not found:

@@ -270,6 +270,18 @@ class Daemon:
         async with self._stream("GET", "events", params) as response:
             yield _events(response)
 
+    async def was_short_of_memory(self, id: str, since_seconds: float) -> bool:
+        """Say whether the kernel has killed in a container for lack of memory; it may be gone."""
+        filters = {"type": ["container"], "event": ["oom"], "container": [id]}
+        params = {
+            "filters": json.dumps(filters),
+            "since": f"{since_seconds:.9f}",
+            "until": f"{time.time():.9f}",
+        }
+        async with self._stream("GET", "events", params) as response:
+            with _translated():
+                return bool(await response.read())
+
     async def log(
         self, id: str, *, since: str | None, follow: bool
     ) -> AsyncGenerator[list[LogPart], None]:

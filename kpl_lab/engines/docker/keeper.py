@@ -215,7 +215,7 @@ class Keeper:
 
     def _is_orphan(self, container: dict[str, Any]) -> bool:
         address = Address.of_labels(container["Labels"])
-        return address is None or address.workload not in self._ledger.entries
+        return address is not None and address.workload not in self._ledger.entries
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -11,8 +11,11 @@ INSTALLATION = PREFIX + "installation"
 WORKLOAD = PREFIX + "workload"
 REPLICA = PREFIX + "replica"
 ROLE = PREFIX + "role"
-DIGEST = PREFIX + "digest"
-WORKSPACE = PREFIX + "workspace"
+# Labels of images have names of their own: containers that anybody starts from one inherit them.
+IMAGE_PREFIX = PREFIX + "image."
+IMAGE_INSTALLATION = IMAGE_PREFIX + "installation"
+IMAGE_DIGEST = IMAGE_PREFIX + "digest"
+IMAGE_WORKSPACE = IMAGE_PREFIX + "workspace"
 
 
 class Role(StrEnum):
