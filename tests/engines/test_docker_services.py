@@ -353,3 +353,24 @@ async def test_a_service_reaches_the_platform_at_its_address_outside_after_a_res
         assert ask(again.replicas[0].address) == b"{}"
         at_its_port.shutdown()
         thread.join()
+
+
+async def test_what_a_relay_still_has_is_delivered_after_the_end_of_its_task_and_of_the_runner(
+    docker: DockerBench,
+) -> None:
+    with Platform() as closed:
+        port = closed.server_address[1]
+        workload = pushing(closed, 0)
+    await start(docker.engine, workload)
+    assert (await end_of(docker.engine, "t")).exit_code == 0  # told after relay_wait_seconds
+    relay = docker.container("t", role=Role.RELAY)
+    await until(lambda: docker.containers() == [relay])
+    docker.kill()
+    docker.launch()
+    with Platform(port) as open_again:
+        thread = threading.Thread(target=open_again.serve_forever, args=(0.05,))
+        thread.start()
+        await until(lambda: [body["value"] for body in open_again.bodies] == [0])
+        await until(lambda: docker.containers() == [])
+        open_again.shutdown()
+        thread.join()
