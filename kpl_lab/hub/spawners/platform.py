@@ -143,8 +143,8 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     def _environment(self, server: int, resources: Resources) -> dict[str, str]:
         env: dict[str, str] = {key: str(value) for key, value in self.get_env().items() if value}
-        # The engine picks the port and fills it in.
-        env["JUPYTERHUB_SERVICE_URL"] = f"http://127.0.0.1:{{{{port}}}}{self.server.base_url}"
+        # The engine picks address and port and fills them in.
+        env["JUPYTERHUB_SERVICE_URL"] = f"http://{{{{host}}}}:{{{{port}}}}{self.server.base_url}"
         env["KPL_API_URL"] = self.platform_url
         env["KPL_PUBLIC_URL"] = self.front_door_url
         env["KPL_SERVER_ID"] = str(server)
