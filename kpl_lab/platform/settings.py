@@ -39,6 +39,12 @@ class PlatformOptions(Configurable):
         300.0, help="Seconds for which it is believed while the hub does not answer."
     ).tag(config=True)
     import_memory_mb = Int(4096, help="MiB that the import of a dataset may use.").tag(config=True)
+    builds_at_once = Int(
+        2, min=1, help="Environments that are built at the same time; further ones wait."
+    ).tag(config=True)
+    build_memory_mb = Int(
+        4096, min=256, help="MiB that the build of an environment may use, and reserves."
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 
