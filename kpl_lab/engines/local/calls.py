@@ -17,11 +17,11 @@ from kpl_lab.engines.local.collect import collect
 from kpl_lab.engines.local.keeper import Keeper
 from kpl_lab.engines.local.ledger import Entry, Ledger
 from kpl_lab.engines.local.planner import USER_PREFIX, Planner, check_digest, check_segment
-from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.protocol import Json, decode, encode
 from kpl_lab.engines.spec import Handle, MountResult, Observation, Recipe, Usage, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
+from kpl_lab.trees import remove_tree
 
 Message = dict[str, Any]
 _CPU_SAMPLE_SECONDS = 0.2

@@ -21,13 +21,13 @@ from kpl_lab.engines.local.launch import PASSED_ON
 from kpl_lab.engines.local.ledger import Entry, Ledger
 from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.planner import Planner
-from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.processes import boot_id
 from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
 from kpl_lab.engines.local.template import Role, Template
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
+from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kpl_lab.engines.local.plan import Place
-from kpl_lab.engines.local.prepare import remove_tree
 from kpl_lab.engines.local.protocol import decode, encode
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.spec import Cause, Kind, Observation, Workload
+from kpl_lab.trees import remove_tree
 
 _FILE_NAME = "workload.json"
 

@@ -6,9 +6,9 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
+from kpl_lab import trees
 from kpl_lab.engines.local.namespace import Bind, View
 from kpl_lab.engines.local.plan import Place, Plan
 
@@ -21,7 +21,7 @@ def prepare(plan: Plan, place: Place) -> None:
     OSError
         No room, or a source is not there.
     """
-    remove_tree(place.inside)
+    trees.remove_tree(place.inside)
     # The platform's account may look in: the relay reads event files among the outputs.
     _folder(place.inside, plan.uid, plan.platform_gid, 0o750)
     for folder in (place.home, place.inputs, place.secrets, place.tmp):
@@ -77,7 +77,7 @@ def _make_home(plan: Plan, home: Path) -> None:
     if home.exists():
         return
     fresh = home.parent / f".new-{home.name}"
-    remove_tree(fresh)
+    trees.remove_tree(fresh)
     if plan.skeleton is not None and Path(plan.skeleton).is_dir():
         shutil.copytree(plan.skeleton, fresh, symlinks=True)
     else:
@@ -96,40 +96,13 @@ def _make_mount_root(plan: Plan, folder: Path) -> None:
 
 def give(root: Path, uid: int, gid: int, *, writable: bool) -> None:
     """Hand a tree to an account; links themselves, never what they lead to."""
-    for folder, names, files in os.walk(root):
-        for name in (*names, *files):
-            _give_one(os.path.join(folder, name), uid, gid, writable)  # noqa: PTH118 (a hot loop)
-    _give_one(os.fspath(root), uid, gid, writable)
-
-
-def _give_one(path: str, uid: int, gid: int, writable: bool) -> None:
-    os.chown(path, uid, gid, follow_symlinks=False)
-    found = os.lstat(path)
-    if writable and not stat.S_ISLNK(found.st_mode):
-        wanted = stat.S_IMODE(found.st_mode) | stat.S_IRUSR | stat.S_IWUSR
-        os.chmod(path, wanted | (stat.S_IXUSR if stat.S_ISDIR(found.st_mode) else 0))  # noqa: PTH101
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a tree, also one whose folders were made read-only; no-op when it is not there."""
-
-    def open_up(
-        function: Callable[[str], object], name: str, error: tuple[type, BaseException, object]
-    ) -> None:
-        del error
-        parent = Path(name).parent
-        parent.chmod(0o700)
-        if not os.path.islink(name) and os.path.isdir(name):  # noqa: PTH112,PTH114 (plain text)
-            Path(name).chmod(0o700)
-            if function is not os.rmdir and function is not os.unlink:
-                shutil.rmtree(name, ignore_errors=True)
-                return
-        function(name)
-
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
-        shutil.rmtree(path, onerror=open_up)
+    for entry in trees.below(root, open_up=writable):
+        os.chown(entry.name, uid, gid, dir_fd=entry.folder, follow_symlinks=False)
+        if writable and not stat.S_ISLNK(entry.facts.st_mode):
+            # Never setuid or setgid, which the change of the owner has taken away.
+            wanted = entry.facts.st_mode & 0o777 | (0o700 if entry.is_folder else 0o600)
+            os.chmod(entry.name, wanted, dir_fd=entry.folder)
+    os.chown(root, uid, gid, follow_symlinks=False)
 
 
 def view_of(plan: Plan, place: Place) -> View:
