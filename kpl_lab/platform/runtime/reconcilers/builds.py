@@ -6,7 +6,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica
 from kpl_lab.errors import EngineError
-from kpl_lab.platform.domain import access, algorithms, builds, tasks
+from kpl_lab.platform.domain import algorithms, builds, services, tasks
 from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
 from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.records.assets import BuildRecord
@@ -137,15 +137,6 @@ class BuildReconciler:
             if service.build_id != build.id or service.state != "deploying":
                 continue
             if build.state == "failed":
-                store.services.update(
-                    service.id, state="failed", reason="build_failed", message=build.message
-                )
-                store.events.write(
-                    access.subject("services", service),
-                    "state",
-                    build.message or "",
-                    level="error",
-                    data={"state": "failed"},
-                )
+                services.fail_for_build(store, service, build.message)
             keys.append(Key("services", service.id))
         return keys
