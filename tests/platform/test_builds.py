@@ -166,6 +166,21 @@ async def test_few_environments_are_built_at_once_and_the_others_say_why_they_wa
     assert (await alice.get("builds/4"))["state"] == "queued"
 
 
+async def test_an_algorithm_says_why_its_environment_waits(site: Site) -> None:
+    building(site, WAITS)
+    alice = site.user()
+    for number in (1, 2):
+        await alice.submit(code_with(f"package{number}"))
+        await alice.until(f"builds/{number}", "running")
+    await alice.post("algorithms", {"name": "rec", "upload": await alice.code(CODE_BUILT)})
+
+    async def is_told() -> bool:
+        (version,) = (await alice.get("algorithms/rec"))["versions"]
+        return bool(version["message"] == "waiting for one of 2 other builds to end")
+
+    await until(is_told)
+
+
 async def test_a_build_waits_until_there_is_memory_for_it(site: Site) -> None:
     building(site, WAITS)
     alice = site.user()
