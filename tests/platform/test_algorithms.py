@@ -156,6 +156,15 @@ def test_code_above_the_limit_is_refused_with_what_helps(alice: Client, context:
     assert ".kplignore" in answer.json()["message"]
 
 
+def test_code_above_the_limit_is_refused_before_it_is_sent(alice: Client, context: Context) -> None:
+    context.options.code_limit_mb = 1
+    announced = {"filename": "code.tar", "size": 1024 * 1024 + 1, "is_code": True}
+    answer = alice.post("uploads", json=announced)
+    assert (answer.status_code, answer.json()["code"]) == (413, "code_too_large")
+    assert alice.post("uploads", json=announced | {"size": 1024 * 1024}).status_code == 201
+    assert alice.post("uploads", json=announced | {"is_code": False}).status_code == 201
+
+
 def test_an_unknown_image_is_replaced_where_that_is_allowed_else_refused(
     alice: Client, context: Context
 ) -> None:
