@@ -170,6 +170,8 @@ def test_an_unknown_image_is_replaced_where_that_is_allowed_else_refused(
 ) -> None:
     other = CODE | {"environment.yml": ENVIRONMENT.replace("python:3.11", "registry/x:1")}
     assert publish(alice, other).status_code == 201
+    wrong = CODE | {"environment.yml": ENVIRONMENT.replace("python:3.11", "pyhton:3.11")}
+    assert "Did you mean 'python:3.11'?" in publish(alice, wrong).json()["notices"][-1]
     context.options.allow_image_fallback = False
     answer = publish(alice, other)
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_image")

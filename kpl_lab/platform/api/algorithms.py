@@ -17,7 +17,7 @@ from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, algorithms, code
+from kpl_lab.platform.domain import access, algorithms, builds, code
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import (
@@ -97,7 +97,12 @@ def _detail(store: Store, context: Context, record: AlgorithmRecord) -> Algorith
         readme=code.readme_of(found.folder) if found else "",
         form=code.form_of(found.folder) if found else None,
         files=code.names(found.folder) if found else [],
+        notices=_notices(context, found) if found else [],
     )
+
+
+def _notices(context: Context, found: Code) -> list[str]:
+    return [*found.environment.warnings, *builds.notices_of(context, found.environment)]
 
 
 @router.get("/algorithms")
