@@ -251,6 +251,23 @@ async def test_outputs_of_a_hostile_task_are_plain_files_only(bench: LocalBench)
         assert len({path.stat().st_uid for path in target.rglob("*")}) == 1
 
 
+async def test_only_what_the_platform_wrote_is_filled(bench: LocalBench) -> None:
+    found = task(
+        "t",
+        """echo "$MINE"; echo '{{work}} {{port}}'; echo "$OUT" """,
+        environment={"MINE": "Answer {{inputs}} at {{port}}", "OUT": "{{outputs}}/x"},
+        templates=("OUT",),
+    )
+    handle = await start(bench.engine, found)
+    await end_of(bench.engine, "t")
+    outputs = bench.replica_folder("t") / "inside" / "outputs" / "x"
+    assert (await text_of(bench.engine, handle)).splitlines() == [
+        "Answer {{inputs}} at {{port}}",
+        "{{work}} {{port}}",
+        str(outputs),
+    ]
+
+
 async def test_folders_of_any_depth_are_told_and_go_with_the_task(bench: LocalBench) -> None:
     code = (
         "import os, sys\n"

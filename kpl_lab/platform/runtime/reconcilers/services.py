@@ -190,6 +190,7 @@ class ServiceReconciler:
                 "PORT": "{{port}}",
                 "KPL_ENV_SERVICE_PORT": "{{port}}",
             },
+            templates=(*contract.TEMPLATES, "PORT", "KPL_ENV_SERVICE_PORT"),
             secrets={contract.TOKEN_FILE: token},
             inputs=input_sources(self._world, service.inputs),
             outputs=tuple(facts.outputs),
