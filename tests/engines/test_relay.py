@@ -240,6 +240,25 @@ def test_an_upload_waits_for_the_platform_and_gets_its_own_answer(
     assert platform.calls[-1][2] == body
 
 
+def test_an_upload_that_is_repeated_keeps_its_name_and_another_one_has_its_own(
+    relay: RelayProcess, platform: Platform
+) -> None:
+    platform.status = 503
+    platform.open()
+    sender = threading.Thread(
+        target=lambda: relay.post("/model/upload", b"x", kind="multipart/form-data")
+    )
+    sender.start()
+    until(lambda: len(platform.calls) >= 2)
+    platform.status = 200
+    sender.join(20)
+    names = {delivery for _, delivery, _ in platform.calls}
+    assert len(names) == 1
+    assert names.pop().startswith("7:")
+    relay.post("/model/upload", b"x", kind="multipart/form-data")
+    assert platform.calls[-1][1] not in {delivery for _, delivery, _ in platform.calls[:-1]}
+
+
 def test_malformed_calls_are_answered_in_words(relay: RelayProcess) -> None:
     assert relay.post("/task/attribute/update", b"{not json")[1]["code"] == "InvalidParameter"
     assert relay.post("/task/attribute/update", b"[1]")[1]["code"] == "InvalidParameter"

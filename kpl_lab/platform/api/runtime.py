@@ -5,9 +5,11 @@ It keeps the original platform's shapes: a bare JWT, and answers ``{"code", "msg
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Header, Request, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -279,90 +281,117 @@ def _keep_upload(context: Context, owner: Caller, file: UploadFile) -> int:
     return made.id
 
 
-def _owner(caller: Caller) -> Caller:
-    return Caller(name=caller.name, kind="user")
-
-
 NameForm = Annotated[str, Form(max_length=500)]
 TextForm = Annotated[str, Form(max_length=10_000)]
 FileForm = Annotated[UploadFile, File()]
 
 
-def _save_dataset(
-    context: Context, caller: Caller, request: tuple[str, str, UploadFile, bool]
-) -> Answer:
-    name, description, file, is_kpl = request
-    owner = _owner(caller)
+@dataclass(frozen=True)
+class Save:
+    """What a save call carries; ``delivery`` is the same whenever the relay repeats it."""
+
+    context: Context
+    caller: Caller
+    name: str
+    file: UploadFile
+    description: str
+    delivery: str | None
+
+    @property
+    def owner(self) -> Caller:
+        """Whose it will be."""
+        return Caller(name=self.caller.name, kind="user")
+
+    @property
+    def key(self) -> str | None:
+        """Name of this very save among everything that the owner makes."""
+        if not self.delivery:
+            return None
+        digest = hashlib.sha256(self.delivery.encode()).hexdigest()
+        return f"save {self.caller.kind} {self.caller.subject_id} {digest}"
+
+    def upload(self) -> int:
+        """Return the upload that the file has become."""
+        return _keep_upload(self.context, self.owner, self.file)
+
+    def made(self, resource: str) -> Answer | None:
+        """Return the answer of an earlier try that was lost on its way."""
+        if self.key is None:
+            return None
+        with self.context.database.store(reads_only=True) as store:
+            id = store.idempotency.find(self.caller.name, self.key, resource)
+        return None if id is None else Answer(data={"id": id, "name": self.name})
+
+    def keep(self, store: Store, resource: str, id: int) -> None:
+        """Remember what was made, in the transaction that makes it."""
+        if self.key is not None:
+            store.idempotency.keep(self.caller.name, self.key, resource, id)
+
+
+def get_save(
+    context: ContextDep,
+    caller: WorkloadDep,
+    name: NameForm,
+    file: FileForm,
+    description: TextForm = "",
+    delivery: DeliveryDep = None,
+) -> Save:
+    """Return what the form of a save call holds."""
+    return Save(context, caller, name, file, description, delivery)
+
+
+SaveDep = Annotated[Save, Depends(get_save)]
+
+
+def _save_dataset(save: Save, format: Literal["kpl", "files"]) -> Answer:
+    if (before := save.made("datasets")) is not None:
+        return before
     body = DatasetCreate(
-        name=name,
-        upload=_keep_upload(context, owner, file),
-        format="kpl" if is_kpl else "files",
-        description=description,
+        name=save.name, upload=save.upload(), format=format, description=save.description
     )
-    with context.database.store() as store:
-        record = datasets.create(store, owner, body)
+    with save.context.database.store() as store:
+        record = datasets.create(store, save.owner, body)
+        save.keep(store, "datasets", record.id)
     return Answer(data={"id": record.id, "name": record.name})
 
 
 @saves.post("/dataset/upload")
 @saves.post("/upload/dataset", include_in_schema=False)
-def save_dataset(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
+def save_dataset(save: SaveDep) -> Answer:
     """Save a dataset that is in the KPL format already."""
-    return _save_dataset(context, caller, (name, description, file, True))
+    return _save_dataset(save, "kpl")
 
 
 @saves.post("/dataset_fs/upload")
 @saves.post("/upload/dataset_fs", include_in_schema=False)
-def save_dataset_files(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
+def save_dataset_files(save: SaveDep) -> Answer:
     """Save a dataset of plain files."""
-    return _save_dataset(context, caller, (name, description, file, False))
+    return _save_dataset(save, "files")
 
 
 @saves.post("/model/upload")
 @saves.post("/upload/model", include_in_schema=False)
-def save_model(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
+def save_model(save: SaveDep) -> Answer:
     """Save a model: one file, or a packed folder."""
-    owner = _owner(caller)
-    upload = _keep_upload(context, owner, file)
-    request = ModelCreate(name=name, upload=upload, description=description)
-    with context.database.store() as store:
-        record = models.create(store, owner, request)
+    if (before := save.made("models")) is not None:
+        return before
+    request = ModelCreate(name=save.name, upload=save.upload(), description=save.description)
+    with save.context.database.store() as store:
+        record = models.create(store, save.owner, request)
+        save.keep(store, "models", record.id)
     return Answer(data={"id": record.id, "name": record.name})
 
 
 @saves.post("/algorithm/upload")
-def save_algorithm(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
+def save_algorithm(save: SaveDep) -> Answer:
     """Save an algorithm: its packed code."""
-    owner = _owner(caller)
-    upload = _keep_upload(context, owner, file)
-    request = AlgorithmCreate(name=name, upload=upload, description=description)
-    code = algorithms.receive_code(context, owner, request)
-    with context.database.store() as store:
-        record = algorithms.publish(store, context, owner, request, code)
+    if (before := save.made("algorithms")) is not None:
+        return before
+    request = AlgorithmCreate(name=save.name, upload=save.upload(), description=save.description)
+    code = algorithms.receive_code(save.context, save.owner, request)
+    with save.context.database.store() as store:
+        record = algorithms.publish(store, save.context, save.owner, request, code)
+        save.keep(store, "algorithms", record.id)
     return Answer(data={"id": record.id, "name": record.name})
 
 
