@@ -51,7 +51,11 @@ def seal(folder: Path, base: str) -> None:
     for entry in below(folder, open_up=True):
         _seal_one(entry.name, entry.facts.st_mode, is_root, entry.folder)
     fresh = folder / (MARKER + ".new")
-    fresh.write_text(json.dumps({"version": 1, "base": base}) + "\n")
+    # The build could write here: a link of this name would be followed with all our rights.
+    for name in (fresh, folder / MARKER):
+        remove_tree(name)
+    with fresh.open("x") as file:
+        file.write(json.dumps({"version": 1, "base": base}) + "\n")
     fresh.chmod(0o444)
     fresh.replace(folder / MARKER)
     _seal_one(folder, folder.lstat().st_mode, is_root)
