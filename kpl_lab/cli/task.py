@@ -44,8 +44,9 @@ def _progress_text(task: TaskView) -> str:
 
 def _outputs_text(task: TaskDetail) -> str:
     words = [
-        (f"{o.key} → {o.name}" if o.name else f"{o.key} ({o.message or o.kind})")
-        + (f":{o.version}" if o.version else "")
+        f"{o.key} → {o.name}" + (f":{o.version}" if o.version else "")
+        if o.name and (o.version or not o.message)
+        else f"{o.key} ({o.message or o.kind})"
         for o in task.outputs
     ]
     return ", ".join(words) or "-"
