@@ -126,7 +126,7 @@ def scan_code(root: Path) -> Folder:
 def _no_code_folder(root: Path) -> Invalid:
     return Invalid(
         f"{root.resolve()} has no {ENVIRONMENT_FILE}, so it is no code folder; write one (its "
-        "format is in the documentation) or name another folder.",
+        "format: docs/reference/environment-yml.md) or name another folder.",
         code="no_environment_yml",
     )
 
