@@ -156,6 +156,17 @@ def test_code_above_the_limit_is_refused_with_what_helps(alice: Client, context:
     assert ".kplignore" in answer.json()["message"]
 
 
+def test_a_key_makes_anew_what_was_deleted(alice: Client) -> None:
+    made = []
+    for _ in range(2):
+        body = {"name": "mine", "upload": send(alice, "code.tar", tar_of(CODE))}
+        answer = alice.post("algorithms", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["id"])
+        assert alice.delete(f"algorithms/{made[-1]}").status_code == 204
+    assert len(set(made)) == 2
+
+
 def test_code_above_the_limit_is_refused_before_it_is_sent(alice: Client, context: Context) -> None:
     context.options.code_limit_mb = 1
     announced = {"filename": "code.tar", "size": 1024 * 1024 + 1, "is_code": True}

@@ -19,8 +19,15 @@ LOCK = "lock.txt"
 
 
 def is_usable(folder: Path) -> bool:
-    """Say whether a finished environment lies in ``folder``."""
-    return (folder / MARKER).is_file()
+    """Say whether a finished environment lies in ``folder``.
+
+    Who built it could write a marker too, but not one of ours.
+    """
+    try:
+        marker = (folder / MARKER).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(marker.st_mode) and marker.st_uid == os.geteuid()
 
 
 def base_of(folder: Path) -> Path | None:
