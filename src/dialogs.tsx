@@ -1,5 +1,7 @@
-import { Dialog, ReactWidget, showDialog } from '@jupyterlab/apputils';
+import { Dialog, ReactWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import type { ResourceKind } from './tokens';
@@ -21,6 +23,20 @@ class ConfirmBody extends ReactWidget implements Dialog.IBodyWidget<string> {
     return this._typed;
   }
 
+  /**
+   * Something was typed.
+   */
+  get typed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /**
+   * Whether what was typed is the name.
+   */
+  get isRight(): boolean {
+    return this._typed.trim() === this._options.name;
+  }
+
   protected override render(): JSX.Element {
     const { trans, name, lost } = this._options;
     return (
@@ -32,7 +48,10 @@ class ConfirmBody extends ReactWidget implements Dialog.IBodyWidget<string> {
             className="jp-mod-styled"
             type="text"
             autoComplete="off"
-            onChange={event => (this._typed = event.target.value)}
+            onChange={event => {
+              this._typed = event.target.value;
+              this._changed.emit();
+            }}
           />
         </label>
       </>
@@ -40,6 +59,7 @@ class ConfirmBody extends ReactWidget implements Dialog.IBodyWidget<string> {
   }
 
   private readonly _options: ConfirmBody.IOptions;
+  private readonly _changed = new Signal<this, void>(this);
   private _typed = '';
 }
 
@@ -63,27 +83,49 @@ export async function confirmDelete(options: {
   name: string;
 }): Promise<boolean> {
   const { trans, kind, name } = options;
-  const result = await showDialog({
+  const body = new ConfirmBody({ trans, name, lost: whatIsLost(trans, kind) });
+  const dialog = new ConfirmDialog({
     title: trans.__('Delete “%1”?', name),
-    body: new ConfirmBody({ trans, name, lost: whatIsLost(trans, kind) }),
+    body,
     focusNodeSelector: 'input',
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.warnButton({ label: trans.__('Delete') })
     ]
   });
-  if (!result.button.accept) {
-    return false;
+  body.typed.connect(() => dialog.allow(body.isRight));
+  dialog.allow(false);
+  const result = await dialog.launch();
+  return result.button.accept && result.value?.trim() === name;
+}
+
+/**
+ * A question whose last button can be pressed only when it is allowed.
+ */
+class ConfirmDialog extends Dialog<string> {
+  /**
+   * Let the last button be pressed, or not.
+   */
+  allow(isAllowed: boolean): void {
+    const button = Array.from(
+      this.node.querySelectorAll<HTMLButtonElement>('.jp-Dialog-footer button')
+    ).pop();
+    if (button) {
+      button.disabled = !isAllowed;
+    }
+    this._isAllowed = isAllowed;
   }
-  if (result.value?.trim() === name) {
-    return true;
+
+  /**
+   * Answer with a button; Enter does nothing until the last one may be pressed.
+   */
+  override resolve(index?: number): void {
+    if (this._isAllowed || index === 0) {
+      super.resolve(index);
+    }
   }
-  await showDialog({
-    title: trans.__('Nothing was deleted'),
-    body: trans.__('What you typed is not the name “%1”.', name),
-    buttons: [Dialog.okButton({ label: trans.__('OK') })]
-  });
-  return false;
+
+  private _isAllowed = false;
 }
 
 function whatIsLost(trans: TranslationBundle, kind: ResourceKind): string {

@@ -10,6 +10,7 @@ import serviceSvg from '../style/icons/service.svg';
 import stateBadSvg from '../style/icons/state-bad.svg';
 import stateDraftSvg from '../style/icons/state-draft.svg';
 import stateGoodSvg from '../style/icons/state-good.svg';
+import stateLiveSvg from '../style/icons/state-live.svg';
 import stateOffSvg from '../style/icons/state-off.svg';
 import stateRunSvg from '../style/icons/state-run.svg';
 import stateWaitSvg from '../style/icons/state-wait.svg';
@@ -60,6 +61,10 @@ export const stateDraftIcon = new LabIcon({
 export const stateGoodIcon = new LabIcon({
   name: 'kpl-lab:state-good',
   svgstr: stateGoodSvg
+});
+export const stateLiveIcon = new LabIcon({
+  name: 'kpl-lab:state-live',
+  svgstr: stateLiveSvg
 });
 export const stateOffIcon = new LabIcon({
   name: 'kpl-lab:state-off',

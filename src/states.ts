@@ -7,6 +7,7 @@ import {
   stateBadIcon,
   stateDraftIcon,
   stateGoodIcon,
+  stateLiveIcon,
   stateOffIcon,
   stateRunIcon,
   stateWaitIcon,
@@ -43,9 +44,12 @@ const LOOKS: Record<string, [LabIcon, Tone]> = {
 };
 
 /**
- * The icon of a state.
+ * The icon of a state; a running service is whole, a running task is on its way.
  */
-export function stateIcon(state: string): LabIcon {
+export function stateIcon(state: string, kind = ''): LabIcon {
+  if (kind === 'services' && state === 'running') {
+    return stateLiveIcon;
+  }
   return (LOOKS[state] ?? LOOKS.draft)[0];
 }
 

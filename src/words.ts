@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Event as PlatformEvent } from './api/types';
 import { stateWords } from './states';
+import type { ResourceKind } from './tokens';
 
 /**
  * What a dataset is for.
@@ -35,7 +36,7 @@ export function formatWords(
 ): string {
   switch (format) {
     case 'auto':
-      return trans.__('Find out');
+      return trans.__('Detect');
     case 'files':
       return trans.__('Plain files');
     case 'image-folder':
@@ -68,6 +69,27 @@ export function visibilityWords(
 }
 
 /**
+ * What a resource is, before its name.
+ */
+export function kindWords(
+  trans: TranslationBundle,
+  kind: ResourceKind
+): string {
+  switch (kind) {
+    case 'algorithms':
+      return trans.__('Algorithm');
+    case 'datasets':
+      return trans.__('Dataset');
+    case 'models':
+      return trans.__('Model');
+    case 'services':
+      return trans.__('Service');
+    case 'tasks':
+      return trans.__('Task');
+  }
+}
+
+/**
  * What goes into or comes out of a function.
  */
 export function portWords(trans: TranslationBundle, kind: string): string {
@@ -92,7 +114,14 @@ export function eventWords(
   event: Pick<PlatformEvent, 'data' | 'kind' | 'message' | 'resource'>
 ): string {
   const { kind, message, data } = event;
-  const { state } = data ?? {};
+  const { state, replicas, replicas_before: before } = data ?? {};
+  if (message.startsWith('Scaled from ') && before !== undefined) {
+    return trans.__(
+      'Scaled from %1 to %2 replicas.',
+      String(before),
+      String(replicas)
+    );
+  }
   if (message === '' && event.resource === 'services' && state) {
     return eventWords(trans, {
       ...event,

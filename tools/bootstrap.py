@@ -131,7 +131,7 @@ def install_packages(lock: Path) -> None:
         other = Background(lambda: pip("--no-deps", *lines[1::2]))
         pip("--no-deps", *lines[::2])
         other.result()
-        say("compiling them")
+        say("compiling the installed packages to byte code")
         site = next((VENV / "lib").glob("python3*/site-packages"))
         compile_all = [BIN / "python", "-m", "compileall", "-q", "-q", "-j", "0", site]
         # Some packages ship files for other versions of Python; those need not compile.

@@ -58,6 +58,7 @@ def publish(session: Session, folder: Path, name: str | None, no_wait: bool) -> 
     algorithms = session.client.algorithms
     with transfer(session, f"Sending {folder.name}") as on_progress:
         detail = algorithms.publish(folder, name, wait=False, on_progress=on_progress)
+    session.warn(detail.notices)
     if not no_wait:
         detail = _build(session, algorithms, detail)
     session.show(detail, SHOW)

@@ -21,6 +21,7 @@ from kpl_lab.cli.progress import transfer, waiting
 from kpl_lab.cli.server import find_server
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import NEW_NAME, REFERENCE
+from kpl_lab.client.datasets import PURPOSES
 from kpl_lab.errors import NotFound
 from kpl_lab.naming import split_reference
 from kpl_lab.schemas.datasets import DatasetDetail, DatasetFormat, DatasetVersionView
@@ -86,10 +87,19 @@ def dataset() -> None:
     show_default=True,
     help="What lies in PATH; auto looks.",
 )
+@click.option(
+    "--purpose",
+    type=click.Choice(PURPOSES),
+    default=PURPOSES[0],
+    show_default=True,
+    help="What its records are for.",
+)
 @no_wait_option
 @common_options
 @pass_session
-def create(session: Session, name: str, source: Path, format_: str, no_wait: bool) -> None:
+def create(
+    session: Session, /, name: str, source: Path, format_: str, purpose: str, no_wait: bool
+) -> None:
     """Make a dataset of a folder, archive or file; a name of yours gets its next version."""
     datasets = session.client.datasets
     with transfer(session, f"Sending {source.name}") as on_progress:
@@ -97,6 +107,7 @@ def create(session: Session, name: str, source: Path, format_: str, no_wait: boo
             name,
             source,
             format=cast("DatasetFormat", format_),
+            purpose=purpose,
             wait=False,
             on_progress=on_progress,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,13 @@ D = TypeVar("D", bound=ResourceView)
 Function = Callable[P, R]
 
 FOLDER = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
+
+
+def alias_of(command: click.Command) -> click.Command:
+    """Return ``command`` for a second name, which help does not list."""
+    twin = copy.copy(command)
+    twin.hidden = True
+    return twin
 
 
 def source_option(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, nothing where nobody looks."""
+"""Progress on stderr: a bar on a terminal, changes of state line by line in a log."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def transfer(session: Session, words: str) -> Iterator[Callable[[int, int | None
     with progress:
         bar = progress.add_task(words, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def changes(session: Session, words: str) -> Callable[[str], None]:
+    """Return what is to be called with each state: a line on stderr whenever it is another one.
+
+    For logs and scripts: on a terminal ``waiting`` shows it.
+    """
+    last: str | None = None
+
+    def tell(state: str) -> None:
+        nonlocal last
+        if state != last and not is_watched(session):
+            session.say(f"{words}: {state}")
+        last = state
+
+    return tell
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 
 from kpl_lab.cli.options import (
     FOLDER,
+    alias_of,
     delete_options,
     delete_thing,
     given,
@@ -19,7 +20,7 @@ from kpl_lab.cli.options import (
     timeout_option,
 )
 from kpl_lab.cli.output import Column, age_text, state_text
-from kpl_lab.cli.progress import transfer, waiting
+from kpl_lab.cli.progress import changes, transfer, waiting
 from kpl_lab.cli.service_call import call
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, merged
@@ -35,7 +36,7 @@ def _ready_text(service: ServiceView) -> str:
 
 def _instances_text(service: ServiceDetail) -> str:
     words = [
-        f"{one.index} {one.state}" + (f" ({one.message})" if one.message else "")
+        f"replica {one.index}: {one.state}" + (f" ({one.message})" if one.message else "")
         for one in service.instances
     ]
     return ", ".join(words) or "-"
@@ -120,6 +121,7 @@ def deploy(
     body = _service_create(name, options)
     with transfer(session, "Sending the code") as on_progress:
         deployed = session.client.services.deploy(body, code, on_progress=on_progress)
+    session.warn(deployed.notices)
     _settle(session, deployed, wait=not no_wait, timeout=timeout)
 
 
@@ -144,11 +146,18 @@ def _service_create(name: str, options: DeployOptions) -> ServiceCreate:
 def _settle(session: Session, service: ServiceDetail, *, wait: bool, timeout: float | None) -> None:
     """Wait until as many replicas are ready as are wanted, then show the service."""
     if wait:
+        tell = changes(session, f"service {service.name!r}")
+
+        def on_look(found: ServiceDetail) -> None:
+            words = f"{found.state.value}, {_ready_text(found)} ready"
+            say(words)
+            tell(words)
+
         with waiting(session, f"Starting {service.name}") as say:
             service = session.client.services.wait_ready(
                 service.id,
                 timeout_seconds=timeout or DEFAULT_TIMEOUT_SECONDS,
-                on_look=lambda found: say(f"{found.state.value}, {_ready_text(found)} ready"),
+                on_look=on_look,
             )
     session.show(service, SHOW)
 
@@ -190,6 +199,9 @@ def logs(session: Session, ref: str, replica: int) -> None:
         session.show({**page.model_dump(), "text": "".join(text), "offset": 0})
     else:
         click.echo("".join(text), nl=False)
+
+
+service.add_command(alias_of(logs), "log")
 
 
 @service.command("scale")

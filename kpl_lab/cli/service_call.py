@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,9 @@ def _exit(session: Session, ref: str, answer: httpx.Response) -> None:
 
 
 def _why_away(service: ServiceDetail) -> str:
+    name = shlex.quote(service.name)
     if service.state == "stopped":
-        return f"it is stopped; start it with `kpl service start {service.name}`"
+        return f"it is stopped; start it with `kpl service start {name}`"
     if service.state == "running":
-        return f"its replicas do not answer; see `kpl service logs {service.name}`"
-    return f"it is {service.state}; see `kpl service show {service.name}`"
+        return f"its replicas do not answer; see `kpl service logs {name}`"
+    return f"it is {service.state}; see `kpl service show {name}`"

@@ -63,6 +63,11 @@ class Session:
         if not self.json:
             click.echo(text, err=True)
 
+    def warn(self, notices: Sequence[str]) -> None:
+        """Tell what a person should know of something that was accepted all the same."""
+        for notice in notices:
+            self.say(f"Note: {notice}")
+
     def show(self, item: BaseModel | Mapping[str, Any], columns: Sequence[Column] = ()) -> None:
         """Print one thing: as JSON, or its ``columns`` (default: all that is set) line by line."""
         if isinstance(item, BaseModel):

@@ -9,6 +9,7 @@ import click
 
 from kpl_lab.cli.options import (
     FOLDER,
+    alias_of,
     delete_options,
     delete_thing,
     given,
@@ -19,7 +20,7 @@ from kpl_lab.cli.options import (
     timeout_option,
 )
 from kpl_lab.cli.output import Column, age_text, duration_text, percent_text, state_text
-from kpl_lab.cli.progress import transfer, waiting
+from kpl_lab.cli.progress import changes, transfer, waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, SAVE_AS, merged
 from kpl_lab.schemas.tasks import (
@@ -43,8 +44,9 @@ def _progress_text(task: TaskView) -> str:
 
 def _outputs_text(task: TaskDetail) -> str:
     words = [
-        (f"{o.key} → {o.name}" if o.name else f"{o.key} ({o.message or o.kind})")
-        + (f":{o.version}" if o.version else "")
+        f"{o.key} → {o.name}" + (f":{o.version}" if o.version else "")
+        if o.name and (o.version or not o.message)
+        else f"{o.key} ({o.message or o.kind})"
         for o in task.outputs
     ]
     return ", ".join(words) or "-"
@@ -146,14 +148,21 @@ def submit(
     tasks = session.client.tasks
     with transfer(session, "Sending the code") as on_progress:
         submitted = tasks.submit(_task_create(options), code, on_progress=on_progress)
+    session.warn(submitted.notices)
     if not wait_:
         session.show(submitted, SHOW)
         return
+    tell = changes(session, f"task {submitted.id} {submitted.name!r}")
+
+    def on_look(found: TaskDetail) -> None:
+        say(f"{found.state.value} {_progress_text(found)}")
+        tell(found.state.value)
+
     with waiting(session, f"Task {submitted.name} ({submitted.id})") as say:
         ended = tasks.wait(
             submitted.id,
             timeout_seconds=timeout,
-            on_look=lambda found: say(f"{found.state.value} {_progress_text(found)}"),
+            on_look=on_look,
         )
     session.show(tasks.succeeded(ended), SHOW)
 
@@ -215,6 +224,9 @@ def logs(session: Session, ref: str, follow: bool) -> None:
         text.append(page.text)
     end = {"next_offset": last.next_offset, "complete": last.complete} if last else {}
     session.show({"text": "".join(text), "offset": 0, **end})
+
+
+task.add_command(alias_of(logs), "log")
 
 
 @task.command("metrics")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kpl_lab.client.packing import scan_code
-from kpl_lab.client.uploads import Progress, source_of_folder
+from kpl_lab.client.uploads import Progress, source_of_code
 from kpl_lab.client.versioned import Versioned
 from kpl_lab.schemas.algorithms import (
     AlgorithmCreate,
@@ -55,7 +54,7 @@ class Algorithms(Versioned[AlgorithmView, AlgorithmDetail]):
             Its environment could not be built; the version before stays in use.
         """
         root = Path(folder)
-        upload = self._uploads.send(source_of_folder(scan_code(root)), on_progress)
+        upload = self._uploads.send(source_of_code(root), on_progress)
         body = AlgorithmCreate(name=name or root.resolve().name, upload=upload.id)
         return self.create_from(body, wait=wait)
 

@@ -17,6 +17,9 @@ from kpl_lab.schemas.datasets import (
     RecordPage,
 )
 
+PURPOSES = ("classification", "detection", "segmentation", "text", "other")
+"""What a dataset can be for, as the panels offer it; the first is offered first."""
+
 
 class Datasets(Versioned[DatasetView, DatasetDetail]):
     """Datasets: create, list, get, records, download, update, delete."""
@@ -35,6 +38,7 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
         path: Path | str,
         *,
         format: DatasetFormat = "auto",
+        purpose: str = PURPOSES[0],
         wait: bool = True,
         on_progress: Progress | None = None,
     ) -> DatasetDetail:
@@ -46,6 +50,8 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
             A folder, an archive (tar, tar.gz, zip) or a single file.
         format
             ``auto`` looks at the files.
+        purpose
+            One of ``PURPOSES``; a further version keeps the dataset's own.
         wait
             Return when its records can be read.
 
@@ -57,7 +63,7 @@ class Datasets(Versioned[DatasetView, DatasetDetail]):
         # With its own name, because the records' paths begin with it.
         source = source_of(Path(path), keep_top=True)
         upload = self._uploads.send(source, on_progress)
-        body = DatasetCreate(name=name, upload=upload.id, format=format)
+        body = DatasetCreate(name=name, upload=upload.id, format=format, purpose=purpose)
         return self.create_from(body, wait=wait)
 
     def create_from(

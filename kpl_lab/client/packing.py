@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pathspec
 
-from kpl_lab.errors import Invalid, TooLarge
+from kpl_lab.errors import Invalid
 
 CODE_IGNORES = ("__pycache__/", ".git/", ".ipynb_checkpoints/")
 DATA_IGNORES = (".git/", ".ipynb_checkpoints/")
 IGNORE_FILE = ".kplignore"
-MAX_CODE_BYTES = 50 * 1024 * 1024
-"""The limit of the runtime contract for a packed code folder, in bytes."""
+ENVIRONMENT_FILE = "environment.yml"
 READ_BYTES = 1024 * 1024
 _BLOCK = 512
 
@@ -49,6 +48,12 @@ class Folder:
     def bytes(self) -> int:
         """Size of the archive, exactly."""
         return sum(len(_header(e)) + _padded(e.size) for e in self.entries) + 2 * _BLOCK
+
+    @property
+    def largest(self) -> str:
+        """The three largest files, in words."""
+        files = sorted(self.entries, key=lambda entry: -entry.size)[:3]
+        return ", ".join(f"{e.name} ({e.size / 1024**2:.1f} MB)" for e in files)
 
     @property
     def files(self) -> int:
@@ -101,34 +106,29 @@ def scan(root: Path, *, ignores: Iterable[str], top: str = "") -> Folder:
     return Folder(root, tuple(entries))
 
 
-def scan_code(root: Path, *, max_bytes: int = MAX_CODE_BYTES) -> Folder:
+def scan_code(root: Path) -> Folder:
     """Return what to pack of a code folder, checked for what the platform would refuse.
 
     Raises
     ------
     Invalid
         There is no ``environment.yml`` in it.
-    TooLarge
-        Packed it is above ``max_bytes``; the message names the largest files.
     """
+    if root.is_dir() and not (root / ENVIRONMENT_FILE).exists():
+        # Said first: what packing would complain about matters in a code folder alone.
+        raise _no_code_folder(root)
     folder = scan(root, ignores=CODE_IGNORES)
-    if not any(entry.name == "environment.yml" for entry in folder.entries):
-        raise Invalid(
-            f"{root} has no environment.yml, so it is no code folder; write one (its format is "
-            "in the documentation) or name another folder.",
-            code="no_environment_yml",
-        )
-    if folder.bytes > max_bytes:
-        largest = sorted(folder.entries, key=lambda entry: -entry.size)[:3]
-        names = ", ".join(f"{e.name} ({e.size / 1024**2:.1f} MB)" for e in largest)
-        raise TooLarge(
-            f"{root} is {folder.bytes / 1024**2:.1f} MB packed; at most "
-            f"{max_bytes / 1024**2:.0f} MB are allowed for code. The largest files are {names}: "
-            f"make a dataset of data, or name what is not needed in {IGNORE_FILE}.",
-            code="code_too_large",
-            detail={"bytes": folder.bytes, "limit": max_bytes},
-        )
+    if not any(entry.name == ENVIRONMENT_FILE for entry in folder.entries):
+        raise _no_code_folder(root)
     return folder
+
+
+def _no_code_folder(root: Path) -> Invalid:
+    return Invalid(
+        f"{root.resolve()} has no {ENVIRONMENT_FILE}, so it is no code folder; write one (its "
+        "format: docs/reference/environment-yml.md) or name another folder.",
+        code="no_environment_yml",
+    )
 
 
 def tar_stream(folder: Folder) -> Iterator[bytes]:

@@ -6,7 +6,9 @@ same token.
 
 from __future__ import annotations
 
+import difflib
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +16,10 @@ from urllib.parse import quote
 from kpl_lab.client.events import Events, parse
 from kpl_lab.client.transport import Request, Transport
 from kpl_lab.client.waiting import Watch, wait_until
-from kpl_lab.errors import Conflict, EngineError, NotFound
+from kpl_lab.errors import Conflict, EngineError, Invalid, NotFound
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import MountCreate, MountView
-from kpl_lab.schemas.servers import ServerView
+from kpl_lab.schemas.servers import ImageView, ServerView
 
 START_SECONDS = 600.0
 _ENDED = ("stopped", "failed")
@@ -78,14 +80,44 @@ class Servers:
 
         Raises
         ------
+        Conflict
+            It runs already.
         EngineError
             It could not be started; the message says why.
+        Invalid
+            The catalog has no such image.
         """
+        if image := options.get("image"):
+            self._require_image(str(image))
+        self._require_stopped(user, name)
         path = self._hub_path(user, name)
         self._hub.send(Request("POST", path, json={**options}))
         if wait:
             self._follow_start(path, on_message)
         return self.find(user, name)
+
+    def _require_image(self, wanted: str) -> None:
+        images = self._transport.get("/images", Page[ImageView]).items
+        known = [word for image in images for word in (image.name, *image.aliases)]
+        if wanted in known:
+            return
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise Invalid(
+            f"There is no image {wanted!r} in the catalog; {hint}`kpl image list` shows them.",
+            code="unknown_image",
+        )
+
+    def _require_stopped(self, user: str, name: str) -> None:
+        alive = [s for s in self.list() if (s.user, s.name) == (user, name)]
+        if all(server.state in _ENDED for server in alive):
+            return
+        words, which = (f"server {name!r}", [name]) if name else ("server", [])
+        command = shlex.join(["kpl", "server", "stop", *which])
+        raise Conflict(
+            f"Your notebook {words} runs already; end it first with `{command}`.",
+            code="already_running",
+        )
 
     def _follow_start(self, path: str, on_message: Callable[[int, str], None] | None) -> None:
         with self._hub.stream(f"{path}/progress", read_seconds=START_SECONDS) as answer:

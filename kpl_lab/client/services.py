@@ -9,10 +9,9 @@ from pathlib import Path
 import httpx
 
 from kpl_lab.client.events import Events
-from kpl_lab.client.packing import scan_code
 from kpl_lab.client.resources import EndedBadly, Resource
 from kpl_lab.client.transport import Request, Transport
-from kpl_lab.client.uploads import Progress, Uploads, source_of_folder
+from kpl_lab.client.uploads import Progress, Uploads, source_of_code
 from kpl_lab.client.waiting import Watch, wait_until
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.services import (
@@ -62,7 +61,7 @@ class Services(Resource[ServiceView, ServiceDetail]):
         """
         if code is not None:
             root = Path(code)
-            upload = self._uploads.send(source_of_folder(scan_code(root)), on_progress)
+            upload = self._uploads.send(source_of_code(root), on_progress)
             sent = {"upload": upload.id, "code_name": body.code_name or root.resolve().name}
             body = body.model_copy(update=sent)
         return self._transport.create("/services", body, ServiceDetail)

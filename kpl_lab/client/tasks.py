@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kpl_lab.client.events import LogChunk, Subscription
-from kpl_lab.client.packing import scan_code
 from kpl_lab.client.resources import EndedBadly, Resource
 from kpl_lab.client.transport import Request
-from kpl_lab.client.uploads import Progress, source_of_folder
+from kpl_lab.client.uploads import Progress, source_of_code
 from kpl_lab.client.waiting import Watch, wait_until
 from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.tasks import (
@@ -54,7 +53,7 @@ class Tasks(Resource[TaskView, TaskDetail]):
         """
         if code is not None:
             root = Path(code)
-            upload = self._uploads.send(source_of_folder(scan_code(root)), on_progress)
+            upload = self._uploads.send(source_of_code(root), on_progress)
             sent: dict[str, object] = {
                 "upload": upload.id,
                 "code_name": body.code_name or root.resolve().name,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpl_lab.client.packing import DATA_IGNORES, READ_BYTES, Folder, scan, tar_stream
+from kpl_lab.client.packing import DATA_IGNORES, READ_BYTES, Folder, scan, scan_code, tar_stream
 from kpl_lab.client.transport import Request, Transport
-from kpl_lab.errors import Conflict, Invalid, Unavailable
+from kpl_lab.errors import Conflict, Invalid, TooLarge, Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.datasets import UploadCreate, UploadView
 
@@ -28,6 +29,8 @@ class Source:
     filename: str
     size: int
     chunks: Callable[[], Iterable[bytes]]
+    code: Folder | None = None
+    """The folder that it is made of, where that is code."""
 
 
 def source_of(path: Path, *, keep_top: bool = False) -> Source:
@@ -54,6 +57,18 @@ def source_of(path: Path, *, keep_top: bool = False) -> Source:
 def source_of_folder(folder: Folder) -> Source:
     """Return a scanned folder as a tar named after it."""
     return Source(f"{folder.root.resolve().name}.tar", folder.bytes, lambda: tar_stream(folder))
+
+
+def source_of_code(root: Path) -> Source:
+    """Return a code folder as a tar named after it.
+
+    Raises
+    ------
+    Invalid
+        It is none, or cannot be packed.
+    """
+    folder = scan_code(root)
+    return dataclasses.replace(source_of_folder(folder), code=folder)
 
 
 def _file_chunks(path: Path) -> Iterator[bytes]:
@@ -86,8 +101,7 @@ class Uploads:
         StorageFull, TooLarge
             The platform has no room for it.
         """
-        announced = UploadCreate(filename=source.filename, size=source.size)
-        upload = self._transport.create("/uploads", announced, UploadView)
+        upload = self._announce(source)
         sent = upload.received
         if on_progress:
             on_progress(sent, source.size)
@@ -98,6 +112,18 @@ class Uploads:
                 on_progress(sent, source.size)
         done = Request("POST", f"/uploads/{upload.id}/complete", repeatable=True)
         return self._transport.call(done, UploadView)
+
+    def _announce(self, source: Source) -> UploadView:
+        """Have the platform refuse what it will not take, before it is sent."""
+        is_code = source.code is not None
+        announced = UploadCreate(filename=source.filename, size=source.size, is_code=is_code)
+        try:
+            return self._transport.create("/uploads", announced, UploadView)
+        except TooLarge as error:
+            if source.code is None:
+                raise
+            message = f"{error.message} The largest files are {source.code.largest}."
+            raise TooLarge(message, code=error.code, detail=error.detail) from error
 
     def _send_part(self, upload: int, offset: int, part: bytes) -> None:
         """Send one part; after a failure, ask what of it arrived and go on from there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -73,6 +74,12 @@ class Versioned(Resource[V, D]):
         if ended.state is AssetState.FAILED:
             noun = self.noun.removesuffix("s").capitalize()
             why = ended.message or detail.message or ended.reason or "no reason was given."
+            if not any(v.state is AssetState.READY for v in self.versions(detail)):
+                command = shlex.join(["kpl", self.noun.removesuffix("s"), "delete", detail.name])
+                why += (
+                    " Nothing of it can be used: put that right and make it again under the same "
+                    f"name, or remove it with `{command}`."
+                )
             raise EndedBadly(
                 f"{noun} {detail.name!r}, version {number}, failed", detail, ended.reason, why
             )

@@ -1,7 +1,8 @@
 """The vocabulary between platform and engines: frozen, JSON-serialisable, free of users and SQL.
 
 A value of ``Workload.environment`` or ``Workload.command`` may hold placeholders that only the
-engine can fill, because only it knows where things are inside:
+engine can fill, because only it knows where things are inside. Where ``Workload.templates`` names
+variables, those alone are filled, and the command is not: what users wrote arrives as they wrote it.
 
 ===============  ==============================================================
 ``{{inputs}}``   folder under which each input lies as ``<key>`` (and ``<index>``)
@@ -93,6 +94,9 @@ class Workload:
         Folder whose content a new persistent home begins with; None: an empty one.
     health
         Path for the HTTP check of a service; None: a TCP connect to the port.
+    templates
+        The variables whose values hold placeholders. None: any value and any word of the command
+        may, for workloads in which nothing comes from users.
     """
 
     name: str
@@ -116,6 +120,7 @@ class Workload:
     time_limit_seconds: int | None = None
     grace_seconds: float = 10.0
     start_timeout_seconds: float = 120.0
+    templates: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

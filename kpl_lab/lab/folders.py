@@ -63,8 +63,6 @@ def describe(root: Path, path: str) -> FolderView:
     ------
     Invalid
         It is no code folder, or one of its YAML files is wrong: the message names file and line.
-    TooLarge
-        It is above the limit for code.
     """
     folder = resolve(root, path)
     if not folder.is_dir():

@@ -9,8 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kpl_lab.client import Client
-from kpl_lab.client.packing import scan_code
-from kpl_lab.client.uploads import Progress, Source, source_of, source_of_folder
+from kpl_lab.client.uploads import Progress, Source, source_of, source_of_code
 from kpl_lab.errors import Invalid
 from kpl_lab.lab.folders import resolve
 from kpl_lab.schemas.algorithms import AlgorithmCreate
@@ -60,7 +59,7 @@ def prepare(root: Path, resource: Resource, wanted: FromPath) -> Source:
     _body(resource, wanted, 0, "checked")
     path = resolve(root, wanted.path)
     if resource in _CODE:
-        return source_of_folder(scan_code(path if path.is_dir() else path.parent))
+        return source_of_code(path if path.is_dir() else path.parent)
     return source_of(path, keep_top=True)
 
 

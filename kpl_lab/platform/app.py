@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from kpl_lab.platform.api import ROUTERS, errors
 from kpl_lab.platform.api.health import API_VERSION
 from kpl_lab.platform.api.middleware import BodyLimit, RequestFrame, ServiceGate, SingleSlashes
-from kpl_lab.platform.api.runtime import RUNTIME_PREFIX, create_runtime
+from kpl_lab.platform.api.surface import RUNTIME_PREFIX, create_runtime
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.events import PLATFORM, listen
 from kpl_lab.platform.storage import upgrade

@@ -26,7 +26,7 @@ class PlatformOptions(Configurable):
     max_archive_ratio = Int(
         200, help="How many times larger than itself an archive may unpack; guards against bombs."
     ).tag(config=True)
-    code_limit_mb = Int(50, help="MB that a code folder may hold, packed.").tag(config=True)
+    code_limit_mb = Int(50, help="MB (of 1024 x 1024 bytes) that a code folder may hold, packed.").tag(config=True)
     allow_image_fallback = Bool(
         True,
         help="An unknown from_image becomes the default image, and the task says so. "
@@ -39,6 +39,15 @@ class PlatformOptions(Configurable):
         300.0, help="Seconds for which it is believed while the hub does not answer."
     ).tag(config=True)
     import_memory_mb = Int(4096, help="MiB that the import of a dataset may use.").tag(config=True)
+    upload_days = Float(
+        1.0, help="Days after which an upload of which nothing was made is forgotten."
+    ).tag(config=True)
+    builds_at_once = Int(
+        2, min=1, help="Environments that are built at the same time; further ones wait."
+    ).tag(config=True)
+    build_memory_mb = Int(
+        4096, min=256, help="MiB that the build of an environment may use, and reserves."
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 

@@ -88,6 +88,7 @@ class AlgorithmDetail(AlgorithmView):
     readme: str
     form: FormDescription | None
     files: list[str]
+    notices: list[str] = Field([], description="e.g. an image that the default stands in for")
 
 
 class BuildView(Schema):

@@ -125,6 +125,7 @@ class UploadCreate(Schema):
 
     filename: str
     size: int | None = Field(None, ge=0, description="bytes, when known beforehand")
+    is_code: bool = Field(False, description="a code folder, which has a limit of its own")
 
 
 class UploadView(Schema):

@@ -87,3 +87,4 @@ class ServiceDetail(ServiceView):
     model_id: int | None = None
     task_id: int | None = None
     remedy: Remedy | None = None
+    notices: list[str] = Field([], description="e.g. an image that the default stands in for")

@@ -57,6 +57,9 @@ def bring_up(settings: Settings, say: Say) -> None:
         A port is taken, a folder is closed, the database is of another version, or a process does
         not come up.
     """
+    if not settings.home.secrets.exists():
+        # Refused before anything is made: a home without processes would only puzzle.
+        ports.require_free(settings, public=True, private=True)
     account = prepare(settings)
     wanted = plans(settings, account, os.environ)
     for plan in wanted:

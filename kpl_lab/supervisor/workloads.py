@@ -53,11 +53,16 @@ def _shut_down(client: httpx.Client, say: Say) -> None:
         if not left:
             return
         if left != told:
-            say("ending " + ", ".join(f"{count} {kind}" for kind, count in left.items()))
+            say("ending " + ", ".join(_counted(count, kind) for kind, count in left.items()))
             told = left
         time.sleep(0.1)
         answer = client.get("/internal/shutdown")
     say("some of them did not end in time; they are killed")
+
+
+def _counted(count: int, kind: str) -> str:
+    """Return ``1 task`` or ``2 tasks`` of a kind in the plural."""
+    return f"{count} {kind.removesuffix('s') if count == 1 else kind}"
 
 
 def sweep(settings: Settings, say: Say) -> None:
@@ -87,7 +92,7 @@ async def _end_all(engine: Engine, say: Say) -> None:
         if not seen.name:
             is_synced = True
             if living:
-                say(f"ending {len(living)} workloads of the engine")
+                say(f"ending {_counted(len(living), 'workloads')} of the engine")
         elif _lives(seen):
             if seen.name not in living:
                 living.add(seen.name)

@@ -1,6 +1,12 @@
 import { nullTranslator } from '@jupyterlab/translation';
 
-import { isFinal, reasonWords, stateTone, taskFacts } from '../states';
+import {
+  isFinal,
+  reasonWords,
+  stateIcon,
+  stateTone,
+  taskFacts
+} from '../states';
 
 const trans = nullTranslator.load('kpl_lab');
 
@@ -51,6 +57,12 @@ describe('reasons and states', () => {
   it('take a running service for good and a running task for busy', () => {
     expect(stateTone('running', 'services')).toBe('good');
     expect(stateTone('running', 'tasks')).toBe('busy');
+  });
+
+  it('draw a running service as a whole, unlike the progress of a task', () => {
+    const service = stateIcon('running', 'services');
+    expect(service).not.toBe(stateIcon('running', 'tasks'));
+    expect(service).not.toBe(stateIcon('succeeded', 'tasks'));
   });
 
   it('know the ends', () => {

@@ -1098,6 +1098,12 @@ export interface components {
             form: components["schemas"]["FormDescription"] | null;
             /** Files */
             files: string[];
+            /**
+             * Notices
+             * @description e.g. an image that the default stands in for
+             * @default []
+             */
+            notices: string[];
         };
         /**
          * AlgorithmUpdate
@@ -2549,6 +2555,12 @@ export interface components {
             /** Task Id */
             task_id: number | null;
             remedy: components["schemas"]["Remedy"] | null;
+            /**
+             * Notices
+             * @description e.g. an image that the default stands in for
+             * @default []
+             */
+            notices: string[];
         };
         /**
          * ServiceState
@@ -3031,6 +3043,12 @@ export interface components {
              * @description bytes, when known beforehand
              */
             size?: number | null;
+            /**
+             * Is Code
+             * @description a code folder, which has a limit of its own
+             * @default false
+             */
+            is_code: boolean;
         };
         /**
          * UploadView

@@ -24,7 +24,7 @@ export function StateIcon(props: {
   kind?: string;
 }): JSX.Element {
   const { trans } = useKpl();
-  const Icon = stateIcon(props.state).react;
+  const Icon = stateIcon(props.state, props.kind).react;
   return (
     <span
       className="kpl-StateIcon"

@@ -40,21 +40,42 @@ export function steps(x: ArrayLike<number | null>): number[] {
 }
 
 /**
+ * The last value of a series: what its legend says until the pointer is over a point.
+ */
+export function last(
+  values: ArrayLike<number | null | undefined>
+): number | null {
+  for (let at = values.length - 1; at >= 0; at--) {
+    const value = values[at];
+    if (value !== null && value !== undefined) {
+      return value;
+    }
+  }
+  return null;
+}
+
+/**
  * A figure with one or more curves: zoom by drag, values on hover, double click resets.
  */
 export function Chart(props: {
   figure: Figure;
   isDark: boolean;
   height?: number;
+
+  /**
+   * What x is, where that is known.
+   */
+  xName?: string;
 }): JSX.Element {
-  const { figure, isDark, height = 220 } = props;
+  const { figure, isDark, height = 220, xName } = props;
   const box = React.useRef<HTMLDivElement>(null);
   const plot = React.useRef<uPlot | null>(null);
   const data = React.useMemo(() => Private.table(figure), [figure]);
   const isZoomed = React.useRef(false);
   const latest = React.useRef(data);
   latest.current = data;
-  const xLabel = useKpl().trans.__('x');
+  const { trans } = useKpl();
+  const xLabel = xName ?? trans.__('x');
   const names = figure.series.map(series => series.name).join('\u0000');
   React.useEffect(() => {
     const node = box.current;
@@ -72,6 +93,7 @@ export function Chart(props: {
         hooks: {
           setSelect: [u => (isZoomed.current = u.select.width > 0)],
           ready: [
+            u => u.setLegend({ idxs: u.data.map(() => null) }, false),
             u =>
               u.over.addEventListener('dblclick', () => {
                 isZoomed.current = false;
@@ -100,6 +122,10 @@ export function Chart(props: {
       chart.setData(data, !isZoomed.current);
       if (isZoomed.current) {
         chart.redraw();
+      }
+      if ((chart.cursor.left ?? -1) < 0) {
+        // Nobody points at anything: the legend follows the last values.
+        chart.setLegend({ idxs: chart.data.map(() => null) }, false);
       }
     }
   }, [data]);
@@ -170,7 +196,7 @@ namespace Private {
       series: [
         {
           label: xName,
-          value: (_, value) => (value === null ? '–' : measured(value))
+          value: (u, value, at, index) => shown(u, value, at, index)
         },
         ...names.map((name, at) => series(name, at, color))
       ]
@@ -190,8 +216,18 @@ namespace Private {
       width: 1.5,
       points: { show: false },
       spanGaps: false,
-      value: (_, value) =>
-        value === null || value === undefined ? '–' : measured(value)
+      value: (u, value, at, index) => shown(u, value, at, index)
     };
+  }
+
+  function shown(
+    { data }: uPlot,
+    value: number | null | undefined,
+    at: number,
+    index: number | null
+  ): string {
+    const found =
+      index === null || index === undefined ? last(data[at]) : value;
+    return found === null || found === undefined ? '–' : measured(found);
   }
 }

@@ -276,8 +276,8 @@ export interface IDemand {
  */
 export function Summary(props: {
   demand?: IDemand;
-  command: string;
-  python: string;
+  command?: string;
+  python?: string;
 }): JSX.Element {
   const { client, trans } = useKpl();
   const { place } = client;
@@ -291,11 +291,15 @@ export function Summary(props: {
     <>
       <h2>{trans.__('Summary')}</h2>
       {demand && <Demand demand={demand} capacity={place.capacity} />}
-      <CopyBlock
-        label={trans.__('The same in a terminal')}
-        text={props.command}
-      />
-      <CopyBlock label={trans.__('The same in Python')} text={props.python} />
+      {props.command && (
+        <CopyBlock
+          label={trans.__('The same in a terminal')}
+          text={props.command}
+        />
+      )}
+      {props.python && (
+        <CopyBlock label={trans.__('The same in Python')} text={props.python} />
+      )}
     </>
   );
 }

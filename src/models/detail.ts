@@ -46,6 +46,13 @@ export class ResourceDetail<T> extends VDomModel {
   }
 
   /**
+   * Whether it was there, and was deleted since.
+   */
+  get wasDeleted(): boolean {
+    return this._isDeleted && this._value !== null;
+  }
+
+  /**
    * A number that grows with every event; what is read beside the detail follows it.
    */
   get revision(): number {

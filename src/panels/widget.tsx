@@ -10,6 +10,7 @@ import { KplContext } from '../context';
 import { RESOURCE_ICONS } from '../icons';
 import { ResourceDetail } from '../models/detail';
 import type { FormKind, IFormStart, ResourceKind } from '../tokens';
+import { kindWords } from '../words';
 import { FORMS } from './forms';
 import { PAGES } from './pages';
 
@@ -45,7 +46,7 @@ export class DetailContent extends ReactWidget {
       get: (ref: number) => api.get(ref)
     });
     this._model.stateChanged.connect(this._onChanged, this);
-    this.title.label = `#${id}`;
+    this.title.label = `${kindWords(context.trans, kind)} ${id}`;
   }
 
   /**
@@ -106,13 +107,18 @@ export class DetailContent extends ReactWidget {
   }
 
   private _onChanged(): void {
+    if (this._model.wasDeleted) {
+      // The page is about nothing any more. Not within its own signal.
+      window.setTimeout(() => this.parent?.close());
+      return;
+    }
     const name = this._model.value?.name;
     if (name) {
-      this.title.label = name;
-      this.title.caption = name;
-      if (this.parent) {
-        this.parent.title.label = name;
-        this.parent.title.caption = name;
+      const { context, kind } = this._options;
+      const caption = `${kindWords(context.trans, kind)} ${name}`;
+      for (const { title } of [this, this.parent ?? this]) {
+        title.label = name;
+        title.caption = caption;
       }
     }
   }

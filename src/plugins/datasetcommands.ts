@@ -14,6 +14,8 @@ export function addDatasetCommands(context: ICommandContext): void {
   const { app, attempt, client, trans, target } = context;
   const { commands } = app;
   const describedBy = { args: context.targetArgs as ReadonlyJSONObject };
+  // A double click asks twice and shall be told once.
+  const mounting = new Set<number>();
   commands.addCommand(CommandIDs.mountDataset, {
     label: trans.__('Mount'),
     caption: trans.__('Show it in the file browser, read-only'),
@@ -22,10 +24,13 @@ export function addDatasetCommands(context: ICommandContext): void {
     execute: args =>
       attempt(async () => {
         const dataset = target(args);
-        if (!dataset) {
+        if (!dataset || mounting.has(dataset.id)) {
           return;
         }
-        const mount = await client.place.mount(String(dataset.id));
+        mounting.add(dataset.id);
+        const mount = await client.place
+          .mount(String(dataset.id))
+          .finally(() => mounting.delete(dataset.id));
         Notification.success(
           trans.__('%1 is at %2.', mount.dataset, `~/${mount.path}`),
           {

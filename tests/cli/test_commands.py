@@ -14,7 +14,7 @@ from kpl_lab.schemas.datasets import MountView
 from kpl_lab.schemas.servers import ServerView
 from kpl_lab.schemas.tasks import CurveResult, Figure, Series, TaskMetrics
 from tests.cli.conftest import Kpl
-from tests.doubles.platform import NOW, TOKEN, Platform, Server, packed, unpacked
+from tests.doubles.platform import MORE, NOW, TOKEN, Platform, Server, packed, unpacked
 
 
 @pytest.fixture
@@ -320,3 +320,55 @@ def test_login_keeps_a_token_for_later_calls(kpl_alone: Kpl, server: Server, hom
 def test_login_checks_the_token_that_it_is_given(kpl_alone: Kpl, server: Server) -> None:
     assert kpl_alone("login", "--url", server.url, "--token", "wrong").code == 5
     assert kpl_alone("login", "--url", server.url, "--token", TOKEN).code == 0
+
+
+@pytest.mark.usefixtures("ending")
+def test_a_dataset_has_the_purpose_that_the_panel_offers_first_or_the_one_named(
+    kpl_: Kpl, platform: Platform, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_text("x")
+    create = ("dataset", "create", "digits", "--from", "a.png", "--json")
+    kpl_(*create)
+    kpl_(*create, "--purpose", "detection")
+    assert [body.purpose for body in platform.bodies] == ["classification", "detection"]
+    assert kpl_(*create, "--purpose", "poetry").code == 2
+
+
+@pytest.mark.usefixtures("ending")
+def test_the_first_version_that_failed_names_the_command_that_removes_it(
+    kpl_: Kpl, platform: Platform, tmp_path: Path
+) -> None:
+    platform.ends = ("failed", "empty", "There are no files in it.")
+    (tmp_path / "a.png").write_text("text")
+    said = kpl_("dataset", "create", "my pictures", "--from", "a.png")
+    assert "There are no files in it." in said.err
+    assert "`kpl dataset delete 'my pictures'`" in said.err
+
+
+@pytest.mark.usefixtures("ending")
+def test_waiting_tells_a_log_which_task_it_is_and_each_change(
+    kpl_: Kpl, platform: Platform
+) -> None:
+    platform.ends = ("succeeded", None, None)
+    said = kpl_("task", "submit", "--algorithm", "digits", "--name", "run", "--wait")
+    assert said.code == 0
+    assert said.err.splitlines()[-1] == "task 1 'run': succeeded"
+
+
+def test_notices_are_told_when_something_is_sent_off(
+    kpl_: Kpl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for noun in ("tasks", "services"):
+        monkeypatch.setitem(MORE[noun], "notices", ["There is no image 'x'."])
+    submit = ("task", "submit", "--algorithm", "digits")
+    deploy = ("service", "deploy", "digits", "--algorithm", "digits", "--no-wait")
+    for command in (submit, deploy):
+        assert "Note: There is no image 'x'.\n" in kpl_(*command).err
+        assert kpl_(*command, "--json").err == ""
+
+
+def test_a_server_that_runs_is_not_started_again(kpl_: Kpl, platform: Platform) -> None:
+    running_server(platform)
+    said = kpl_("server", "start")
+    assert said.code == 1
+    assert "runs already; end it first with `kpl server stop`." in said.err

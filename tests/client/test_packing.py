@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.client.packing import CODE_IGNORES, scan, scan_code, tar_stream
-from kpl_lab.errors import Invalid, TooLarge
+from kpl_lab.errors import Invalid
 from tests.doubles.platform import unpacked
 
 
@@ -117,8 +117,6 @@ def test_code_needs_an_environment_yml(tmp_path: Path) -> None:
         scan_code(write(tmp_path, {"train.py": ""}))
 
 
-def test_code_above_the_limit_is_refused_with_its_largest_files(tmp_path: Path) -> None:
-    write(tmp_path, {"environment.yml": "", "weights.bin": "x" * 5000, "train.py": "x"})
-    with pytest.raises(TooLarge, match=r"weights\.bin") as refused:
-        scan_code(tmp_path, max_bytes=4096)
-    assert refused.value.detail["limit"] == 4096
+def test_the_largest_files_are_named(tmp_path: Path) -> None:
+    write(tmp_path, {"environment.yml": "", "weights.bin": "x" * 5_000_000, "train.py": "x"})
+    assert scan_code(tmp_path).largest.startswith("weights.bin (4.8 MB), ")

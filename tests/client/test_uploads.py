@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
 from kpl_lab.client import Client
 from kpl_lab.client import uploads as module
-from kpl_lab.client.uploads import Source, source_of
-from kpl_lab.errors import StorageFull
+from kpl_lab.client.uploads import Source, source_of, source_of_code
+from kpl_lab.errors import StorageFull, TooLarge
 from tests.doubles.platform import Platform, Server, unpacked
 
 
@@ -43,6 +44,21 @@ def test_a_folder_arrives_as_a_tar_named_after_it(
     upload = client.uploads.send(source_of(folder))
     assert upload.filename == "水果.tar"
     assert unpacked(bytes(platform.uploads[upload.id])) == {"a.txt": b"1" * 3000}
+
+
+def test_code_that_the_platform_does_not_take_is_not_sent(
+    client: Client, platform: Platform, tmp_path: Path
+) -> None:
+    (tmp_path / "environment.yml").touch()
+    (tmp_path / "weights.bin").write_bytes(bytes(2_000_000))
+
+    def refuse(request: Request) -> None:
+        raise TooLarge("The code folder is too large.", code="code_too_large")
+
+    platform.before_request = refuse
+    with pytest.raises(TooLarge, match=r"too large\. The largest files are weights\.bin"):
+        client.uploads.send(source_of_code(tmp_path))
+    assert not platform.uploads
 
 
 def test_an_empty_file_arrives(client: Client, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class Platform:
             "reason": None,
             "message": None,
             "description": "",
-            **_MORE[noun],
+            **MORE[noun],
             **fields,
         }
         self.rows[noun].append(row)
@@ -162,7 +162,7 @@ class Platform:
         self.tell(noun, row["id"])
 
 
-_MORE: dict[str, Row] = {
+MORE: dict[str, Row] = {
     "datasets": {
         "purpose": "other",
         "version": None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.local import cgroups, namespace, processes, syscalls
+from kpl_lab.engines.local import cgroups, environments, namespace, processes, syscalls
 from kpl_lab.engines.local.accounts import Accounts
 from kpl_lab.engines.local.build_steps import first_lines
 from kpl_lab.engines.local.cgroups import Group, Hierarchy
@@ -229,6 +229,18 @@ def test_mount_points_are_found_whatever_they_are_called(tmp_path: Path) -> None
         [sys.executable, "-c", code], preexec_fn=become, capture_output=True, text=True, check=True
     )
     assert all(ascii(place) in found.stdout for place in places)
+
+
+def test_sealing_an_environment_writes_through_no_link_of_its_build(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = tmp_path / "environment"
+    folder.mkdir()
+    (folder / f"{environments.MARKER}.new").symlink_to(precious)
+    (folder / environments.MARKER).mkdir()
+    environments.seal(folder, "/base")
+    assert precious.read_text() == "mine"
+    assert environments.base_of(folder) == Path("/base")
 
 
 def test_listening_ports_are_those_of_the_named_processes() -> None:

@@ -251,6 +251,47 @@ async def test_outputs_of_a_hostile_task_are_plain_files_only(bench: LocalBench)
         assert len({path.stat().st_uid for path in target.rglob("*")}) == 1
 
 
+async def test_only_what_the_platform_wrote_is_filled(bench: LocalBench) -> None:
+    found = task(
+        "t",
+        """echo "$MINE"; echo '{{work}} {{port}}'; echo "$OUT" """,
+        environment={"MINE": "Answer {{inputs}} at {{port}}", "OUT": "{{outputs}}/x"},
+        templates=("OUT",),
+    )
+    handle = await start(bench.engine, found)
+    await end_of(bench.engine, "t")
+    outputs = bench.replica_folder("t") / "inside" / "outputs" / "x"
+    assert (await text_of(bench.engine, handle)).splitlines() == [
+        "Answer {{inputs}} at {{port}}",
+        "{{work}} {{port}}",
+        str(outputs),
+    ]
+
+
+async def test_folders_of_any_depth_are_told_and_go_with_the_task(bench: LocalBench) -> None:
+    code = (
+        "import os, sys\n"
+        "os.chdir(sys.argv[1])\n"
+        "for _ in range(int(sys.argv[2])): os.mkdir('d'); os.chdir('d')\n"
+        "open('leaf', 'w').write('x')\n"
+    )
+    line = (
+        f'set -e; nest() {{ python -c "{code}" "$@"; }}; nest "$OUT/deep" 1300; nest . 1300;'
+        'nest "$OUT/flat" 63; nest "${TMPDIR:-/tmp}" 1300'
+    )
+    handle = await start(bench.engine, task("t", line, outputs=("deep", "flat")))
+    ended = await end_of(bench.engine, "t")
+    assert ended.exit_code == 0
+    incoming = bench.store / "incoming"
+    for _ in range(2):
+        with pytest.raises(EngineError, match="64 folders deep") as refused:
+            await bench.engine.collect(handle, "deep", incoming / "deep")
+        assert refused.value.code == "output_too_deep"
+    assert await bench.engine.collect(handle, "flat", incoming / "flat") == 1
+    await bench.engine.delete(handle)
+    assert not bench.replica_folder("t").exists()
+
+
 async def test_an_output_folder_replaced_by_a_link_is_refused(bench: LocalBench) -> None:
     line = 'rmdir "$OUT/save"; ln -s /etc "$OUT/save"'
     handle = await start(bench.engine, task("t", line, outputs=("save",)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import resource
 import signal
 import socket
 import struct
@@ -20,6 +22,8 @@ import pytest
 
 from kpl_lab.engines.local.spool import Spool
 from kpl_lab.engines.local.tensorboard import EventFollower, masked_crc, read_events
+from kpl_lab.trees import remove_tree
+from tests.places import nest
 
 TOKEN = "header.payload.signature"
 
@@ -236,6 +240,25 @@ def test_an_upload_waits_for_the_platform_and_gets_its_own_answer(
     assert platform.calls[-1][2] == body
 
 
+def test_an_upload_that_is_repeated_keeps_its_name_and_another_one_has_its_own(
+    relay: RelayProcess, platform: Platform
+) -> None:
+    platform.status = 503
+    platform.open()
+    sender = threading.Thread(
+        target=lambda: relay.post("/model/upload", b"x", kind="multipart/form-data")
+    )
+    sender.start()
+    until(lambda: len(platform.calls) >= 2)
+    platform.status = 200
+    sender.join(20)
+    names = {delivery for _, delivery, _ in platform.calls}
+    assert len(names) == 1
+    assert names.pop().startswith("7:")
+    relay.post("/model/upload", b"x", kind="multipart/form-data")
+    assert platform.calls[-1][1] not in {delivery for _, delivery, _ in platform.calls[:-1]}
+
+
 def test_malformed_calls_are_answered_in_words(relay: RelayProcess) -> None:
     assert relay.post("/task/attribute/update", b"{not json")[1]["code"] == "InvalidParameter"
     assert relay.post("/task/attribute/update", b"[1]")[1]["code"] == "InvalidParameter"
@@ -278,13 +301,106 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:
     again = Spool(tmp_path)
     record = again.next_after(0, wait_seconds=0)
     assert record is not None
-    assert record.message["path"] == "/a"
+    assert record.message == {"path": "/a", "body": {}}
     assert again.next_after(record.end, wait_seconds=0) is None
     again.append({"path": "/c", "body": {}})
     following = again.next_after(record.end, wait_seconds=0)
     assert following is not None
-    assert following.message["path"] == "/c"
+    assert following.message == {"path": "/c", "body": {}}
     again.close()
+
+
+def test_a_record_for_which_there_was_no_room_is_not_written_later(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.append({"path": "/a"})
+    size = (tmp_path / "records").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, before[1]))
+        with pytest.raises(OSError, match="too large"):
+            spool.append({"path": "/refused", "body": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (tmp_path / "records").stat().st_size == size
+    spool.append({"path": "/b"})
+    assert messages(spool) == [{"path": "/a"}, {"path": "/b"}]
+    spool.close()
+    again = Spool(tmp_path)
+    assert messages(again) == [{"path": "/a"}, {"path": "/b"}]
+    again.close()
+
+
+def test_a_damaged_record_is_passed_over(tmp_path: Path) -> None:
+    Spool(tmp_path).close()
+    (tmp_path / "records").write_bytes(b'{"path":"/a"}\n\xff{broken\n{"path":"/b"}\n')
+    spool = Spool(tmp_path)
+    assert messages(spool) == [{"path": "/a"}, None, {"path": "/b"}]
+    spool.close()
+
+
+def test_letters_of_any_kind_survive_the_queue_at_their_size(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    message = {"body": "\u8bad\u7ec3 \ud800 \u2028"}
+    spool.append(message)
+    assert messages(spool) == [message]
+    assert "\u8bad".encode() in (tmp_path / "records").read_bytes()
+    spool.close()
+
+
+def test_a_delivery_that_the_platform_fails_at_does_not_keep_those_after_it(
+    tmp_path: Path, platform: Platform
+) -> None:
+    relay = RelayProcess(tmp_path, platform, digest_seconds=0.2)
+    platform.status = 500
+    platform.open()
+    relay.post("/task/attribute/update", progress(0.1))
+    relay.post("/task/attribute/update", progress(0.2))
+    until(lambda: platform.calls != [] and platform.calls[-1][2]["value"] == 0.2)
+    assert [call[2]["value"] for call in platform.calls].count(0.1) > 1
+    platform.status = 503
+    seen = len(platform.calls)
+    relay.post("/task/attribute/update", progress(0.3))
+    until(lambda: len(platform.calls) > seen + 8)
+    platform.status = 200
+    assert relay.end() == 0
+    assert platform.calls[-1][2]["value"] == 0.3
+
+
+def test_many_points_go_in_calls_that_the_platform_takes(
+    tmp_path: Path, platform: Platform
+) -> None:
+    platform.open()
+    run = tmp_path / "outputs" / os.fsdecode(b"run-\xff")
+    run.mkdir(parents=True)
+    (run / "events.out.tfevents.1").write_bytes(_record(_event("loss", 1, 0.5)) * 50_010)
+    relay = RelayProcess(tmp_path, platform, outputs=str(tmp_path / "outputs"))
+    until(lambda: len(platform.calls) == 2, 60)
+    assert relay.end() == 0
+    bodies = [body for _, _, body in platform.calls]
+    assert [len(body["points"][0]["x"]) for body in bodies] == [50_000, 10]
+    assert len({body["batch_id"] for body in bodies}) == 2
+    assert {body["points"][0]["series"] for body in bodies} == {"run-\ufffd"}
+
+
+def test_event_files_are_found_beside_folders_of_any_depth(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    nest(outputs, 1300)
+    (outputs / "events.out.tfevents.1").write_bytes(_record(_event("acc", 3, 1.0)))
+    found = list(EventFollower(outputs, tmp_path / "memory.json").poll())
+    assert [key for key, _ in found] == ["events.out.tfevents.1@0"]
+    remove_tree(outputs)
+
+
+def messages(spool: Spool) -> list[Any]:
+    """Return everything that a queue holds."""
+    found, offset = [], 0
+    while (record := spool.next_after(offset, wait_seconds=0)) is not None:
+        found.append(record.message)
+        offset = record.end
+    return found
 
 
 def _event(tag: str, step: int, value: float) -> bytes:

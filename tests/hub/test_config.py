@@ -1,5 +1,7 @@
 """The hub's configuration, without a hub."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from traitlets.config import Config
 
 from kpl_lab import scopes
 from kpl_lab.hub import config
+from kpl_lab.hub.spawners.platform import PROMPT_COMMAND
 from kpl_lab.hub.texts import catalogs
 from kpl_lab.settings import Secret, Settings, load
 from kpl_lab.supervisor.home import prepare
@@ -92,3 +95,14 @@ def test_every_chinese_text_translates_one_that_is_there() -> None:
     presets = {"Small", "Medium", "Large", "GPU"}  # made of the presets' names
     missing = [key for key in catalogs()["zh"] if key not in text and key not in presets]
     assert not missing
+
+
+def test_a_terminal_of_a_number_without_a_name_shows_the_users_name() -> None:
+    shown = subprocess.run(
+        ["bash", "--norc", "-c", f"PS1='\\u@\\h:\\w\\$ '; {PROMPT_COMMAND}; printf %s \"$PS1\""],
+        env={"USER": "", "JUPYTERHUB_USER": "alice", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "alice@\\h:\\w\\$ "

@@ -156,11 +156,33 @@ def test_code_above_the_limit_is_refused_with_what_helps(alice: Client, context:
     assert ".kplignore" in answer.json()["message"]
 
 
+def test_a_key_makes_anew_what_was_deleted(alice: Client) -> None:
+    made = []
+    for _ in range(2):
+        body = {"name": "mine", "upload": send(alice, "code.tar", tar_of(CODE))}
+        answer = alice.post("algorithms", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["id"])
+        assert alice.delete(f"algorithms/{made[-1]}").status_code == 204
+    assert len(set(made)) == 2
+
+
+def test_code_above_the_limit_is_refused_before_it_is_sent(alice: Client, context: Context) -> None:
+    context.options.code_limit_mb = 1
+    announced = {"filename": "code.tar", "size": 1024 * 1024 + 1, "is_code": True}
+    answer = alice.post("uploads", json=announced)
+    assert (answer.status_code, answer.json()["code"]) == (413, "code_too_large")
+    assert alice.post("uploads", json=announced | {"size": 1024 * 1024}).status_code == 201
+    assert alice.post("uploads", json=announced | {"is_code": False}).status_code == 201
+
+
 def test_an_unknown_image_is_replaced_where_that_is_allowed_else_refused(
     alice: Client, context: Context
 ) -> None:
     other = CODE | {"environment.yml": ENVIRONMENT.replace("python:3.11", "registry/x:1")}
     assert publish(alice, other).status_code == 201
+    wrong = CODE | {"environment.yml": ENVIRONMENT.replace("python:3.11", "pyhton:3.11")}
+    assert "Did you mean 'python:3.11'?" in publish(alice, wrong).json()["notices"][-1]
     context.options.allow_image_fallback = False
     answer = publish(alice, other)
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_image")

@@ -21,6 +21,11 @@ def building(site: Site, build: Script, other: Script = WAITS) -> None:
     site.engine.script = choose
 
 
+def code_with(package: str) -> dict[str, str]:
+    """Return code whose environment is another one for each package."""
+    return {**CODE, "environment.yml": BUILT.replace("thing", package)}
+
+
 async def build_of(alice: User) -> Any:
     return await alice.get("builds/1")
 
@@ -133,6 +138,64 @@ async def test_a_build_lost_with_its_machine_is_made_again(site: Site) -> None:
     building(site, Script(), Script())
     site.start()
     assert (await alice.ended(task))["state"] == "succeeded"
+
+
+async def test_few_environments_are_built_at_once_and_the_others_say_why_they_wait(
+    site: Site,
+) -> None:
+    building(site, WAITS)
+    alice = site.user()
+    tasks = [await alice.submit(code_with(f"package{n}")) for n in range(5)]
+    for id in (1, 2):
+        await alice.until(f"builds/{id}", "running")
+    last = f"tasks/{tasks[-1]['id']}"
+    why = "waiting for one of 2 other builds to end; 2 ahead of it"
+
+    async def is_told() -> bool:
+        return bool((await alice.get("builds/5"))["message"] == why)
+
+    await until(is_told)
+    expected = f"its environment is not built yet: {why}; 4 ahead of you"
+    assert (await alice.get(last))["queue"]["waiting_for"] == expected
+    assert set(site.engine.workloads) == {"build-1", "build-2"}
+    reserved = sum(w.limits.memory_mb for w in site.engine.workloads.values())
+    assert (await alice.get("capacity"))["memory"]["used"] == reserved
+    await site.engine.finish("build-2")
+    began = await alice.until("builds/3", "running")
+    assert began["message"] is None
+    assert (await alice.get("builds/4"))["state"] == "queued"
+
+
+async def test_an_algorithm_says_why_its_environment_waits(site: Site) -> None:
+    building(site, WAITS)
+    alice = site.user()
+    for number in (1, 2):
+        await alice.submit(code_with(f"package{number}"))
+        await alice.until(f"builds/{number}", "running")
+    await alice.post("algorithms", {"name": "rec", "upload": await alice.code(CODE_BUILT)})
+
+    async def is_told() -> bool:
+        (version,) = (await alice.get("algorithms/rec"))["versions"]
+        return bool(version["message"] == "waiting for one of 2 other builds to end")
+
+    await until(is_told)
+
+
+async def test_a_build_waits_until_there_is_memory_for_it(site: Site) -> None:
+    building(site, WAITS)
+    alice = site.user()
+    large = await alice.submit(resources={"memory": 14000})
+    await alice.until(f"tasks/{large['id']}", "running")
+    await alice.submit(CODE_BUILT)
+
+    async def is_told() -> bool:
+        message = (await build_of(alice))["message"]
+        return bool(message == "waiting for 4096 MiB of memory (2384 free)")
+
+    await until(is_told)
+    assert "build-1" not in site.engine.workloads
+    await alice.post(f"tasks/{large['id']}/stop")
+    await alice.until("builds/1", "running")
 
 
 async def test_the_log_of_a_running_build_can_be_read(site: Site) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from kpl_lab.errors import Invalid, StorageFull
 from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree, size_of
+from tests.places import nest
 from tests.platform.conftest import SmallDisk
 
 
@@ -66,6 +67,18 @@ def test_read_only_means_all_of_it_and_it_can_still_be_removed(tmp_path: Path) -
     remove_tree(folder)
     assert not folder.exists()
     remove_tree(folder)
+
+
+def test_a_folder_of_any_depth_is_measured_closed_and_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    nest(folder, 1200)
+    (folder / "a").write_text("12345")
+    make_read_only(folder)
+    assert size_of(folder) == 5
+    assert folder.stat().st_mode & 0o222 == 0
+    remove_tree(folder)
+    assert not folder.exists()
 
 
 def test_removing_does_not_follow_links(tmp_path: Path) -> None:

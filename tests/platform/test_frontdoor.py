@@ -11,7 +11,7 @@ import yaml
 from kpl_lab.clock import ManualClock
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import WorkloadKind
-from kpl_lab.platform.runtime.frontdoor import NO_REPLICA_PATH, write
+from kpl_lab.platform.runtime.frontdoor import NO_REPLICA_PATH, NO_SERVICE_PATH, write
 from tests.platform.running import Site, until
 
 FILE = "dynamic/platform.yml"
@@ -45,6 +45,7 @@ async def test_only_the_api_is_public_and_its_internal_part_is_closed(site: Site
     assert rules == {
         "kpl-platform": 'PathPrefix("/kpl/api")',
         "kpl-internal": 'PathPrefix("/kpl/api/v1/internal")',
+        "kpl-no-service": 'PathPrefix("/svc/")',
     }
     closed, platform = found["routers"]["kpl-internal"], found["routers"]["kpl-platform"]
     assert closed["priority"] > platform["priority"]
@@ -87,6 +88,20 @@ async def test_while_no_replica_is_ready_the_platform_answers(site: Site) -> Non
         answer = await site.client("").request(method, f"http://platform{NO_REPLICA_PATH}")
         assert answer.status_code == 503
         assert "No replica" in answer.json()["message"]
+
+
+async def test_below_svc_an_unknown_address_is_not_found_in_words(site: Site) -> None:
+    alice = site.user()
+    await alice.deploy()
+    found = await until_written(site, "kpl-svc-1")
+    catch_all = found["routers"]["kpl-no-service"]
+    assert catch_all["service"] == "kpl-platform"
+    assert catch_all["priority"] < found["routers"]["kpl-svc-1"]["priority"]
+    assert found["middlewares"]["kpl-no-service"] == {"replacePath": {"path": NO_SERVICE_PATH}}
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        answer = await site.client("").request(method, f"http://platform{NO_SERVICE_PATH}")
+        assert answer.status_code == 404
+        assert "No service has this address" in answer.json()["message"]
 
 
 async def test_a_deleted_service_has_no_route_and_a_lost_file_is_written_again(site: Site) -> None:

@@ -63,6 +63,48 @@ def test_bytes_of_no_upload_are_removed(context: Context) -> None:
     assert [p.name for p in uploads.iterdir()] == ["8"]
 
 
+def test_nothing_is_removed_while_the_database_is_held(context: Context) -> None:
+    """A large tree takes minutes, and every other write would wait for it."""
+    places = [context.files.path(kind, 999) for kind in ("datasets", "models", "incoming")]
+    for place in places:
+        place.mkdir(parents=True)
+        make_old(place, 2 * housekeeping.INCOMING_SECONDS)
+    loose = context.files.path("uploads", "999")
+    loose.parent.mkdir(parents=True)
+    loose.write_text("x")
+    make_old(loose, 2 * housekeeping.ORPHAN_SECONDS)
+    with context.database.store() as store:
+        housekeeping.clean(store, context.files, context.options)
+        assert all(place.exists() for place in (*places, loose))
+    assert not any(place.exists() for place in (*places, loose))
+
+
+def announced(client: Client, context: Context, filename: str) -> Path:
+    """Announce an upload, send the first of its bytes, and return their file."""
+    id = client.post("uploads", json={"filename": filename, "size": 3}).json()["id"]
+    client.put(f"uploads/{id}", params={"offset": 0}, content=b"a")
+    path = context.files.upload(id)
+    then = context.clock.now().timestamp()
+    os.utime(path, (then, then))
+    return path
+
+
+def test_an_upload_of_which_nothing_was_made_is_kept_for_a_day(
+    alice: Client, context: Context, clock: ManualClock
+) -> None:
+    given_up, slow = announced(alice, context, "a"), announced(alice, context, "b")
+    clock.advance(23 * 3600)
+    clean(context)
+    assert given_up.exists()
+    # Bytes of the other one still arrive.
+    os.utime(slow, (clock.now().timestamp(),) * 2)
+    clock.advance(2 * 3600)
+    clean(context)
+    assert not given_up.exists()
+    assert slow.exists()
+    assert [u["id"] for u in (alice.get(f"uploads/{p.name}").json() for p in (slow,))]
+
+
 def test_old_events_are_forgotten(alice: Client, context: Context, clock: ManualClock) -> None:
     create(context, alice, "models", "a.bin", b"1")
     clock.advance(29 * 24 * 3600)

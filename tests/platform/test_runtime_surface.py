@@ -288,6 +288,33 @@ async def test_a_model_is_saved_and_the_next_of_its_name_is_a_version(
     assert (await inside.alice.get("models/saved"))["owner"] == "alice"
 
 
+async def test_a_save_whose_answer_was_lost_is_made_once(site: Site) -> None:
+    inside = await begin(site)
+
+    async def save(path: str, delivery: str, file: tuple[str, bytes]) -> Any:
+        answer = await inside.http.post(
+            path,
+            data={"name": "saved"},
+            files={"file": file},
+            headers={"X-KPL-Delivery": delivery},
+        )
+        assert answer.json()["code"] == "Success", answer.text
+        return answer.json()["data"]
+
+    for path, kind, file in (
+        ("model/upload", "models", ("weights.bin", b"one")),
+        ("dataset_fs/upload", "datasets", ("x.tar", tar_of({"a.txt": "x"}))),
+        ("algorithm/upload", "algorithms", ("c.tar", tar_of(CODE))),
+    ):
+        first = await save(path, f"{kind}:1", file)
+        assert await save(path, f"{kind}:1", file) == first
+        versions = (await inside.alice.get(f"{kind}/saved"))["versions"]
+        assert len(versions) == 1
+        await save(path, f"{kind}:2", file)
+        versions = (await inside.alice.get(f"{kind}/saved"))["versions"]
+        assert len(versions) == 2
+
+
 async def test_plain_files_and_code_are_saved_too(site: Site) -> None:
     inside = await begin(site)
     tar = tar_of({"a.txt": "1", "b.txt": "2"})

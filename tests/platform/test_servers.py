@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause
 from kpl_lab.platform.domain import shutdown
+from kpl_lab.platform.runtime.world import World
 from tests.platform.conftest import tar_of
 from tests.platform.running import WAITS, Site, User, until
 
@@ -133,6 +135,30 @@ async def test_a_controller_s_death_is_not_a_server_s(site: Site) -> None:
         await site.controller.queue.settled()
     assert site.workload(f"server-{id}") is made
     assert (await site.internal().get(f"internal/servers/{id}"))["state"] == "running"
+
+
+async def test_the_log_of_a_crashed_server_survives_a_controller_that_dies_over_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.engine.script = Script(log=b"Segmentation fault\n")
+    id = await started(site)
+    reached = asyncio.Event()
+
+    async def die(*_given: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(World, "keep_log", die)
+    await site.engine.finish(f"server-{id}", exit_code=-11, cause=Cause.SIGNAL)
+    async with asyncio.timeout(30):
+        await reached.wait()
+    await site.kill()
+    monkeypatch.undo()
+    site.start()
+    await site.internal().until(f"internal/servers/{id}", "failed")
+    kept = site.context.files.path("logs", "servers", f"{id}.log")
+    await until(kept.exists)
+    assert kept.read_bytes() == b"Segmentation fault\n"
 
 
 async def test_a_new_server_of_a_name_ends_what_is_left_of_the_old(site: Site) -> None:

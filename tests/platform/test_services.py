@@ -9,7 +9,8 @@ import yaml
 
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause, Replica, ReplicaState
-from tests.platform.running import Site, User, until
+from kpl_lab.platform import auth
+from tests.platform.running import BUILT, CODE, Site, User, until
 
 URL = "/svc/default/digits/"
 
@@ -107,6 +108,9 @@ async def test_it_is_scaled_up_and_down(site: Site) -> None:
             return len(addresses(site, found["id"])) == count
 
         await until(is_routed)
+    told = [e["message"] for e in (await alice.get(f"services/{found['id']}/events"))["items"]]
+    assert "Scaled from 1 to 3 replicas." in told
+    assert "Scaled from 3 to 1 replicas." in told
 
 
 async def test_a_stopped_service_keeps_its_address_and_starts_again(site: Site) -> None:
@@ -140,6 +144,77 @@ async def test_a_deleted_service_leaves_nothing_and_its_name_is_free(site: Site)
     again = await alice.deploy()
     assert again["id"] != found["id"]
     await alice.until("services/digits", "running")
+
+
+async def test_services_being_deleted_cut_no_list_short(site: Site) -> None:
+    alice = site.user()
+    names = [f"number-{n}" for n in range(4)]
+    for name in names:
+        await alice.deploy(name=name, replicas=0)
+    await site.kill()
+    for name in ("number-1", "number-2"):
+        assert (await alice.http.delete(f"services/{name}")).status_code == 204
+    page = await alice.get("services", limit=1)
+    assert [s["name"] for s in page["items"]] == ["number-3"]
+    page = await alice.get("services", limit=1, cursor=page["next"])
+    assert ([s["name"] for s in page["items"]], page["next"]) == (["number-0"], None)
+
+
+def token_of(site: Site, workload: str) -> str:
+    return str(site.workload(workload).secrets["token"])
+
+
+async def is_valid(site: Site, token: str) -> bool:
+    """Say whether the surface for workloads still knows a token."""
+    with site.context.database.store(reads_only=True) as store:
+        found = store.tokens.by_digest(auth.digest(token))
+        return found is not None and not found.revoked
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed", "started anew", "replaced"])
+async def test_the_token_of_a_start_ends_with_it(site: Site, end: str) -> None:
+    alice, found = await running(site)
+    path, name = f"services/{found['id']}", f"service-{found['id']}-1"
+    token = token_of(site, name)
+    assert await is_valid(site, token)
+    if end == "stopped":
+        await alice.http.patch(path, json={"running": False})
+        await alice.until(path, "stopped")
+    elif end == "failed":
+        await site.engine.finish(name, exit_code=1, cause=Cause.EXIT)
+        await alice.until(path, "failed")
+    elif end == "started anew":
+        await site.engine.finish(name, exit_code=-9, cause=Cause.LOST)
+        await until(lambda: f"service-{found['id']}-2" in site.engine.workloads)
+        await alice.until(path, "running")
+        assert await is_valid(site, token_of(site, f"service-{found['id']}-2"))
+    else:
+        await site.kill()
+        await alice.http.patch(path, json={"running": False})
+        await alice.http.patch(path, json={"running": True})
+    assert not await is_valid(site, token)
+
+
+async def test_a_start_that_fails_leaves_no_token(site: Site) -> None:
+    site.engine.fail_at.add(Stage.START)
+    alice = site.user()
+    made = await alice.deploy()
+    await alice.until(f"services/{made['id']}", "failed")
+    with site.context.database.store(reads_only=True) as store:
+        assert [t.revoked for t in store.tokens.find() if t.kind == "service"] == [True]
+
+
+async def test_a_service_whose_build_failed_as_it_was_deployed_fails(site: Site) -> None:
+    """The end of the build was told before there was a service to be told of it."""
+    alice = site.user()
+    await site.kill()
+    made = await alice.deploy({**CODE, "environment.yml": BUILT})
+    with site.context.database.store() as store:
+        (build,) = store.builds.active()
+        store.builds.update(build.id, state="failed", message="No such package.")
+    site.start()
+    found = await alice.until(f"services/{made['id']}", "failed")
+    assert (found["reason"], found["message"]) == ("build_failed", "No such package.")
 
 
 async def test_a_name_is_taken_once(site: Site) -> None:
@@ -209,9 +284,15 @@ async def test_a_late_observation_does_not_undo_what_the_user_wants(site: Site) 
         seen = site.controller.world.seen[f"service-{found['id']}-1"]
         services.record_observation(store, stale, seen, None)
         services.note_stopped(store, stale)
+        told = len(store.events.of("services", found["id"]))
+        services.start_anew(store, stale)
+        assert len(store.events.of("services", found["id"])) == told, "nothing was changed"
         now = store.services.get(found["id"])
         assert now is not None
         assert (now.state, now.instances, now.revision) == ("deploying", [], 2)
+        store.services.update(found["id"], is_wanted=False, state="stopping")
+        services.start_anew(store, now)
+        assert (store.services.get(found["id"]) or now).state == "stopping", "its user stopped it"
 
 
 async def test_the_log_of_a_replica_is_its_owner_s(site: Site) -> None:

@@ -297,6 +297,20 @@ async def test_the_workload_gets_the_contract_s_variables(site: Site) -> None:
     assert found["KPL_METRIC_TOKEN"] and found["MINE"] == "1"
 
 
+async def test_what_users_say_is_never_filled_also_where_it_looks_like_placeholders(
+    site: Site,
+) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    task = await alice.submit(environment={"MINE": "Answer {{inputs}} at {{port}}"})
+    await alice.until(f"tasks/{task['id']}", "running")
+    found = site.workload(f"task-{task['id']}-1")
+    assert found.templates is not None
+    with_braces = {name for name, value in found.environment.items() if "{{" in value}
+    assert with_braces == {*found.templates, "MINE"}
+    assert not {"MINE", "KPL_ENV_PARAMETER", "KPL_PARAMETER"} & {*found.templates}
+
+
 async def test_no_one_else_sees_or_stops_it(site: Site) -> None:
     site.engine.script = WAITS
     alice, bob = site.user(), site.user("bob")

@@ -16,10 +16,10 @@ from kpl_lab.engines.docker.life import Life, Tools
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.local import mounts
 from kpl_lab.engines.running.status import reserve_room
-from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Kind
 from kpl_lab.errors import EngineError
 from kpl_lab.retry import backoff
+from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ class Plan:
     Attributes
     ----------
     argv, environment
-        With placeholders still in them (see ``kpl_lab.engines.spec``).
+        With placeholders still in them, as ``templates`` says (see ``kpl_lab.engines.spec``).
     inputs
         Key and folder.
     home, inner_home
@@ -76,6 +76,7 @@ class Plan:
     relay: RelayTarget | None
     relay_port: int
     doors: Sequence[int]
+    templates: Sequence[str] | None = None
     is_namespaced: bool = True
 
     @property
@@ -125,7 +126,7 @@ def command_config(plan: Plan, place: Place, installation: str) -> dict[str, Any
     a plain number, without capabilities, and gains none.
     """
     values = placeholders(plan)
-    argv = [fill(word, values) for word in plan.argv]
+    argv = [fill(word, values) if plan.templates is None else word for word in plan.argv]
     if plan.beside:
         files = " ".join(f"{_ready_folder(role)}/{PORT_FILE}" for role in plan.beside)
         argv = ["/bin/sh", "-c", _WAIT.format(files=files), "kpl", *argv]
@@ -222,7 +223,10 @@ def _environment(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
     }
     if plan.serves:
         found |= {"HOST": values["{{host}}"]}
-    return found | {name: fill(value, values) for name, value in plan.environment.items()}
+    return found | {
+        name: fill(value, values) if plan.templates is None or name in plan.templates else value
+        for name, value in plan.environment.items()
+    }
 
 
 def _confined(processes: int) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Planner:
             relay=workload.relay,
             relay_port=options.relay_port,
             doors=self._doors(workload.kind),
+            templates=workload.templates,
         )
 
     def _doors(self, kind: Kind) -> list[int]:

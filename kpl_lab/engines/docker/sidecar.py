@@ -19,8 +19,9 @@ from kpl_lab.engines.docker.gate import Gate
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.docker.plan import BESIDE, INSIDE, PORT_FILE, READY_FOLDER, Plan
 from kpl_lab.engines.running.place import Place
-from kpl_lab.engines.running.trees import Account, remove_tree
+from kpl_lab.engines.running.trees import Account
 from kpl_lab.errors import EngineError
+from kpl_lab.trees import remove_tree
 
 _READY_FILE = f"{BESIDE}/{READY_FOLDER}/{PORT_FILE}"
 

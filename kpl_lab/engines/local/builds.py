@@ -38,6 +38,7 @@ def build_workload(name: str, recipe: Recipe, folder: Path) -> Workload:
         identity=f"build:{name}",
         limits=recipe.limits,
         environment=environment,
+        templates=("PIP_CONFIG_FILE",),
         # A file and not a variable: an index's address may hold a password.
         secrets={"pip.conf": pip_configuration()},
         time_limit_seconds=recipe.time_limit_seconds,

@@ -20,10 +20,10 @@ from kpl_lab.engines.running.checks import check_digest, check_segment, check_ta
 from kpl_lab.engines.running.collect import collect
 from kpl_lab.engines.running.protocol import Json, decode, encode
 from kpl_lab.engines.running.rules import USER_PREFIX, identity_of
-from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Handle, MountResult, Recipe, Usage, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
+from kpl_lab.trees import remove_tree
 
 _CPU_SAMPLE_SECONDS = 0.2
 

@@ -12,15 +12,22 @@ import os
 import stat
 from pathlib import Path
 
-from kpl_lab.engines.running.trees import remove_tree
+from kpl_lab.trees import below, remove_tree
 
 MARKER = ".kpl-environment.json"
 LOCK = "lock.txt"
 
 
 def is_usable(folder: Path) -> bool:
-    """Say whether a finished environment lies in ``folder``."""
-    return (folder / MARKER).is_file()
+    """Say whether a finished environment lies in ``folder``.
+
+    Who built it could write a marker too, but not one of ours.
+    """
+    try:
+        marker = (folder / MARKER).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(marker.st_mode) and marker.st_uid == os.geteuid()
 
 
 def base_of(folder: Path) -> Path | None:
@@ -48,25 +55,27 @@ def seal(folder: Path, base: str) -> None:
         No room for the marker.
     """
     is_root = os.geteuid() == 0
-    for where, names, files in os.walk(folder):
-        for name in (*names, *files):
-            _seal_one(Path(where, name), is_root)
+    for entry in below(folder, open_up=True):
+        _seal_one(entry.name, entry.facts.st_mode, is_root, entry.folder)
     fresh = folder / (MARKER + ".new")
-    fresh.write_text(json.dumps({"version": 1, "base": base}) + "\n")
+    # The build could write here: a link of this name would be followed with all our rights.
+    for name in (fresh, folder / MARKER):
+        remove_tree(name)
+    with fresh.open("x") as file:
+        file.write(json.dumps({"version": 1, "base": base}) + "\n")
     fresh.chmod(0o444)
     fresh.replace(folder / MARKER)
-    _seal_one(folder, is_root)
+    _seal_one(folder, folder.lstat().st_mode, is_root)
 
 
-def _seal_one(path: Path, is_root: bool) -> None:
-    found = path.lstat()
+def _seal_one(path: Path | str, mode: int, is_root: bool, folder: int | None = None) -> None:
     if is_root:
-        os.chown(path, 0, 0, follow_symlinks=False)
-    if stat.S_ISLNK(found.st_mode):
+        os.chown(path, 0, 0, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISLNK(mode):
         return
     # Also no setuid, and readable by every account: workloads run under many.
-    executable = 0o111 if found.st_mode & 0o100 or stat.S_ISDIR(found.st_mode) else 0
-    path.chmod(0o444 | executable)
+    executable = 0o111 if mode & 0o100 or stat.S_ISDIR(mode) else 0
+    os.chmod(path, 0o444 | executable, dir_fd=folder)
 
 
 def discard(folder: Path) -> None:

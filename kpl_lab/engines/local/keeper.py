@@ -26,8 +26,8 @@ from kpl_lab.engines.local.relay_process import RELAY_MARK
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.local.syscalls import IN_MOVED_TO, Inotify
 from kpl_lab.engines.local.template import Role, Template
-from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
+from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
 

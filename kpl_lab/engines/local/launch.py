@@ -78,7 +78,10 @@ def environment_of(plan: Plan, place: Place, values: Mapping[str, str]) -> dict[
     }
     if not plan.is_namespaced:
         found["TMPDIR"] = str(place.tmp)
-    found |= {name: fill(value, values) for name, value in plan.environment.items()}
+    found |= {
+        name: fill(value, values) if plan.templates is None or name in plan.templates else value
+        for name, value in plan.environment.items()
+    }
     found[MARK] = plan.mark
     return found
 
@@ -108,7 +111,7 @@ def start_command(
     LaunchError
         A mount or limit was refused, or the program is not there.
     """
-    argv = [fill(word, values) for word in plan.argv]
+    argv = [fill(word, values) if plan.templates is None else word for word in plan.argv]
     environment = environment_of(plan, place, values)
     folder = place.work if plan.code is not None or plan.home is None else Path(plan.home)
 

@@ -55,7 +55,7 @@ class Plan:
     mark
         Value of the variable by which its processes can be told from all others.
     argv, environment
-        With placeholders still in them (see ``kpl_lab.engines.spec``).
+        With placeholders still in them (see ``kpl_lab.engines.spec`` and ``templates``).
     prefix
         The Python environment; its ``bin`` comes first on PATH.
     inputs
@@ -72,6 +72,8 @@ class Plan:
         Folder of the environment that a build makes.
     service_ports
         First and last port for replicas of services.
+    templates
+        The variables that are filled, and nothing else then; None: all, and ``argv``.
     """
 
     mark: str
@@ -107,6 +109,7 @@ class Plan:
     relay: RelayPlan | None
     build: str | None = None
     service_ports: tuple[int, int] = (SERVICE_PORTS[0], SERVICE_PORTS[-1])
+    templates: list[str] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Plan:

@@ -95,6 +95,7 @@ class Planner:
             kind=workload.kind.value,
             argv=list(workload.command),
             environment=dict(workload.environment),
+            templates=None if workload.templates is None else list(workload.templates),
             secrets=dict(workload.secrets),
             prefix=workload.image,
             inputs=[(i.key, str(self.check_source(Path(i.source)))) for i in workload.inputs],

@@ -13,14 +13,15 @@ what is left and exits; while the platform is away it stays for ``drain_seconds`
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import http.client
 import json
 import logging
+import os
 import signal
 import socket
 import threading
+import time
 import urllib.parse
 from collections import defaultdict
 from dataclasses import dataclass, fields
@@ -28,11 +29,17 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab.engines.local.relay_server import RelayHandler, RelayServer, connection_to
-from kpl_lab.engines.local.spool import Record, Spool
+from kpl_lab.engines.local.spool import Spool, to_json
 from kpl_lab.engines.local.tensorboard import EventFollower, Scalar
 from kpl_lab.retry import backoff
 
 log = logging.getLogger(__name__)
+
+# Answers of a platform, or of a door before it, that is away or has no room for now. Any other
+# error of its own is about this one delivery.
+AWAY = frozenset({502, 503, 504, 507})
+# Below the size of a call that the platform takes.
+MAX_BATCH_POINTS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,8 @@ class RelayConfig:
         Unix socket that leads to the platform, where the network does not; None: the network.
     drain_seconds
         How long to go on after SIGTERM while the platform does not answer.
+    digest_seconds
+        How long a delivery is repeated that the platform fails at; then it is left out.
     """
 
     url: str
@@ -72,6 +81,7 @@ class RelayConfig:
     gate: str | None = None
     listen_fd: int | None = None
     drain_seconds: float = 3600.0
+    digest_seconds: float = 60.0
     event_poll_seconds: float = 1.0
 
     @classmethod
@@ -101,36 +111,49 @@ class Forwarder:
                 if self._stopping.is_set():
                     return
                 continue
-            if not self._deliver(record, give_up):
+            if record.message is not None and not self._deliver(
+                record.offset, record.message, give_up
+            ):
                 return
             self._spool.mark_delivered(record)
             offset = record.end
 
-    def _deliver(self, record: Record, give_up: threading.Event) -> bool:
-        """Try until the platform has answered; False when told to give up first."""
+    def _deliver(self, offset: int, message: dict[str, Any], give_up: threading.Event) -> bool:
+        """Try until the platform has answered; False when told to give up first.
+
+        A delivery at which the platform fails again and again is left out: it would keep all that
+        come after it.
+        """
+        failing_since: float | None = None
         for wait in backoff(0.05, max_seconds=2.0):
             try:
-                status, body = self._post(record)
+                status, body = self._post(offset, message)
             except (OSError, http.client.HTTPException) as error:
-                log.info("delivery %s waits: %s", record.offset, error)
+                log.info("delivery %s waits: %s", offset, error)
                 self._close()
+                failing_since = None
             else:
                 if status < 500:
                     if status != 200:
-                        log.warning("delivery %s was refused: %s %s", record.offset, status, body)
+                        log.warning("delivery %s was refused: %s %s", offset, status, body)
+                    return True
+                moment = time.monotonic()
+                failing_since = None if status in AWAY else failing_since or moment
+                if failing_since and moment - failing_since >= self._config.digest_seconds:
+                    log.error("delivery %s is left out: %s %s", offset, status, body)
                     return True
             if give_up.wait(wait):
                 return False
         return False
 
-    def _post(self, record: Record) -> tuple[int, str]:
+    def _post(self, offset: int, message: dict[str, Any]) -> tuple[int, str]:
         if self._connection is None:
             self._connection = connection_to(self._config, timeout_seconds=30)
-        delivery = f"{self._config.task_id}:{self._spool.instance}:{record.offset}"
+        delivery = f"{self._config.task_id}:{self._spool.instance}:{offset}"
         self._connection.request(
             "POST",
-            self._target.path + record.message["path"],
-            body=json.dumps(record.message["body"]).encode(),
+            self._target.path + message["path"],
+            body=to_json(message["body"]),
             headers={
                 "Content-Type": "application/json",
                 "Authorization": self._config.token,
@@ -155,7 +178,9 @@ def metrics_of(scalars: list[Scalar], key: str, task_id: int) -> dict[str, Any]:
         lambda: ([], [])
     )
     for one in scalars:
-        xs, ys = points[(one.tag, one.tag if one.run == "." else one.run)]
+        # The name of a folder need not be text.
+        run = os.fsencode(one.run).decode("utf-8", "replace")
+        xs, ys = points[(one.tag, one.tag if run == "." else run)]
         xs.append(one.step)
         finite = one.value - one.value == 0
         ys.append(
@@ -163,7 +188,7 @@ def metrics_of(scalars: list[Scalar], key: str, task_id: int) -> dict[str, Any]:
         )
     return {
         "task_id": task_id,
-        "batch_id": hashlib.sha256(f"{task_id} {key}".encode()).hexdigest()[:32],
+        "batch_id": hashlib.sha256(os.fsencode(f"{task_id} {key}")).hexdigest()[:32],
         "figures": [
             {"title": title, "series": [{"name": series, "type": "line"}]}
             for title, series in points
@@ -226,10 +251,20 @@ class Relay:
         is_last = False
         while not is_last:
             is_last = self._stopping.wait(self._config.event_poll_seconds)
-            for key, scalars in follower.poll():
-                body = metrics_of(scalars, key, self._config.task_id)
-                with contextlib.suppress(OSError):  # disk full: the task's own error says it
-                    self._spool.append({"path": "/task/metrics/batch", "body": body})
+            try:
+                for key, scalars in follower.poll():
+                    self._keep_scalars(key, scalars)
+            except OSError as error:  # disk full: what was not kept is read again next time
+                log.warning("curves of event files wait: %s", error)
+
+    def _keep_scalars(self, key: str, scalars: list[Scalar]) -> None:
+        """Accept what an event file said, in calls of a size that the platform takes."""
+        for first in range(0, len(scalars), MAX_BATCH_POINTS):
+            # A repetition, when more has come, finds the same points in all but the last call.
+            name = f"{key}+{first}" if first else key
+            part = scalars[first : first + MAX_BATCH_POINTS]
+            body = metrics_of(part, name, self._config.task_id)
+            self._spool.append({"path": "/task/metrics/batch", "body": body})
 
 
 def main() -> int:

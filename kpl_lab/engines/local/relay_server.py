@@ -6,6 +6,7 @@ import hmac
 import http.client
 import json
 import logging
+import secrets
 import socket
 import tempfile
 import time
@@ -192,10 +193,12 @@ class RelayHandler(BaseHTTPRequestHandler):
 
     def _forward(self, path: str, kept: IO[bytes], size: int) -> tuple[int, bytes]:
         """Send the upload until the platform has answered; its answer is the client's."""
-        waited = 0.0
+        config, waited = self.server.config, 0.0
+        # One name for all tries: the platform may have saved it before its answer was lost.
+        delivery = f"{config.task_id}:{self.server.spool.instance}:{secrets.token_hex(8)}"
         for wait in backoff(0.1, max_seconds=5.0):
             try:
-                status, body = self._send(path, kept, size)
+                status, body = self._send(path, kept, size, delivery)
             except (OSError, http.client.HTTPException) as error:
                 log.info("upload waits: %s", error)
             else:
@@ -208,7 +211,7 @@ class RelayHandler(BaseHTTPRequestHandler):
         message = f"The platform did not answer for {UPLOAD_TRIES_SECONDS:.0f} seconds."
         return 503, json.dumps({"code": "Unavailable", "msg": message, "data": None}).encode()
 
-    def _send(self, path: str, kept: IO[bytes], size: int) -> tuple[int, bytes]:
+    def _send(self, path: str, kept: IO[bytes], size: int, delivery: str) -> tuple[int, bytes]:
         target = urllib.parse.urlsplit(self.server.config.url)
         connection = connection_to(self.server.config, timeout_seconds=UPLOAD_TRIES_SECONDS)
         try:
@@ -216,6 +219,7 @@ class RelayHandler(BaseHTTPRequestHandler):
             connection.putheader("Authorization", self.server.config.token)
             connection.putheader("Content-Type", self.headers.get("Content-Type") or "")
             connection.putheader("Content-Length", str(size))
+            connection.putheader("X-KPL-Delivery", delivery)
             connection.endheaders()
             kept.seek(0)
             while part := kept.read(COPY_BYTES):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_FILES = 64
+MAX_DEPTH = 64
 _HEADER = struct.Struct("<QI")
 _MARK = "tfevents"
 _DT_FLOAT, _DT_DOUBLE = 1, 2
@@ -183,6 +184,8 @@ class EventFollower:
         count = 0
         for folder, folders, names in os.walk(self._outputs):
             folders.sort()
+            if len(Path(folder).relative_to(self._outputs).parts) >= MAX_DEPTH:
+                folders.clear()  # nobody's run lies so deep
             for name in sorted(names):
                 if _MARK in name and count < MAX_FILES:
                     count += 1

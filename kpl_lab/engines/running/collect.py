@@ -12,18 +12,27 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpl_lab.engines.running.trees import Account, give, remove_tree
+from kpl_lab.engines.running.trees import Account, give
+from kpl_lab.errors import EngineError
+from kpl_lab.trees import remove_tree
+
+# Enough for what people make, and short enough for every path below the store (PATH_MAX) and for
+# whatever reads the files later. Archives may be as deep.
+MAX_DEPTH = 64
+MAX_PATH_BYTES = 2048
 
 
 @dataclass
 class _Move:
     """One run over an output's tree."""
 
+    kept: Path
     giver: Account
     taker: Account
 
-    def folder(self, source: int, target: Path) -> None:
-        """Move what is in the open folder ``source`` into the folder ``target``."""
+    def folder(self, source: int, way: tuple[str, ...] = ()) -> None:
+        """Move what is in the open folder ``source`` to where ``way`` leads below ``kept``."""
+        target = self.kept.joinpath(*way)
         target.mkdir(exist_ok=True)
         # A folder that the workload closed to itself is still walked: by descriptor, as root or
         # as its owner.
@@ -32,13 +41,15 @@ class _Move:
             found = os.stat(name, dir_fd=source, follow_symlinks=False)
             if found.st_uid != self.giver.uid:
                 continue  # a hard link to somebody else's file
+            if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+                _check_way((*way, name))
             if stat.S_ISDIR(found.st_mode):
                 flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
                 if not found.st_mode & stat.S_IRUSR:
                     os.chmod(name, 0o700, dir_fd=source)
                 fd = os.open(name, flags, dir_fd=source)
                 try:
-                    self.folder(fd, target / name)
+                    self.folder(fd, (*way, name))
                 finally:
                     os.close(fd)
             elif stat.S_ISREG(found.st_mode):
@@ -61,6 +72,17 @@ class _Move:
         path.chmod(mode)
 
 
+def _check_way(way: tuple[str, ...]) -> None:
+    """Refuse what lies so deep that nobody could read it under its path."""
+    if len(way) > MAX_DEPTH or len(os.fsencode("/".join(way))) > MAX_PATH_BYTES:
+        raise EngineError(
+            f"The output was not kept: what it holds in {way[0][:100]!r} lies more than "
+            f"{MAX_DEPTH} folders deep, or its path has more than {MAX_PATH_BYTES} bytes. Write "
+            "fewer folders into each other, or pack them into one file.",
+            code="output_too_deep",
+        )
+
+
 def _copy(source: int, name: str, target: Path) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with (
@@ -79,14 +101,15 @@ def collect(source: Path, kept: Path, target: Path, *, giver: Account, taker: Ac
 
     Raises
     ------
+    EngineError
+        Folders lie deeper in each other than is allowed.
     OSError
         No room, or a place that cannot be written.
     """
     kept.parent.mkdir(exist_ok=True)
-    move = _Move(giver, taker)
     fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        move.folder(fd, kept)
+        _Move(kept, giver, taker).folder(fd)
     finally:
         os.close(fd)
     target.parent.mkdir(parents=True, exist_ok=True)

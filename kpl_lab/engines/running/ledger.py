@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeVar
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.protocol import decode, encode
 from kpl_lab.engines.running.status import Status
-from kpl_lab.engines.running.trees import remove_tree
 from kpl_lab.engines.spec import Cause, Kind, Observation, Workload
+from kpl_lab.trees import remove_tree
 
 _FILE_NAME = "workload.json"
 

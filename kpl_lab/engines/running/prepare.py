@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from kpl_lab.engines.running.place import Place
-from kpl_lab.engines.running.trees import give, remove_tree
+from kpl_lab.engines.running.trees import give
+from kpl_lab.trees import remove_tree
 
 
 class Wanted(Protocol):

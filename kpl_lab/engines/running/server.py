@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from kpl_lab.engines.running.calls import CallTable
 from kpl_lab.engines.running.protocol import (
     MAX_LINE_BYTES,
@@ -98,16 +96,10 @@ class CallServer:
             finally:
                 watcher.cancel()
                 await stream.aclose()
-        except KplError as error:
-            writer.write(to_line(error_message(error)))
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
-            refused = Invalid(f"The call cannot be understood: {error}", code="bad_call")
-            writer.write(to_line(error_message(refused)))
         except ConnectionError:
             raise
-        except OSError as error:
-            log.exception("a call failed")
-            writer.write(to_line(error_message(_from_os(error))))
+        except Exception as error:  # noqa: BLE001 (an unanswered caller would ask for ever)
+            writer.write(to_line(error_message(_told(error))))
         await writer.drain()
 
     async def _stream(
@@ -137,10 +129,22 @@ class CallServer:
             raise Forbidden("Only the platform may talk to the runner.", code="not_the_platform")
 
 
-def _from_os(error: OSError) -> KplError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull("The disk of the platform is full; make room and try again.")
-    return EngineError(f"The machine refused: {error}.", code="machine_refused")
+def _told(error: Exception) -> KplError:
+    """Return what the caller is told of an error; one that nobody has foreseen goes to the log."""
+    if isinstance(error, KplError):
+        return error
+    log.error("a call failed", exc_info=error)
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StorageFull("The disk of the platform is full; make room and try again.")
+        return EngineError(f"The machine refused: {error}.", code="machine_refused")
+    if isinstance(error, ValueError | KeyError | TypeError):
+        return Invalid(f"The call cannot be understood: {error}", code="bad_call")
+    return EngineError(
+        f"The runner of the engine failed at this call ({type(error).__name__}: {error}); "
+        "its log holds more.",
+        code="runner_failed",
+    )
 
 
 async def _run(work: Coroutine[object, object, None]) -> None:

@@ -18,6 +18,8 @@ from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, ServerStatus
 
 ENDED = ("stopped", "failed")
+# Users are numbers without an entry in /etc/passwd: bash knows no name for its prompt.
+PROMPT_COMMAND = r"PS1=${PS1//\\u/${USER:-$JUPYTERHUB_USER}}"
 
 
 class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no types
@@ -148,6 +150,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         env["KPL_API_URL"] = self.platform_url
         env["KPL_PUBLIC_URL"] = self.front_door_url
         env["KPL_SERVER_ID"] = str(server)
+        env.setdefault("PROMPT_COMMAND", PROMPT_COMMAND)
         env["MEM_LIMIT"] = str(resources.memory << 20)
         env["CPU_LIMIT"] = f"{resources.cpu:g}"
         return env

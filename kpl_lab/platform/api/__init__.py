@@ -31,4 +31,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 # Routes that answer without a token, on purpose.
 PUBLIC_PATHS = ("/healthz", "/readyz", "/version")
 # Routes that the front door asks on behalf of anybody, and that look at who it is by themselves.
-FRONT_DOOR_PATHS = ("/internal/no-replica", "/internal/authorize/{id}")
+FRONT_DOOR_PATHS = (
+    "/internal/no-replica",
+    "/internal/no-service",
+    "/internal/authorize/{id}",
+)

@@ -17,7 +17,7 @@ from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, algorithms, code
+from kpl_lab.platform.domain import access, algorithms, builds, code
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import (
@@ -76,10 +76,12 @@ def _version_view(
 ) -> AlgorithmVersionView:
     found = algorithms.code_of(context, version)
     build = store.builds.get(version.build_id) if version.build_id else None
+    waits = build.message if build is not None and build.state == "queued" else None
     return AlgorithmVersionView.model_validate(version).model_copy(
         update={
             "functions": list(found.environment.functions.values()) if found else [],
             "environment": build.digest if build else None,
+            "message": version.message or waits,
         }
     )
 
@@ -95,7 +97,12 @@ def _detail(store: Store, context: Context, record: AlgorithmRecord) -> Algorith
         readme=code.readme_of(found.folder) if found else "",
         form=code.form_of(found.folder) if found else None,
         files=code.names(found.folder) if found else [],
+        notices=_notices(context, found) if found else [],
     )
+
+
+def _notices(context: Context, found: Code) -> list[str]:
+    return [*found.environment.warnings, *builds.notices_of(context, found.environment)]
 
 
 @router.get("/algorithms")

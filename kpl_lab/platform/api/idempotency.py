@@ -34,8 +34,10 @@ class Key:
         return repository.get(id) if id else None
 
     def keep(self, store: Store, caller: Caller, resource: str, id: int) -> None:
-        """Remember what was made, in the transaction that makes it."""
+        """Remember what was made, in the transaction that makes it and has asked :meth:`made`."""
         if self.value:
+            # What it made before is gone, or it would not have been made now.
+            store.idempotency.forget(caller.name, self.value, resource)
             store.idempotency.keep(caller.name, self.value, resource, id)
 
 

@@ -5,40 +5,25 @@ It keeps the original platform's shapes: a bare JWT, and answers ``{"code", "msg
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, File, Form, Header, Request, UploadFile
-from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict
 
-from kpl_lab.errors import Forbidden, Invalid, KplError, NotFound, Unauthenticated
+from kpl_lab.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from kpl_lab.platform import auth
 from kpl_lab.platform.api.deps import ContextDep, StoreDep
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import (
     access,
-    algorithms,
-    datasets,
     metrics,
-    models,
     servers,
     tasks,
-    uploads,
 )
-from kpl_lab.platform.storage.files import explain_full_disk
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
-from kpl_lab.schemas.algorithms import AlgorithmCreate
-from kpl_lab.schemas.datasets import DatasetCreate
-from kpl_lab.schemas.models import ModelCreate
 
-RUNTIME_PREFIX = "/kpl/runtime"
 router = APIRouter(tags=["runtime"])
 MAX_ITEMS = 100_000
 MAX_NOTICES = 50
@@ -104,25 +89,6 @@ def workload_caller(
 
 
 WorkloadDep = Annotated[Caller, Depends(workload_caller)]
-
-
-class _TokenFirst(APIRoute):
-    """Looks at the token before the body is read, so that no stranger fills the disk with files."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what takes a request."""
-        handle = super().get_route_handler()
-
-        async def check_and_handle(request: Request) -> Response:
-            context: Context = request.app.state.context
-            token = request.headers.get("authorization")
-            await run_in_threadpool(workload_caller, context, token)
-            return await handle(request)
-
-        return check_and_handle
-
-
-saves = APIRouter(tags=["runtime"], route_class=_TokenFirst)
 DeliveryDep = Annotated[str | None, Header(alias="X-KPL-Delivery", max_length=200)]
 
 
@@ -259,147 +225,3 @@ def stop_itself(body: StopCall, store: StoreDep, caller: WorkloadDep) -> Answer:
     if task.state not in tasks.FINAL:
         tasks.stop(store, task, "self")
     return Answer()
-
-
-def _keep_upload(context: Context, owner: Caller, file: UploadFile) -> int:
-    """Turn a multipart file into a finished upload; return its id.
-
-    The copy stands outside of transactions: it may take minutes, and writers would wait for it.
-    """
-    limit = context.options.max_upload_bytes
-    uploads.check_room(context.files, file.size)
-    with context.database.store() as store:
-        made = uploads.create(store, owner, file.filename or "upload", file.size, limit)
-    with explain_full_disk(), uploads.open_at(context.files, made) as out:
-        shutil.copyfileobj(file.file, out, 1024 * 1024)
-        size = out.tell()
-    with context.database.store() as store:
-        uploads.note_received(store, made, size, limit)
-        uploads.complete(store, owner, made.id)
-    return made.id
-
-
-def _owner(caller: Caller) -> Caller:
-    return Caller(name=caller.name, kind="user")
-
-
-NameForm = Annotated[str, Form(max_length=500)]
-TextForm = Annotated[str, Form(max_length=10_000)]
-FileForm = Annotated[UploadFile, File()]
-
-
-def _save_dataset(
-    context: Context, caller: Caller, request: tuple[str, str, UploadFile, bool]
-) -> Answer:
-    name, description, file, is_kpl = request
-    owner = _owner(caller)
-    body = DatasetCreate(
-        name=name,
-        upload=_keep_upload(context, owner, file),
-        format="kpl" if is_kpl else "files",
-        description=description,
-    )
-    with context.database.store() as store:
-        record = datasets.create(store, owner, body)
-    return Answer(data={"id": record.id, "name": record.name})
-
-
-@saves.post("/dataset/upload")
-@saves.post("/upload/dataset", include_in_schema=False)
-def save_dataset(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
-    """Save a dataset that is in the KPL format already."""
-    return _save_dataset(context, caller, (name, description, file, True))
-
-
-@saves.post("/dataset_fs/upload")
-@saves.post("/upload/dataset_fs", include_in_schema=False)
-def save_dataset_files(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
-    """Save a dataset of plain files."""
-    return _save_dataset(context, caller, (name, description, file, False))
-
-
-@saves.post("/model/upload")
-@saves.post("/upload/model", include_in_schema=False)
-def save_model(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
-    """Save a model: one file, or a packed folder."""
-    owner = _owner(caller)
-    upload = _keep_upload(context, owner, file)
-    request = ModelCreate(name=name, upload=upload, description=description)
-    with context.database.store() as store:
-        record = models.create(store, owner, request)
-    return Answer(data={"id": record.id, "name": record.name})
-
-
-@saves.post("/algorithm/upload")
-def save_algorithm(
-    context: ContextDep,
-    caller: WorkloadDep,
-    name: NameForm,
-    file: FileForm,
-    description: TextForm = "",
-) -> Answer:
-    """Save an algorithm: its packed code."""
-    owner = _owner(caller)
-    upload = _keep_upload(context, owner, file)
-    request = AlgorithmCreate(name=name, upload=upload, description=description)
-    code = algorithms.receive_code(context, owner, request)
-    with context.database.store() as store:
-        record = algorithms.publish(store, context, owner, request, code)
-    return Answer(data={"id": record.id, "name": record.name})
-
-
-_CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 413: "TooLarge"}
-
-
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    del request
-    assert isinstance(error, KplError)  # noqa: S101 (registered for this type alone)
-    code = _CODES.get(error.http_status, error.code)
-    answer = Answer(code=code, msg=error.message)
-    return JSONResponse(answer.model_dump(), error.http_status)
-
-
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    del request
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    first = error.errors()[0]
-    field = ".".join(str(p) for p in first["loc"][1:])
-    answer = Answer(code="InvalidParameter", msg=f"{field}: {first['msg']}")
-    return JSONResponse(answer.model_dump(), 400)
-
-
-async def _on_defect(request: Request, error: Exception) -> JSONResponse:
-    """Answer in the same shape what nobody has foreseen; the server logs it with its trace."""
-    del request, error
-    answer = Answer(code="InternalError", msg="The platform failed at this; its log says how.")
-    return JSONResponse(answer.model_dump(), 500)
-
-
-def create_runtime(context: Context) -> FastAPI:
-    """Return the surface as an application of its own, with the original error shape."""
-    app = FastAPI(title="KPL runtime", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.context = context
-    app.add_exception_handler(KplError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(Exception, _on_defect)
-    app.include_router(router)
-    app.include_router(saves)
-    return app

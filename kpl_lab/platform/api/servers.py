@@ -200,6 +200,19 @@ def no_replica() -> None:
     )
 
 
+@router.api_route(
+    "/internal/no-service",
+    methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
+def no_service() -> None:
+    """Answer for an address below ``/svc/`` that no service has (the front door asks)."""
+    raise NotFound(
+        "No service has this address: it was deleted, or workspace or name are spelt otherwise. "
+        "`kpl service list` shows the addresses of all."
+    )
+
+
 @router.get("/internal/authorize/{id}", include_in_schema=False)
 def authorize(
     context: ContextDep,

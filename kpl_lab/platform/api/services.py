@@ -14,7 +14,7 @@ from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, code, runs, services
+from kpl_lab.platform.domain import access, builds, code, runs, services
 from kpl_lab.platform.domain.capacity import Ledger, ledger
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
@@ -55,12 +55,15 @@ def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _interface(context: Context, service: ServiceRecord) -> list[dict[str, Any]]:
+def _of_code(context: Context, service: ServiceRecord) -> dict[str, Any]:
+    """Return what a service's code says: how it is called, and what its user should know."""
     try:
-        loaded = code.load_code(context.files, service.code_digest)
-        return loaded.environment.function(services.FUNCTION).interface
+        found = code.load_code(context.files, service.code_digest).environment
+        interface = found.function(services.FUNCTION).interface
     except KplError:
-        return []
+        return {"interface": [], "notices": []}
+    notices = [*found.warnings, *builds.notices_of(context, found)]
+    return {"interface": interface, "notices": notices}
 
 
 def _detail(store: Store, context: Context, service: ServiceRecord) -> ServiceDetail:
@@ -70,7 +73,7 @@ def _detail(store: Store, context: Context, service: ServiceRecord) -> ServiceDe
         instances=[
             ReplicaView(**{k: v for k, v in i.items() if k in shown}) for i in service.instances
         ],
-        interface=_interface(context, service),
+        **_of_code(context, service),
         parameters=service.parameters,
         environment=service.environment,
         model_id=service.model_id,

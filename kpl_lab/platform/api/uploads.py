@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs_one_of
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import uploads
+from kpl_lab.platform.domain import code, uploads
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.files import explain_full_disk
 from kpl_lab.platform.storage.records.assets import UploadRecord
@@ -38,6 +38,8 @@ def create_upload(
     body: UploadCreate, context: ContextDep, store: StoreDep, caller: CallerDep, response: Response
 ) -> UploadView:
     """Announce bytes that will follow."""
+    if body.is_code and body.size is not None:
+        code.check_size(context.options, body.size)
     uploads.check_room(context.files, body.size)
     made = uploads.create(store, caller, body.filename, body.size, context.options.max_upload_bytes)
     response.headers["Location"] = f"/kpl/api/v1/uploads/{made.id}"

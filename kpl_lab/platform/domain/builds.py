@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kpl_lab.formats.environment_yml import Environment
+from kpl_lab.formats.yaml_marks import nearest
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.code import recipe_digest
 from kpl_lab.platform.storage.records.assets import BuildRecord
@@ -31,6 +32,20 @@ def subject(build: BuildRecord) -> Subject:
     return Subject(resource="builds", id=build.id, owner=build.owner)
 
 
+def notices_of(context: Context, environment: Environment) -> tuple[str, ...]:
+    """Return what the user should know of the image: that the default stands in for it."""
+    catalog, wanted = context.catalog, environment.from_image
+    if catalog.find(wanted) is not None or not context.options.allow_image_fallback:
+        return ()
+    known = [word for entry in catalog.entries for word in (entry.name, *entry.aliases)]
+    near = nearest(wanted, known)
+    hint = f" Did you mean {near!r}?" if near else ""
+    return (
+        f"The image {wanted!r} is not in the catalog; "
+        f"{catalog.default.name!r} is used in its place.{hint}",
+    )
+
+
 def order(
     store: Store, context: Context, owner: str, workspace_id: int, environment: Environment
 ) -> Ordered:
@@ -42,15 +57,8 @@ def order(
         ``from_image`` is unknown and may not be replaced.
     """
     catalog = context.catalog
-    notices: tuple[str, ...] = ()
-    if catalog.find(environment.from_image) is None and context.options.allow_image_fallback:
-        entry = catalog.default
-        notices = (
-            f"The image {environment.from_image!r} is not in the catalog; "
-            f"{entry.name!r} is used in its place.",
-        )
-    else:
-        entry = catalog.get(environment.from_image)
+    notices = notices_of(context, environment)
+    entry = catalog.default if notices else catalog.get(environment.from_image)
     base = str(entry.prefix)
     if not environment.runs:
         return Ordered(None, base, notices)

@@ -8,12 +8,12 @@ from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import QuotaExceeded
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.settings import PlatformOptions
+from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.repositories.work import HOLDING_TASKS
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Resources
 
-BUILD_RESOURCES = Resources(cpu=1, memory=1024, gpu=0, shm=64)
 ALIVE_INSTANCES = ("starting", "ready", "unhealthy")
 KINDS = {"cpu": "CPU cores", "memory": "MiB of memory", "gpu": "GPUs"}
 
@@ -80,8 +80,35 @@ def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger
         used += Amounts.of(service.resources, held_replicas(service))
     for build in store.builds.active():
         if build.state == "running":
-            used += Amounts.of(BUILD_RESOURCES)
+            used += Amounts.of(build_resources(capacity, options))
     return Ledger(limits(capacity, options), used)
+
+
+def build_resources(capacity: Capacity, options: PlatformOptions) -> Resources:
+    """Return what a build may use, and reserves: never more than there is in all."""
+    memory = min(options.build_memory_mb, capacity.memory_mb)
+    return Resources(cpu=1, memory=memory, gpu=0, shm=64)
+
+
+def why_build_waits(
+    store: Store, build: BuildRecord, capacity: Capacity, options: PlatformOptions
+) -> str | None:
+    """Return what an ordered build waits for, as a sentence's end; None when it may begin.
+
+    Builds begin in the order in which they were ordered.
+    """
+    others = [b for b in store.builds.active() if b.id != build.id]
+    running = sum(1 for other in others if other.state == "running")
+    ahead = sum(1 for other in others if other.state == "queued" and other.id < build.id)
+    behind = f"; {ahead} ahead of it" if ahead else ""
+    if running >= options.builds_at_once:
+        return f"waiting for one of {running} other builds to end{behind}"
+    wanted = Amounts.of(build_resources(capacity, options))
+    free = ledger(store, capacity, options).free
+    lacking = free.lacks(wanted)
+    if lacking:
+        return words(lacking, wanted, free) + behind
+    return f"waiting for its turn{behind}" if ahead else None
 
 
 def held_replicas(service: ServiceRecord) -> int:

@@ -27,7 +27,7 @@ from kpl_lab.schemas.algorithms import FormDescription
 MAX_SHOWN_BYTES = 512 * 1024
 MAX_FILES_LISTED = 2000
 README_NAMES = ("README.md", "README.rst", "README.txt", "README")
-MB = 1000 * 1000
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,24 @@ def limits(options: PlatformOptions) -> ArchiveLimits:
     )
 
 
+def check_size(options: PlatformOptions, size: int) -> None:
+    """Refuse packed code of ``size`` bytes where that is too much.
+
+    Raises
+    ------
+    TooLarge
+        Says what helps.
+    """
+    limit = options.code_limit_mb * MIB
+    if size > limit:
+        raise TooLarge(
+            f"The code folder has {size / MIB:.1f} MB packed; at most {options.code_limit_mb} MB are "
+            "allowed. Name what is not code in a .kplignore file, and keep data in datasets.",
+            code="code_too_large",
+            detail={"bytes": size, "limit": limit},
+        )
+
+
 def store_code(files: FileStore, options: PlatformOptions, packed: Path) -> Code:
     """Unpack, check and keep a code folder; the same content is kept once.
 
@@ -59,14 +77,7 @@ def store_code(files: FileStore, options: PlatformOptions, packed: Path) -> Code
     Invalid
         Not an archive, or one of the YAML files is missing or wrong.
     """
-    size = packed.stat().st_size
-    if size > options.code_limit_mb * MB:
-        raise TooLarge(
-            f"The code folder has {size / MB:.1f} MB packed; at most {options.code_limit_mb} MB are "
-            "allowed. Name what is not code in a .kplignore file, and keep data in datasets.",
-            code="code_too_large",
-            detail={"bytes": size, "limit": options.code_limit_mb * MB},
-        )
+    check_size(options, packed.stat().st_size)
     if not archives.is_archive(packed):
         raise Invalid("The code is not a tar or zip archive of a folder.", code="bad_archive")
     with files.incoming() as incoming:

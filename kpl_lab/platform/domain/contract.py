@@ -34,6 +34,21 @@ class Facts:
     code_limit_mb: int = 50
 
 
+# The variables below that hold placeholders of the engine. All others arrive as they are: users
+# have a say in them, and what looks like a placeholder there is none.
+TEMPLATES = (
+    "KPL_ENV_INPUT_ROOT_PATH",
+    "KPL_ENV_OUTPUT_ROOT_PATH",
+    "KPL_ENV_INTERNAL_API_HOST",
+    "KPL_BACKEND_HOST",
+    "KPL_TOKEN_LOCATE",
+    "KPL_INPUT_ROOT",
+    "KPL_OUTPUT_ROOT",
+    "KPL_METRIC_API",
+)
+SINGLE_NODE_TEMPLATES = ("MA_JOB_DIR",)
+
+
 def variables(facts: Facts) -> dict[str, str]:
     """Return all variables of the contract, the older clients' names too."""
     parameters = json.dumps(facts.parameters, ensure_ascii=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from kpl_lab.platform.domain import uploads
@@ -16,7 +17,6 @@ from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.store import Store
 
-UPLOAD_DAYS = 7
 TICKS_KEPT = dt.timedelta(hours=1)
 # Longer than any import or collection of outputs sits still in ``incoming``.
 INCOMING_SECONDS = 2 * 24 * 3600
@@ -33,38 +33,42 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     days = dt.timedelta(days=options.event_days)
     store.events.trim(before=now - days, ticks_before=now - TICKS_KEPT)
     store.idempotency.trim(now - dt.timedelta(days=options.event_days))
-    _forget_uploads(store, files, now - dt.timedelta(days=UPLOAD_DAYS))
-    store.after_commit(lambda: _remove_old(files.path("incoming"), INCOMING_SECONDS))
-    for kind, known in (("datasets", store.datasets.ids()), ("models", store.models.ids())):
-        _remove_unknown(files.path(kind), known)
+    _forget_uploads(store, files, now - dt.timedelta(days=options.upload_days))
+    known = {
+        "datasets": store.datasets.ids(),
+        "models": store.models.ids(),
+        "uploads": store.uploads.ids(),
+    }
+    # Large trees take minutes to remove: that must not hold the database's lock. What was not
+    # known above and is known by then is young.
+    for kind, ids in known.items():
+        store.after_commit(partial(_remove_old, files.path(kind), ORPHAN_SECONDS, ids))
+    store.after_commit(partial(_remove_old, files.path("incoming"), INCOMING_SECONDS))
 
 
 def _forget_uploads(store: Store, files: FileStore, before: dt.datetime) -> None:
     for upload in store.uploads.older_than(before):
-        if not store.dataset_versions.waits_for(upload.id) and not store.model_versions.waits_for(
+        is_waited_for = store.dataset_versions.waits_for(
             upload.id
-        ):
+        ) or store.model_versions.waits_for(upload.id)
+        if not is_waited_for and not _has_changed_since(files.upload(upload.id), before):
             uploads.discard(store, files, upload.id)
-    known = {str(id) for id in store.uploads.ids()}
-    folder = files.path("uploads")
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.name not in known and _age(path) > ORPHAN_SECONDS:
-                path.unlink(missing_ok=True)
 
 
-def _remove_unknown(folder: Path, known: Iterable[int]) -> None:
+def _has_changed_since(path: Path, time: dt.datetime) -> bool:
+    """Say whether bytes have still arrived after ``time``."""
+    try:
+        return path.stat().st_mtime > time.timestamp()
+    except FileNotFoundError:
+        return False
+
+
+def _remove_old(folder: Path, seconds: float, known: Iterable[int] = ()) -> None:
+    """Remove what lies in ``folder`` for longer than ``seconds`` and is not ``known``."""
     names = {str(id) for id in known}
     if folder.is_dir():
         for path in folder.iterdir():
-            if path.name not in names and _age(path) > ORPHAN_SECONDS:
-                remove_tree(path)
-
-
-def _remove_old(folder: Path, seconds: float) -> None:
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if _age(path) > seconds:
+            if path.name not in names and _age(path) > seconds:
                 remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 

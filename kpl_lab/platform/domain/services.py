@@ -166,9 +166,7 @@ def update(
             values["state"] = "deploying"
     is_scaled_back_to_life = service.state == "failed" and wanted and request.replicas is not None
     if request.running is True or is_scaled_back_to_life:
-        values |= {"is_wanted": True, "state": "deploying", "reason": None, "message": None}
-        values |= {"revision": service.revision + 1, "handle": None, "instances": []}
-        values["build_id"] = builds.renew(store, service.build_id)
+        values |= _begin_anew(store, service)
     elif request.running is False:
         values |= {"is_wanted": False}
         if service.state not in ENDED:
@@ -187,6 +185,21 @@ def update(
         data=_state(values) | {"replicas": replicas, "replicas_before": service.replicas},
     )
     return store.services.get(service.id) or service
+
+
+def _begin_anew(store: Store, service: ServiceRecord) -> dict[str, Any]:
+    """Return what a further start changes, and end the token of the one before."""
+    auth.revoke(store, "service", service.id)
+    return {
+        "is_wanted": True,
+        "state": "deploying",
+        "reason": None,
+        "message": None,
+        "revision": service.revision + 1,
+        "handle": None,
+        "instances": [],
+        "build_id": builds.renew(store, service.build_id),
+    }
 
 
 def _scaled_words(before: int, after: int) -> str:
@@ -275,6 +288,8 @@ def record_observation(
     )
     if not _update_as_seen(store, service, **values):
         return True  # somebody wants something else by now: look again
+    if state == "failed":
+        auth.revoke(store, "service", service.id)
     if state != service.state:
         store.events.write(
             access.subject("services", service),
@@ -308,7 +323,15 @@ def fail(store: Store, service: ServiceRecord, why: Explanation) -> None:
     ending = {"remedy": why.remedy.model_dump()}
     values = {"state": "failed", "reason": why.reason, "message": why.message, "ending": ending}
     if _update_as_seen(store, service, **values):
+        auth.revoke(store, "service", service.id)
         note_state(store, service, "failed", why.message)
+
+
+def fail_for_build(store: Store, service: ServiceRecord, message: str | None) -> None:
+    """Note that the environment of a service could not be built; repeatable."""
+    why = message or "Its environment could not be built; the build's log says why."
+    if _update_as_seen(store, service, state="failed", reason="build_failed", message=why):
+        note_state(store, service, "failed", why)
 
 
 def note_ended(store: Store, service: ServiceRecord, seen: Observation | None) -> None:
@@ -323,6 +346,7 @@ def note_stopped(store: Store, service: ServiceRecord) -> None:
     """Note that nothing of a service runs any more; its address stays."""
     values: dict[str, Any] = {"state": "stopped", "instances": [], "handle": None, "ending": None}
     if _update_as_seen(store, service, **values, reason=None, message=None):
+        auth.revoke(store, "service", service.id)
         note_state(store, service, "stopped", "The service is stopped.")
 
 
@@ -339,12 +363,7 @@ def note_state(store: Store, service: ServiceRecord, state: str, message: str) -
 
 def start_anew(store: Store, service: ServiceRecord) -> None:
     """Begin a further start of a service that ended through no fault of its own."""
-    store.services.update(
-        service.id,
-        where={"revision": service.revision},
-        revision=service.revision + 1,
-        state="deploying",
-        handle=None,
-        instances=[],
-    )
-    note_state(store, service, "deploying", "The service is being started again.")
+    values = {"revision": service.revision + 1, "state": "deploying", "handle": None}
+    if _update_as_seen(store, service, **values, instances=[]):
+        auth.revoke(store, "service", service.id)
+        note_state(store, service, "deploying", "The service is being started again.")

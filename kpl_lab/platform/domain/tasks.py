@@ -47,6 +47,8 @@ STATE_WORDS: Mapping[str, str] = {
     "stopped": "It was stopped.",
 }
 
+_BEING_BUILT = "its environment is being built"
+
 # What every task begins with.
 _NEW: Mapping[str, Any] = {
     "visibility": "private",
@@ -147,7 +149,9 @@ def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | 
         ahead += 1
     behind = f"; {ahead} ahead of you" if ahead else ""
     if build is not None and build.state in ("queued", "running"):
-        return QueuePosition(ahead=ahead, waiting_for="its environment is being built" + behind)
+        waits = build.message if build.state == "queued" else None
+        text = f"its environment is not built yet: {waits}" if waits else _BEING_BUILT
+        return QueuePosition(ahead=ahead, waiting_for=text + behind)
     wanted = Amounts.of(task.resources)
     lacking = ledger.free.lacks(wanted)
     text = words(lacking, wanted, ledger.free) if lacking else "about to start"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from kpl_lab.errors import Conflict
 from kpl_lab.platform.storage.records.workspaces import Resource
 from kpl_lab.platform.storage.store import Store
@@ -49,5 +51,5 @@ def _mount(store: Store, dataset: Resource) -> str | None:
         return None
     return (
         f"mounted as {mounts[0].path} in a notebook server; unmount it first "
-        f"(`kpl dataset unmount {dataset.name}`)."
+        f"(`kpl dataset unmount {shlex.quote(dataset.name)}`)."
     )

@@ -25,6 +25,7 @@ CLOSED = "kpl-closed"
 LOOK_AGAIN_SECONDS = 0.02
 GIVE_UP_SECONDS = 3.0
 NO_REPLICA_PATH = "/kpl/api/v1/internal/no-replica"
+NO_SERVICE_PATH = "/kpl/api/v1/internal/no-service"
 
 
 def _name(id: int) -> str:
@@ -44,6 +45,7 @@ def _middlewares() -> dict[str, Any]:
         # requests of which nothing was sent yet are tried again, so none is done twice.
         "kpl-retry": {"retry": {"attempts": 3, "initialInterval": "50ms"}},
         "kpl-no-replica": {"replacePath": {"path": NO_REPLICA_PATH}},
+        "kpl-no-service": {"replacePath": {"path": NO_SERVICE_PATH}},
         "kpl-sandbox": {
             "headers": {
                 "customRequestHeaders": {"Cookie": "", "Authorization": ""},
@@ -69,6 +71,13 @@ def routes(
             "service": PLATFORM,
             "middlewares": [CLOSED],
             "priority": 20_000,
+        },
+        # Below every service and above the hub, which would ask a program to sign in.
+        "kpl-no-service": {
+            "rule": _rule("/svc/"),
+            "service": PLATFORM,
+            "middlewares": ["kpl-no-service"],
+            "priority": 9_000,
         },
     }
     targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kpl_lab import trees
 from kpl_lab.errors import Invalid, StorageFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -107,21 +110,20 @@ class FileStore:
 
 def make_read_only(folder: Path) -> None:
     """Take the right to write from all files and folders below and with ``folder``."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            Path(parent, name).chmod(0o444)
-        Path(parent).chmod(0o555)
+    for entry in trees.below(folder):
+        if not stat.S_ISLNK(entry.facts.st_mode):
+            os.chmod(entry.name, 0o555 if entry.is_folder else 0o444, dir_fd=entry.folder)
+    folder.chmod(0o555)
 
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder, also a read-only one; no-op when it is not there."""
-    for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what is in use stays, for the next cleaning
+        trees.remove_tree(folder)
 
 
 def size_of(folder: Path) -> int:
     """Return the bytes of all plain files below ``folder``."""
     return sum(
-        Path(parent, name).lstat().st_size for parent, _, names in os.walk(folder) for name in names
+        entry.facts.st_size for entry in trees.below(folder) if stat.S_ISREG(entry.facts.st_mode)
     )

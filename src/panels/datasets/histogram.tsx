@@ -31,7 +31,9 @@ export function Histogram(props: {
                 title={trans._n('%1 record', '%1 records', item.count)}
                 onClick={() => onChoose(isChosen ? null : item.class_name)}
               >
-                <span className="kpl-Histogram-name">{item.class_name}</span>
+                <span className="kpl-Histogram-name" title={item.class_name}>
+                  {item.class_name}
+                </span>
                 <span className="kpl-Histogram-track">
                   <span style={{ width: `${(item.count / most) * 100}%` }} />
                 </span>

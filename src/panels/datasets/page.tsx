@@ -40,7 +40,9 @@ export function DatasetPage(props: IPageProps<DatasetDetail>): JSX.Element {
             <Head dataset={dataset} version={version} onVersion={setNumber} />
           ),
           actions: <Actions dataset={dataset} />,
-          notice: Private.notice(context, dataset, version),
+          notice: Private.notice(context, dataset, version, () =>
+            props.onTab('about')
+          ),
           tabs: [
             {
               id: 'records',
@@ -315,12 +317,26 @@ namespace Private {
   export function notice(
     { trans }: IKplContext,
     dataset: DatasetDetail,
-    version: DatasetVersionView | null
+    version: DatasetVersionView | null,
+    onAbout: () => void
   ): React.ReactNode {
     const message = version?.message ?? dataset.message;
-    return version?.state === 'failed' && message ? (
-      <Notice tone="bad" title={trans.__('The import failed.')}>
-        {message}
+    if (version?.state === 'failed' && message) {
+      return (
+        <Notice tone="bad" title={trans.__('The import failed.')}>
+          {message}
+        </Notice>
+      );
+    }
+    const left = version?.skipped ?? [];
+    return left.length > 0 ? (
+      <Notice tone="warn">
+        {trans.__('Left out of the import: %1', left[0])}{' '}
+        {left.length > 1 && (
+          <Button look="link" onClick={onAbout}>
+            {trans._n('and %1 more', 'and %1 more', left.length - 1)}
+          </Button>
+        )}
       </Notice>
     ) : null;
   }

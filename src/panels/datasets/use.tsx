@@ -5,7 +5,7 @@ import { Button, CopyBlock, Notice } from '../../components/basic';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { useModel } from '../../hooks';
-import { datasetCode, mountPath } from '../../snippets';
+import { datasetCode, mountPath, quoted } from '../../snippets';
 
 /**
  * The ways from a dataset to code that reads it.
@@ -18,6 +18,7 @@ export function UseDataset(props: {
   const { dataset, version } = props;
   useModel(client.place);
   const mount = client.place.mountOf(dataset.id);
+  const word = quoted(dataset.name);
   const isPicture = (version?.fields ?? []).some(
     field => field.name === 'contentType'
   );
@@ -87,7 +88,7 @@ export function UseDataset(props: {
       <h2>{trans.__('In a terminal')}</h2>
       <CopyBlock
         label={trans.__('Shell')}
-        text={`kpl dataset mount ${dataset.name}\nkpl dataset download ${dataset.name}`}
+        text={`kpl dataset mount ${word}\nkpl dataset download ${word}`}
       />
     </div>
   );

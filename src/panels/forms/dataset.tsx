@@ -50,6 +50,11 @@ export function DatasetForm(props: IFormProps): JSX.Element {
   if (format !== 'auto') {
     words.push('--format', format);
   }
+  words.push('--purpose', purpose);
+  const more = [
+    ...(format === 'auto' ? [] : [`format=${literal(format)}`]),
+    `purpose=${literal(purpose)}`
+  ];
   return (
     <FormPage
       title={trans.__('New dataset')}
@@ -74,7 +79,11 @@ export function DatasetForm(props: IFormProps): JSX.Element {
             '',
             'from kpl_lab.client import connect',
             '',
-            `dataset = connect().datasets.create(${literal(name || 'NAME')}, Path.home() / ${literal(homePath(path) || 'PATH')})`,
+            'dataset = connect().datasets.create(',
+            `    ${literal(name || 'NAME')},`,
+            `    Path.home() / ${literal(homePath(path) || 'PATH')},`,
+            ...more.map(argument => `    ${argument},`),
+            ')',
             'print(dataset.records)'
           ].join('\n')}
         />
@@ -103,7 +112,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
         value={format}
         onChange={setFormat}
         options={[
-          { value: 'auto', label: trans.__('Find out') },
+          { value: 'auto', label: trans.__('Detect') },
           {
             value: 'image-folder',
             label: trans.__('Pictures, one folder per class')

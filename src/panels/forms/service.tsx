@@ -55,6 +55,8 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   const badPath = algorithm ? null : pathProblem(trans, form.error, path);
   const deploy = form.value?.functions.find(item => item.name === 'deploy');
   const defaults = form.value?.parameter_defaults ?? {};
+  // What cannot be run is not offered to be copied.
+  const isChosen = Boolean(algorithm || path);
   const body = Private.body(values, defaults);
   const nameError = nameProblem(trans, values.name);
   const needsModel = deploy?.inputs.some(port => !port.optional) ?? false;
@@ -101,8 +103,8 @@ export function ServiceForm(props: IFormProps): JSX.Element {
               gpu: (values.gpu ?? deploy.resources.gpu) * values.replicas
             }
           }
-          command={Private.command(values, path)}
-          python={Private.python(body, algorithm, path)}
+          command={isChosen ? Private.command(values, path) : undefined}
+          python={isChosen ? Private.python(body, algorithm, path) : undefined}
         />
       }
     >
@@ -120,7 +122,7 @@ export function ServiceForm(props: IFormProps): JSX.Element {
           },
           ...names(values.model, models).map(name => ({
             value: name,
-            label: name
+            label: name.includes(':') ? name : trans.__('%1 (newest)', name)
           }))
         ]}
       />

@@ -54,9 +54,35 @@ export function Answer(props: {
   }
   const drawn =
     typeof value === 'object' && value !== null ? (value as IDrawn) : {};
+  const facts = (
+    <p className="kpl-quiet">
+      {[
+        `HTTP ${answer.status}`,
+        trans.__('%1 ms', Math.round(answer.milliseconds)),
+        bytes(answer.text.length)
+      ].join(' · ')}
+    </p>
+  );
+  const raw = (
+    <pre className="kpl-Pre" tabIndex={0}>
+      {Private.short(value === null ? answer.text : pretty(value))}
+    </pre>
+  );
+  // What a failed call answers beside its error means nothing.
+  if (drawn.error) {
+    return (
+      <>
+        <Notice tone="bad">{drawn.error}</Notice>
+        {facts}
+        <details>
+          <summary>{trans.__('The answer as it came')}</summary>
+          {raw}
+        </details>
+      </>
+    );
+  }
   return (
     <>
-      {drawn.error && <Notice tone="bad">{drawn.error}</Notice>}
       {drawn.type === 'classification' && <Classified answer={drawn} />}
       {url && (
         <Picture
@@ -70,16 +96,8 @@ export function Answer(props: {
           mask={drawn.type === 'segmentation' ? drawn.mask : undefined}
         />
       )}
-      <p className="kpl-quiet">
-        {[
-          `HTTP ${answer.status}`,
-          trans.__('%1 ms', Math.round(answer.milliseconds)),
-          bytes(answer.text.length)
-        ].join(' · ')}
-      </p>
-      <pre className="kpl-Pre" tabIndex={0}>
-        {Private.short(value === null ? answer.text : pretty(value))}
-      </pre>
+      {facts}
+      {raw}
     </>
   );
 }

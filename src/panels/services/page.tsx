@@ -26,7 +26,7 @@ import type { ResourceDetail } from '../../models/detail';
 import { stateWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
-import { ServiceTest } from './test';
+import { NO_TRIAL, ServiceTest } from './test';
 
 /**
  * The page of a service.
@@ -34,6 +34,7 @@ import { ServiceTest } from './test';
 export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
   const { trans } = useKpl();
   const { model } = props;
+  const [trial, setTrial] = React.useState(NO_TRIAL);
   return (
     <Page
       icon={serviceIcon}
@@ -57,13 +58,15 @@ export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
             content: () => (
               <ServiceTest
                 service={service}
+                trial={trial}
+                onTrial={setTrial}
                 onLogs={() => props.onTab('logs')}
               />
             )
           },
           {
             id: 'logs',
-            label: trans.__('Logs'),
+            label: trans.__('Log'),
             fills: true,
             content: () => <Logs service={service} />
           },
@@ -280,6 +283,11 @@ function Scale(props: {
       >
         {trans.__('Scale')}
       </Button>
+      {value < 1 && (
+        <span className="kpl-quiet">
+          {trans.__('At least 1; to have none, stop the service.')}
+        </span>
+      )}
       {action.error && <ErrorNotice error={action.error} />}
     </form>
   );

@@ -20,20 +20,39 @@ import {
 } from './interface';
 
 /**
+ * What was put in and what came back; kept while the page is open.
+ */
+export interface ITrial {
+  chosen: number;
+  values: CallValues | null;
+  answer: IAnswer | null;
+  silence: number | null;
+}
+
+export const NO_TRIAL: ITrial = {
+  chosen: 0,
+  values: null,
+  answer: null,
+  silence: null
+};
+
+/**
  * Try a service: a form from its interface description, the answer drawn, and the same
  * call to copy.
  */
 export function ServiceTest(props: {
   service: ServiceDetail;
+  trial: ITrial;
+  onTrial: (change: (trial: ITrial) => ITrial) => void;
   onLogs: () => void;
 }): JSX.Element {
   const { trans } = useKpl();
-  const { service } = props;
+  const { service, trial, onTrial } = props;
+  const { chosen } = trial;
   const calls = React.useMemo(
     () => readInterface(service.interface),
     [service.interface]
   );
-  const [chosen, setChosen] = React.useState(0);
   const call = calls[chosen] ?? PLAIN_CALL;
   return (
     <>
@@ -48,7 +67,10 @@ export function ServiceTest(props: {
           <select
             className="kpl-Select"
             value={chosen}
-            onChange={event => setChosen(Number(event.target.value))}
+            onChange={event => {
+              const at = Number(event.target.value);
+              onTrial(() => ({ ...NO_TRIAL, chosen: at }));
+            }}
           >
             {calls.map((item, at) => (
               <option key={item.name} value={at}>
@@ -62,6 +84,8 @@ export function ServiceTest(props: {
         key={chosen}
         service={service}
         call={call}
+        trial={trial}
+        onTrial={onTrial}
         onLogs={props.onLogs}
       />
     </>
@@ -74,21 +98,24 @@ export function ServiceTest(props: {
 function CallForm(props: {
   service: ServiceDetail;
   call: ICall;
+  trial: ITrial;
+  onTrial: (change: (trial: ITrial) => ITrial) => void;
   onLogs: () => void;
 }): JSX.Element {
   const { client, trans } = useKpl();
-  const { service, call } = props;
+  const { service, call, onTrial } = props;
+  const { answer, silence } = props.trial;
+  const set = (part: Partial<ITrial>): void =>
+    onTrial(now => ({ ...now, ...part }));
   const action = useAction();
-  const [answer, setAnswer] = React.useState<IAnswer | null>(null);
-  const [silence, setSilence] = React.useState<number | null>(null);
-  const [values, setValues] = React.useState<CallValues>(() =>
+  const values =
+    props.trial.values ??
     Object.fromEntries(
       call.inputs.map(input => [
         input.name,
         isFile(call, input) ? undefined : input.example
       ])
-    )
-  );
+    );
   const picture = Object.values(values).find(
     (value): value is File =>
       value instanceof File && value.type.startsWith('image/')
@@ -96,19 +123,18 @@ function CallForm(props: {
   const send = async (): Promise<void> => {
     const { path, ...prepared } = prepare(call, values);
     const began = performance.now();
-    setAnswer(null);
-    setSilence(null);
+    set({ answer: null, silence: null });
     try {
       const response = await client.services.call(service.id, path, prepared);
       const text = await response.text();
-      if (isSilent(response.status)) {
-        setSilence(response.status);
-      }
-      setAnswer({
-        status: response.status,
-        type: response.headers.get('Content-Type') ?? '',
-        text,
-        milliseconds: performance.now() - began
+      set({
+        silence: isSilent(response.status) ? response.status : null,
+        answer: {
+          status: response.status,
+          type: response.headers.get('Content-Type') ?? '',
+          text,
+          milliseconds: performance.now() - began
+        }
       });
     } catch (reason) {
       const error = PlatformError.from(reason);
@@ -116,7 +142,9 @@ function CallForm(props: {
       if (!error.code.startsWith('service_')) {
         throw error;
       }
-      setSilence(error.code === 'service_unreachable' ? 0 : error.status);
+      set({
+        silence: error.code === 'service_unreachable' ? 0 : error.status
+      });
     }
   };
   const address = new URL(service.url, window.location.origin).href;
@@ -138,7 +166,9 @@ function CallForm(props: {
             call={call}
             input={input}
             value={values[input.name]}
-            onChange={value => setValues({ ...values, [input.name]: value })}
+            onChange={value =>
+              set({ values: { ...values, [input.name]: value } })
+            }
           />
         ))}
         <Button
@@ -194,8 +224,11 @@ function InputField(props: {
   value: string | File | undefined;
   onChange: (value: string | File | undefined) => void;
 }): JSX.Element {
+  const { trans } = useKpl();
   const { call, input, value, onChange } = props;
   const id = React.useId();
+  // A browser's field shows what was chosen in it, not what was chosen before it was there.
+  const [isOwn, setOwn] = React.useState(false);
   return (
     <div className="kpl-Field">
       <label htmlFor={id}>
@@ -203,13 +236,23 @@ function InputField(props: {
         {input.required && <span className="kpl-quiet">{' *'}</span>}
       </label>
       {isFile(call, input) ? (
-        <input
-          id={id}
-          type="file"
-          className="kpl-File"
-          required={input.required}
-          onChange={event => onChange(event.target.files?.[0])}
-        />
+        <>
+          <input
+            id={id}
+            type="file"
+            className="kpl-File"
+            required={input.required && !value}
+            onChange={event => {
+              setOwn(true);
+              onChange(event.target.files?.[0]);
+            }}
+          />
+          {value instanceof File && !isOwn && (
+            <span className="kpl-quiet">
+              {trans.__('Chosen before: %1', value.name)}
+            </span>
+          )}
+        </>
       ) : call.format === 'text' ? (
         <textarea
           id={id}

@@ -23,7 +23,7 @@ export function TaskCurves(props: {
   );
   const value = metrics.value;
   // Only a figure whose points changed is drawn again.
-  const figures = React.useMemo(
+  const figures = React.useMemo<(Figure & { x?: string })[]>(
     () => [
       ...(value?.curves ?? []),
       ...(value?.results ?? []).map(Private.figure)
@@ -48,7 +48,12 @@ export function TaskCurves(props: {
   return (
     <div className="kpl-Charts">
       {figures.map(figure => (
-        <Chart key={figure.title} figure={figure} isDark={isDark} />
+        <Chart
+          key={figure.title}
+          figure={figure}
+          isDark={isDark}
+          xName={figure.x}
+        />
       ))}
       <p className="kpl-quiet kpl-Charts-help">
         {trans.__('Drag to zoom, double click to see all.')}
@@ -61,9 +66,10 @@ export function TaskCurves(props: {
  * A namespace for private helpers.
  */
 namespace Private {
-  export function figure(result: CurveResult): Figure {
+  export function figure(result: CurveResult): Figure & { x: string } {
     return {
       title: result.title,
+      x: result.x,
       series: [
         {
           name: result.y,

@@ -112,7 +112,7 @@ function Ends(props: { task: TaskDetail }): JSX.Element {
             return (
               <li key={output.key}>
                 <code>{output.key}</code>
-                {kind && output.name ? (
+                {kind && output.name && output.version !== null ? (
                   <ResourceLink
                     kind={kind}
                     id={output.resource_id}
@@ -120,7 +120,11 @@ function Ends(props: { task: TaskDetail }): JSX.Element {
                     version={output.version}
                   />
                 ) : (
-                  <span>{output.message}</span>
+                  <span>
+                    {output.bytes === 0
+                      ? trans.__('The program wrote nothing into this output.')
+                      : (output.message ?? output.name)}
+                  </span>
                 )}
                 {output.bytes !== null && (
                   <span className="kpl-quiet">{bytes(output.bytes)}</span>

@@ -69,9 +69,10 @@ function Head(props: { task: TaskDetail }): JSX.Element {
       )}
       {task.started_at && (
         <span>
-          {trans.__(
-            'ran %1',
-            duration(trans, between(task.started_at, task.finished_at, now))
+          {Private.ran(
+            trans,
+            duration(trans, between(task.started_at, task.finished_at, now)),
+            task.finished_at === null
           )}
         </span>
       )}
@@ -87,6 +88,16 @@ function Head(props: { task: TaskDetail }): JSX.Element {
  * A namespace for private helpers.
  */
 namespace Private {
+  export function ran(
+    trans: IKplContext['trans'],
+    time: string,
+    isRunning: boolean
+  ): string {
+    return isRunning
+      ? trans.__('running for %1', time)
+      : trans.__('ran %1', time);
+  }
+
   export function parts(
     context: IKplContext,
     model: ResourceDetail<TaskDetail>,

@@ -7,7 +7,11 @@
   }
   const text = window.kplText;
   const FIELDS = ['cpu', 'memory', 'gpu', 'shm'];
-  const value = name => Number(form.elements[name].value) || 0;
+  // An emptied field means what the environment has by default, here as at the hub.
+  const value = name => {
+    const chosen = form.elements[name].value === '' && image();
+    return Number(chosen ? chosen.dataset[name] : form.elements[name].value) || 0;
+  };
   const gib = mib => (mib >= 1024 ? `${+(mib / 1024).toFixed(1)} GiB` : `${mib} MiB`);
   const amount = (kind, number) => (kind === 'memory' ? gib(number) : `${+number.toFixed(1)}`);
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from kpl_lab.engines.spec import Cause, Handle, Limits, Recipe, Replica
+from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica
 from kpl_lab.errors import EngineError
-from kpl_lab.platform.domain import access, algorithms, builds, tasks
-from kpl_lab.platform.domain.capacity import BUILD_RESOURCES
+from kpl_lab.platform.domain import algorithms, builds, services, tasks
+from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
 from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
@@ -47,15 +47,18 @@ class BuildReconciler:
         if image is not None:
             await self._end(build, image=image, cached=build.state == "queued")
             return
-        await self._world.write(
-            lambda s: s.builds.update(build.id, where={"state": "queued"}, state="running")
-        )
+        capacity = await self._world.engine.capacity()
+        if build.state == "queued" and not await self._world.write(
+            lambda s: self._admit(s, build, capacity)
+        ):
+            return
+        ceilings = build_resources(capacity, self._world.context.options)
         recipe = Recipe(
             digest=build.digest,
             workspace=str(build.workspace_id),
             base=build.base,
             runs=tuple(build.runs),
-            limits=Limits(cpu=BUILD_RESOURCES.cpu, memory_mb=BUILD_RESOURCES.memory * 4),
+            limits=Limits(cpu=ceilings.cpu, memory_mb=ceilings.memory, shm_mb=ceilings.shm),
             labels=labels(self._world.context, "builds", build.id, build.owner),
         )
         try:
@@ -63,6 +66,18 @@ class BuildReconciler:
                 await self._world.write(partial(self._keep_handle, id=build.id, handle=handle))
         except EngineError as error:
             await self._end(build, reason="start_failed", message=error.message)
+            self._world.add(Key("builds", build.id))  # for what there is of it by then
+
+    def _admit(self, store: Store, build: BuildRecord, capacity: Capacity) -> bool:
+        """Let a build begin where there is room; else note why it waits."""
+        waits = why_build_waits(store, build, capacity, self._world.context.options)
+        if waits is None:
+            values = {"state": "running", "message": None}
+            return store.builds.update(build.id, where={"state": "queued"}, **values)
+        if waits != build.message:
+            store.builds.update(build.id, where={"state": "queued"}, message=waits)
+            store.events.write(builds.subject(build), "updated", waits)
+        return False
 
     @staticmethod
     def _keep_handle(store: Store, id: int, handle: Handle) -> None:
@@ -114,6 +129,7 @@ class BuildReconciler:
     def _tell_waiting(store: Store, build: BuildRecord) -> list[Key]:
         """Let go on, or fail, what waits for the build."""
         keys = [Key("schedule")]
+        keys += [Key("builds", b.id) for b in store.builds.active() if b.state == "queued"]
         for task in store.tasks.waiting_for(build.id):
             if build.state == "failed" and task.state == "queued":
                 tasks.fail_for_build(store, task, build.message)
@@ -121,15 +137,6 @@ class BuildReconciler:
             if service.build_id != build.id or service.state != "deploying":
                 continue
             if build.state == "failed":
-                store.services.update(
-                    service.id, state="failed", reason="build_failed", message=build.message
-                )
-                store.events.write(
-                    access.subject("services", service),
-                    "state",
-                    build.message or "",
-                    level="error",
-                    data={"state": "failed"},
-                )
+                services.fail_for_build(store, service, build.message)
             keys.append(Key("services", service.id))
         return keys

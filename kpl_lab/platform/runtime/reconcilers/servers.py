@@ -132,6 +132,9 @@ class ServerReconciler:
     async def _end(self, server: ServerRecord, replica: Replica) -> None:
         name = workload_name(server)
         handle = self._world.handle(name, server.handle)
+        # Before the end is noted: what has ended is looked at no more.
+        files = self._world.context.files
+        await self._world.keep_log(handle, files.path("logs", "servers", f"{server.id}.log"))
         is_asked = server.desired == "stop" or replica.cause is Cause.STOPPED
         is_clean = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
         if is_asked or (is_clean and server.state == "running"):
@@ -139,8 +142,6 @@ class ServerReconciler:
         else:
             why = await self._world.explain(replica, handle)
             await self._world.write(lambda s: servers.end_explained(s, server, why))
-        files = self._world.context.files
-        await self._world.keep_log(handle, files.path("logs", "servers", f"{server.id}.log"))
         await self._world.forget(name, server.handle)
 
 

@@ -138,11 +138,16 @@ class ServiceReconciler:
         return None
 
     async def _image(self, service: ServiceRecord) -> str | None:
-        """Return the environment to run in; None while it is being built."""
+        """Return the environment to run in; None while it is being built, or has failed."""
         if service.build_id is None:
             return service.image or ""
         build = await self._world.read(lambda s: s.builds.get(service.build_id or 0))
-        return build.image if build is not None and build.state == "succeeded" else None
+        if build is None or build.state == "failed":
+            # It ended while the service was being deployed, so that it was not told.
+            message = build.message if build else None
+            await self._world.write(lambda s: services.fail_for_build(s, service, message))
+            return None
+        return build.image if build.state == "succeeded" else None
 
     @staticmethod
     def _keep_handle(store: Store, id: int, handle: Handle) -> None:
@@ -185,6 +190,7 @@ class ServiceReconciler:
                 "PORT": "{{port}}",
                 "KPL_ENV_SERVICE_PORT": "{{port}}",
             },
+            templates=(*contract.TEMPLATES, "PORT", "KPL_ENV_SERVICE_PORT"),
             secrets={contract.TOKEN_FILE: token},
             inputs=input_sources(self._world, service.inputs),
             outputs=tuple(facts.outputs),

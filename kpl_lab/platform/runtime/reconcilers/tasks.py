@@ -169,6 +169,7 @@ class TaskReconciler:
                 **contract.single_node(task.gpu),
                 **contract.variables(facts),
             },
+            templates=(*contract.TEMPLATES, *contract.SINGLE_NODE_TEMPLATES),
             secrets={contract.TOKEN_FILE: token},
             inputs=input_sources(self._world, task.inputs),
             outputs=tuple(facts.outputs),

@@ -126,12 +126,19 @@ class ResourceRepository(Repository[Row, Record]):
         )
         return condition
 
+    def listed(self) -> ColumnElement[bool] | None:
+        """Return the condition for what stands in lists at all; None: everything."""
+        return None
+
     def page(self, query: ListQuery) -> list[Record]:
         """Return one page, one item more than ``limit`` when there is a further page."""
         statement = select(self.row).order_by(self.row.id.desc()).limit(query.limit + 1)
         visible = self.visible(query.reader)
         if visible is not None:
             statement = statement.where(visible)
+        listed = self.listed()
+        if listed is not None:
+            statement = statement.where(listed)
         if query.before_id is not None:
             statement = statement.where(self.row.id < query.before_id)
         if query.name is not None:

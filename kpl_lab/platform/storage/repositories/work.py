@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from kpl_lab.platform.storage.orm.work import (
     DeliveryRow,
@@ -18,7 +18,6 @@ from kpl_lab.platform.storage.records.work import (
     TaskRecord,
 )
 from kpl_lab.platform.storage.repositories.base import (
-    ListQuery,
     Reader,
     Repository,
     ResourceRepository,
@@ -78,9 +77,9 @@ class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
     row = ServiceRow
     record = ServiceRecord
 
-    def page(self, query: ListQuery) -> list[ServiceRecord]:
-        """Return one page without what is being deleted."""
-        return [s for s in super().page(query) if not s.is_deleted]
+    def listed(self) -> ColumnElement[bool]:
+        """Leave out what is being deleted."""
+        return ServiceRow.is_deleted.is_(False)
 
     def resolve(self, reference: str, reader: Reader) -> ServiceRecord | None:
         """Return what an id or a name means to ``reader``."""

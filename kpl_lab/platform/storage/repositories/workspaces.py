@@ -158,6 +158,16 @@ class IdempotencyRepository:
             )
         )
 
+    def forget(self, owner: str, key: str, resource: str) -> None:
+        """Let a key be used again; no-op where it was not used."""
+        self._session.execute(
+            delete(IdempotencyRow).where(
+                IdempotencyRow.owner == owner,
+                IdempotencyRow.key == key,
+                IdempotencyRow.resource == resource,
+            )
+        )
+
     def trim(self, before: dt.datetime) -> None:
         """Forget what was made before ``before``."""
         self._session.execute(delete(IdempotencyRow).where(IdempotencyRow.created_at < before))
