@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kpl_lab.engines.local import connect_filter, namespace
 from kpl_lab.engines.local.accounts import platform_account
@@ -55,6 +55,7 @@ def examine(settings: Settings) -> list[Finding]:
         _disk,
         _database,
         _engine,
+        _docker,
         _limits,
         _replicas,
         _tools,
@@ -170,6 +171,33 @@ def _engine(settings: Settings) -> Iterator[Finding]:
         )
 
     yield Finding("engine", "ok", asyncio.run(ask()))
+
+
+def _docker(settings: Settings) -> Iterator[Finding]:
+    if settings.engine != "docker" or not any(r.identity for r in control.status(settings)[0]):
+        return
+    from kpl_lab.engines.docker.engine import DockerEngine
+
+    async def ask() -> Mapping[str, Any]:
+        engine = DockerEngine.from_settings(settings)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await engine.facts()
+
+    facts = asyncio.run(ask())
+    yield Finding(
+        "docker", "ok", f"Docker {facts['version']}, limits by cgroups {facts['cgroups']}"
+    )
+    if not facts["live_restore"]:
+        yield Finding(
+            "docker",
+            "note",
+            "What runs ends when the Docker daemon is restarted; `live-restore` in its daemon.json "
+            "keeps it running.",
+        )
+    if not facts["mounts"]:
+        yield Finding(
+            "docker", "note", "Datasets cannot be mounted into running servers: that needs root."
+        )
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

@@ -74,6 +74,8 @@ def _translated() -> Iterator[None]:
         text = str(error.message)
         if error.status == _NOT_FOUND and "no such image" in text.lower():
             raise NoImage(f"Docker has no such image: {text}", code="no_image") from error
+        if "docker-init" in text:
+            text += " Install Docker's init program (`docker-init`, of Debian's package tini)."
         raise EngineError(f"Docker refused: {text}", code="docker_refused") from error
     except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
         raise _gone(error) from error
