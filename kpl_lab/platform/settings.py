@@ -26,7 +26,9 @@ class PlatformOptions(Configurable):
     max_archive_ratio = Int(
         200, help="How many times larger than itself an archive may unpack; guards against bombs."
     ).tag(config=True)
-    code_limit_mb = Int(50, help="MB (of 1024 x 1024 bytes) that a code folder may hold, packed.").tag(config=True)
+    code_limit_mb = Int(
+        50, help="MB (of 1024 x 1024 bytes) that a code folder may hold, packed."
+    ).tag(config=True)
     allow_image_fallback = Bool(
         True,
         help="An unknown from_image becomes the default image, and the task says so. "
