@@ -15,6 +15,7 @@ from kpl_lab.engines.local.accounts import platform_account
 from kpl_lab.engines.local.options import load_options
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
+from kpl_lab.platform.settings import load_options as load_platform_options
 from kpl_lab.platform.storage import upgrade
 from kpl_lab.platform.storage.database import open_engine
 from kpl_lab.settings import Settings
@@ -158,6 +159,8 @@ def _engine(settings: Settings) -> Iterator[Finding]:
     if not any(record.identity for record in control.status(settings)[0]):
         return
 
+    factor = load_platform_options(settings.home).cpu_overcommit
+
     async def ask() -> str:
         engine = create_engine(settings)
         try:
@@ -167,7 +170,7 @@ def _engine(settings: Settings) -> Iterator[Finding]:
             await engine.close()
         return (
             f"{settings.engine}: {capacity.cpu:g} cores, {capacity.memory_mb / 1024:.1f} GiB, "
-            f"{capacity.gpu} GPUs"
+            f"{capacity.gpu} GPUs; CPU is shared: up to {factor:g} times the cores are promised"
         )
 
     yield Finding("engine", "ok", asyncio.run(ask()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,9 @@ from kpl_lab.schemas.services import (
     ServiceView,
 )
 from kpl_lab.schemas.tasks import LogPage
+
+# Longer than a front door that was just started takes to read its routes.
+_ROUTES_SECONDS = 1.0
 
 Look = Callable[[ServiceDetail], None]
 
@@ -120,7 +124,12 @@ class Services(Resource[ServiceView, ServiceDetail]):
         """
         service = self.get(ref)
         path = f"{service.url.rstrip('/')}/{request.path.lstrip('/')}"
-        return self._front_door.exchange(replace(request, path=path))
+        deadline = time.monotonic() + _ROUTES_SECONDS
+        while True:
+            answer = self._front_door.exchange(replace(request, path=path))
+            if not _has_no_routes(answer) or time.monotonic() > deadline:
+                return answer
+            time.sleep(_ROUTES_SECONDS / 10)
 
     def update(self, ref: str | int, body: ServiceUpdate) -> ServiceDetail:
         """Scale, stop, start or change access, and return it as it is at once."""
@@ -133,6 +142,15 @@ class Services(Resource[ServiceView, ServiceDetail]):
         """Return a part of what one replica printed, by byte offset."""
         path = self.path(ref, "log")
         return self._transport.get(path, LogPage, replica=replica, offset=offset)
+
+
+def _has_no_routes(answer: httpx.Response) -> bool:
+    """Say whether the front door, just started again, had not read its routes yet.
+
+    Then no service saw the request. What services answer, their own 404s too, carries a policy.
+    """
+    is_bare = "content-security-policy" not in answer.headers
+    return answer.status_code == 404 and is_bare and answer.content == b"404 page not found\n"
 
 
 def _is_settled(service: ServiceDetail) -> bool:
