@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -49,7 +51,11 @@ def daemon() -> Iterator[TestDaemon]:
     reason = lacking()
     if reason is not None:
         pytest.skip(reason)
-    with docker_daemon() as found:
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(docker_daemon())
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no Docker daemon with a base image can be had here: {error}")
         yield found
 
 
