@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kpl_lab.errors import Conflict
+from kpl_lab.errors import Conflict, EngineError
 from kpl_lab.platform.storage.upgrade import upgrade
 from kpl_lab.settings import Settings
 from kpl_lab.supervisor import frontdoor, launch, ports, records
@@ -54,9 +54,15 @@ def bring_up(settings: Settings, say: Say) -> None:
     Raises
     ------
     KplError
-        A port is taken, a folder is closed, the database is of another version, or a process does
-        not come up.
+        The engine cannot be had, a port is taken, a folder is closed, the database is of another
+        version, or a process does not come up.
     """
+    if settings.engine == "docker":
+        raise EngineError(
+            "The Docker engine is not ready for use: the image catalog of this version lists Python "
+            "environments alone. Leave KPL_ENGINE out, or set it to local.",
+            code="engine_not_ready",
+        )
     if not settings.home.secrets.exists():
         # Refused before anything is made: a home without processes would only puzzle.
         ports.require_free(settings, public=True, private=True)
