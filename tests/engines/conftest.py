@@ -5,6 +5,8 @@
 ``daemon``      a Docker daemon with a base image; skipped where there can be none
 ``own_daemon``  a Docker daemon that may be restarted
 ``docker``      a Docker engine on ``daemon``
+``platform``    an HTTP server in the platform's place, not yet open
+``relay``       a relay before ``platform``
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from tests.engines.docker_harness import (
     private_daemon,
 )
 from tests.engines.harness import LocalBench, local_bench, possible_modes
+from tests.engines.relaying import Platform, RelayProcess
 
 
 @pytest.fixture(params=possible_modes())
@@ -77,3 +80,20 @@ async def docker(daemon: TestDaemon, tmp_path: Path) -> AsyncIterator[DockerBenc
     """Give a Docker engine."""
     async with docker_bench(tmp_path, daemon) as found:
         yield found
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """Give the platform of a relay."""
+    made = Platform()
+    yield made
+    made.shut()
+
+
+@pytest.fixture
+def relay(tmp_path: Path, platform: Platform) -> Iterator[RelayProcess]:
+    """Give a relay."""
+    made = RelayProcess(tmp_path, platform)
+    yield made
+    made.process.kill()
+    made.process.wait()

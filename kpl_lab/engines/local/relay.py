@@ -28,7 +28,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.engines.local.relay_server import RelayHandler, RelayServer, connection_to
+from kpl_lab.engines.local.relay_server import (
+    TOO_MANY,
+    RelayHandler,
+    RelayServer,
+    connection_to,
+    seconds_asked,
+)
 from kpl_lab.engines.local.spool import Spool, to_json
 from kpl_lab.engines.local.tensorboard import EventFollower, Scalar
 from kpl_lab.retry import backoff
@@ -37,7 +43,7 @@ log = logging.getLogger(__name__)
 
 # Answers of a platform, or of a door before it, that is away or has no room for now. Any other
 # error of its own is about this one delivery.
-AWAY = frozenset({502, 503, 504, 507})
+AWAY = frozenset({TOO_MANY, 502, 503, 504, 507})
 # Below the size of a call that the platform takes.
 MAX_BATCH_POINTS = 50_000
 
@@ -92,6 +98,23 @@ class RelayConfig:
         return cls(**{key: value for key, value in found.items() if key in names})
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What the platform said to a delivery; ``seconds_asked``: how long it wants to be left alone."""
+
+    status: int
+    text: str
+    seconds_asked: float
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.text}"
+
+    @property
+    def is_final(self) -> bool:
+        """Tell whether the same again would be answered the same."""
+        return self.status < 500 and self.status not in AWAY
+
+
 class Forwarder:
     """Delivers records in order, over one connection that is kept open."""
 
@@ -126,27 +149,29 @@ class Forwarder:
         """
         failing_since: float | None = None
         for wait in backoff(0.05, max_seconds=2.0):
+            asked = 0.0
             try:
-                status, body = self._post(offset, message)
+                answer = self._post(offset, message)
             except (OSError, http.client.HTTPException) as error:
                 log.info("delivery %s waits: %s", offset, error)
                 self._close()
                 failing_since = None
             else:
-                if status < 500:
-                    if status != 200:
-                        log.warning("delivery %s was refused: %s %s", offset, status, body)
+                if answer.is_final:
+                    if answer.status != 200:
+                        log.warning("delivery %s was refused: %s", offset, answer)
                     return True
                 moment = time.monotonic()
-                failing_since = None if status in AWAY else failing_since or moment
+                failing_since = None if answer.status in AWAY else failing_since or moment
                 if failing_since and moment - failing_since >= self._config.digest_seconds:
-                    log.error("delivery %s is left out: %s %s", offset, status, body)
+                    log.error("delivery %s is left out: %s", offset, answer)
                     return True
-            if give_up.wait(wait):
+                asked = answer.seconds_asked
+            if give_up.wait(max(wait, asked)):
                 return False
         return False
 
-    def _post(self, offset: int, message: dict[str, Any]) -> tuple[int, str]:
+    def _post(self, offset: int, message: dict[str, Any]) -> _Answer:
         if self._connection is None:
             self._connection = connection_to(self._config, timeout_seconds=30)
         delivery = f"{self._config.task_id}:{self._spool.instance}:{offset}"
@@ -161,7 +186,8 @@ class Forwarder:
             },
         )
         answer = self._connection.getresponse()
-        return answer.status, answer.read(4096).decode("utf-8", "replace")
+        text = answer.read(4096).decode("utf-8", "replace")
+        return _Answer(answer.status, text, seconds_asked(answer))
 
     def _close(self) -> None:
         if self._connection is not None:

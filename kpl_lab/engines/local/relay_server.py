@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 UPLOAD_TRIES_SECONDS = 900.0
 COPY_BYTES = 1024 * 1024
+TOO_MANY = 429
+# A longer rest than this is not taken on anybody's word.
+LONGEST_ASKED_SECONDS = 60.0
 
 # Calls that carry the JWT in the Authorization header and name their task in the body.
 TASK_CALLS = {"/task/attribute/update", "/task/stop", "/task/metrics/batch"}
@@ -63,6 +66,16 @@ def connection_to(config: RelayConfig, *, timeout_seconds: float) -> http.client
     if config.gate is not None:
         return _GateConnection(config.gate, host, timeout_seconds=timeout_seconds)
     return http.client.HTTPConnection(host, target.port, timeout=timeout_seconds)
+
+
+def seconds_asked(answer: http.client.HTTPResponse) -> float:
+    """Return how long an answer asks to wait (RFC 9110, ``Retry-After`` in seconds); 0: it does not.
+
+    The header's other form, a date, is left to the back-off.
+    """
+    text = answer.getheader("Retry-After") or ""
+    is_number = text.isascii() and text.isdigit()
+    return min(float(text), LONGEST_ASKED_SECONDS) if is_number else 0.0
 
 
 class RelayServer(ThreadingHTTPServer):
@@ -196,14 +209,16 @@ class RelayHandler(BaseHTTPRequestHandler):
         config, waited = self.server.config, 0.0
         # One name for all tries: the platform may have saved it before its answer was lost.
         delivery = f"{config.task_id}:{self.server.spool.instance}:{secrets.token_hex(8)}"
-        for wait in backoff(0.1, max_seconds=5.0):
+        for pause in backoff(0.1, max_seconds=5.0):
+            wait = pause
             try:
-                status, body = self._send(path, kept, size, delivery)
+                status, body, asked = self._send(path, kept, size, delivery)
             except (OSError, http.client.HTTPException) as error:
                 log.info("upload waits: %s", error)
             else:
-                if status < 500 or status == 507:
+                if (status < 500 and status != TOO_MANY) or status == 507:
                     return status, body
+                wait = max(pause, asked)
             if waited > UPLOAD_TRIES_SECONDS:
                 break
             waited += wait
@@ -211,7 +226,10 @@ class RelayHandler(BaseHTTPRequestHandler):
         message = f"The platform did not answer for {UPLOAD_TRIES_SECONDS:.0f} seconds."
         return 503, json.dumps({"code": "Unavailable", "msg": message, "data": None}).encode()
 
-    def _send(self, path: str, kept: IO[bytes], size: int, delivery: str) -> tuple[int, bytes]:
+    def _send(
+        self, path: str, kept: IO[bytes], size: int, delivery: str
+    ) -> tuple[int, bytes, float]:
+        """Send the upload once; return status, body, and how long the answer asks to wait."""
         target = urllib.parse.urlsplit(self.server.config.url)
         connection = connection_to(self.server.config, timeout_seconds=UPLOAD_TRIES_SECONDS)
         try:
@@ -225,7 +243,7 @@ class RelayHandler(BaseHTTPRequestHandler):
             while part := kept.read(COPY_BYTES):
                 connection.send(part)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.read(), seconds_asked(answer)
         finally:
             connection.close()
 
