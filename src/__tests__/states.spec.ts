@@ -1,3 +1,6 @@
+import * as fs from 'fs';
+import * as path from 'path';
+
 import { nullTranslator } from '@jupyterlab/translation';
 
 import {
@@ -48,9 +51,53 @@ describe('the line of facts of a task', () => {
   });
 });
 
+/**
+ * The codes that stand in the platform's sources: of the fault dictionary, and of every
+ * reason that is written elsewhere.
+ */
+function reasonsOfThePlatform(): string[] {
+  const platform = path.resolve(__dirname, '../../kpl_lab/platform');
+  const found = (file: string, pattern: RegExp): string[] =>
+    [
+      ...fs.readFileSync(path.join(platform, file), 'utf8').matchAll(pattern)
+    ].map(match => match[1]);
+  const sources = fs
+    .readdirSync(platform, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.py'));
+  return [
+    ...found('domain/faults.py', /\bcode ?= ?"([a-z_]+)"/g),
+    ...sources.flatMap(file =>
+      found(file, /\breason(?:=|": )[^,[\n]*"([a-z_]+)"/g)
+    )
+  ];
+}
+
 describe('reasons and states', () => {
+  const reasons = [...new Set(reasonsOfThePlatform())];
+  const chinese = JSON.parse(
+    fs.readFileSync(
+      path.resolve(
+        __dirname,
+        '../../kpl_lab/locale/zh_CN/LC_MESSAGES/kpl_lab.json'
+      ),
+      'utf8'
+    )
+  ) as Record<string, unknown>;
+
+  it('find the reasons where the platform has them', () => {
+    expect(reasons).toEqual(
+      expect.arrayContaining(['never_fits', 'exit_code', 'platform_down'])
+    );
+  });
+
+  it.each(reasons)('have words for %s in both languages', reason => {
+    const words = reasonWords(trans, reason);
+    expect(words).not.toMatch(/^failed/);
+    expect(Object.keys(chinese)).toContain(words);
+  });
+
   it('show a reason that has no words of its own as it is', () => {
-    expect(reasonWords(trans, 'wrong_port')).toBe('failed: wrong port');
+    expect(reasonWords(trans, 'not_known_yet')).toBe('failed: not known yet');
     expect(reasonWords(trans, null)).toBe('failed');
   });
 
