@@ -93,3 +93,11 @@ def split_reference(reference: str) -> tuple[str, int | None]:
             code="invalid_reference",
         )
     return name, int(version.removeprefix("v"))
+
+
+def distribution_name(name: str) -> str:
+    """Return the one form of a Python distribution's name.
+
+    https://packaging.python.org/en/latest/specifications/name-normalization/
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -23,7 +23,8 @@ class Secret(StrEnum):
     """Names of the secrets that ``kpl-lab up`` makes below ``secrets/``, one file each.
 
     ``JWT`` signs the tokens of workloads; ``HUB_TO_PLATFORM`` opens ``/internal``; ``OPERATOR`` is
-    the token of the hub service with which ``kpl-lab`` asks the hub.
+    the token of the hub service with which ``kpl-lab`` asks the hub; ``AT_REST`` encrypts what is
+    stored of users' secrets.
     """
 
     JWT = "jwt"
@@ -31,6 +32,7 @@ class Secret(StrEnum):
     HUB_COOKIE = "hub-cookie"
     FRONTDOOR_API = "frontdoor-api"
     OPERATOR = "operator"
+    AT_REST = "at-rest"
     ADMIN_PASSWORD = "admin-password"  # noqa: S105 (the name of a file)
     USERS_PASSWORD = "users-password"  # noqa: S105 (the name of a file)
 

@@ -1,13 +1,22 @@
-"""``kpl image``: list."""
+"""``kpl image``: list, show, register, set, delete."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from kpl_lab.cli.output import Column
+from kpl_lab.cli.options import delete_options, delete_thing, given, list_options, no_wait_option
+from kpl_lab.cli.output import Column, age_text, bytes_text, state_text
+from kpl_lab.cli.progress import waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
+from kpl_lab.cli.values import NEW_NAME, PAIR
+from kpl_lab.schemas.common import Visibility
+from kpl_lab.schemas.images import Credentials, ImageCreate, ImageUpdate
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _versions_text(versions: Mapping[str, str]) -> str:
@@ -15,24 +24,153 @@ def _versions_text(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in list(versions.items())[:2]) or "-"
 
 
+def _packages_text(packages: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(packages.items())) or "-"
+
+
+def _words(words: list[str]) -> str:
+    return ", ".join(words) or "-"
+
+
 LIST = (
     Column("NAME", "name"),
-    Column("STATE", "state"),
+    Column("STATE", text=state_text),
     Column("TITLE", "title"),
     Column("FOR", "accelerator", str.upper),
     Column("VERSIONS", "versions", _versions_text),
-    Column("ALSO", "aliases", lambda aliases: ", ".join(aliases) or "-"),
+    Column("ALSO", "aliases", _words),
 )
+SHOW = (
+    *LIST[:1],
+    Column("ID", "id"),
+    *LIST[1:4],
+    Column("ALSO", "aliases", _words),
+    Column("REFERENCE", "reference"),
+    Column("DIGEST", "digest"),
+    Column("MACHINE", "architecture"),
+    Column("SIZE", "size_bytes", bytes_text),
+    Column("FROM", "source"),
+    Column("OWNER", "owner"),
+    Column("VISIBLE", "visibility"),
+    Column("GROUPS", "groups", _words),
+    Column("SERVERS", "serves_notebooks", lambda yes: "yes" if yes else "no: it has no JupyterLab"),
+    Column("ABOUT", "description"),
+    Column("READ", "documentation"),
+    Column("PACKAGES", "packages", _packages_text),
+    Column("CREATED", "created_at", age_text),
+    Column("WHY", "message"),
+)
+
+
+def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
+    """What may be said about an image."""
+    for option in (
+        click.option("--password-stdin", is_flag=True, help="Read the password from stdin."),
+        click.option("--username", metavar="NAME", help="Who the registry lets in."),
+        click.option(
+            "--env", "variables", multiple=True, type=PAIR, help="Set in all that starts from it."
+        ),
+        click.option("--group", "groups", multiple=True, help="Only for members of this group."),
+        click.option("--visibility", type=click.Choice([str(v) for v in Visibility])),
+        click.option("--alias", "aliases", multiple=True, help="A further name, as from_image."),
+        click.option("--accelerator", type=click.Choice(["cpu", "gpu"])),
+        click.option("--framework", metavar="NAME"),
+        click.option("--documentation", metavar="URL", help="A page to read."),
+        click.option("--description", metavar="TEXT"),
+        click.option("--title", metavar="TEXT", help="What its card says."),
+    ):
+        function = option(function)
+    return function
+
+
+def _facts(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request from the options of ``_facts_options``."""
+    username, is_read = values.pop("username"), values.pop("password_stdin")
+    if bool(username) != is_read:
+        raise click.UsageError("Give --username and --password-stdin together.")
+    found = given(
+        **values
+        | {
+            "groups": list(values["groups"]),
+            "aliases": list(values["aliases"]),
+            "variables": dict(values["variables"]),
+        }
+    )
+    if username:
+        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        if not password:
+            raise click.UsageError("There is no password on stdin.")
+        found["credentials"] = Credentials(username=username, password=password)
+    return found
 
 
 @click.group("image")
 def image() -> None:
-    """What notebook servers and tasks start from."""
+    """What notebook servers, tasks, services and builds start from."""
 
 
 @image.command("list")
+@list_options
 @common_options
 @pass_session
-def list_(session: Session) -> None:
-    """List the catalog."""
-    session.show_list(session.client.images(), LIST, "The catalog is empty; an admin keeps it.")
+def list_(session: Session, limit: int, search: str | None) -> None:
+    """List the catalog: the administrator's images first."""
+    items = session.client.images.list(limit=limit, search=search)
+    problem = session.client.images.catalog().problem
+    if problem:
+        session.warn([f"The administrator's catalog file cannot be used: {problem}"])
+    session.show_list(items, LIST, "The catalog is empty; an administrator keeps it.")
+
+
+@image.command("show")
+@click.argument("ref", metavar="NAME")
+@common_options
+@pass_session
+def show(session: Session, ref: str) -> None:
+    """Show one image with everything that is in it."""
+    session.show(session.client.images.get(ref), SHOW)
+
+
+@image.command("register")
+@click.argument("name", type=NEW_NAME)
+@click.argument("reference")
+@_facts_options
+@no_wait_option
+@common_options
+@pass_session
+def register(session: Session, name: str, reference: str, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
+    """Add an image that is there already: REFERENCE is as `docker pull` takes it.
+
+    On the local engine it is the folder of a Python environment, and an administrator names it.
+    """
+    images = session.client.images
+    body = ImageCreate(name=name, reference=reference, **_facts(values))
+    made = images.register(body, wait=False)
+    if not no_wait:
+        with waiting(session, f"Looking at {reference}"):
+            made = images.wait_ready(made.id)
+    session.show(made, SHOW)
+
+
+@image.command("set")
+@click.argument("ref", metavar="NAME")
+@click.option("--online/--offline", default=None, help="Whether anything may start from it.")
+@_facts_options
+@common_options
+@pass_session
+def set_(session: Session, ref: str, online: bool | None, **values: Any) -> None:  # noqa: ANN401 - the shared options
+    """Change what is said about an image, who may use it, or whether anybody may."""
+    changes = _facts(values) | ({} if online is None else {"online": online})
+    if not changes:
+        raise click.UsageError("Say what is to change; `kpl image set --help` lists it.")
+    session.show(session.client.images.update(ref, ImageUpdate(**changes)), SHOW)
+
+
+@image.command("delete")
+@click.argument("ref", metavar="NAME")
+@delete_options
+@common_options
+@pass_session
+def delete(session: Session, ref: str, no_wait: bool, yes: bool) -> None:
+    """Take an image out of the catalog; what runs goes on."""
+    delete_thing(session, session.client.images, ref, wait=not no_wait, sure=yes)

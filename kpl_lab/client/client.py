@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
 
 import httpx
@@ -12,14 +12,14 @@ from kpl_lab.client.algorithms import Algorithms
 from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.client.datasets import Datasets
 from kpl_lab.client.events import Events
+from kpl_lab.client.images import Images
 from kpl_lab.client.models import Models
 from kpl_lab.client.servers import Servers
 from kpl_lab.client.services import Services
 from kpl_lab.client.tasks import Tasks
 from kpl_lab.client.transport import DEFAULT_RETRY_SECONDS, Transport
 from kpl_lab.client.uploads import Uploads
-from kpl_lab.schemas.common import Page
-from kpl_lab.schemas.servers import CapacityView, ImageView, Me, VersionView
+from kpl_lab.schemas.servers import CapacityView, Me, VersionView
 
 
 class Client:
@@ -37,7 +37,7 @@ class Client:
 
     Attributes
     ----------
-    datasets, models, algorithms, tasks, services, servers
+    datasets, models, algorithms, images, tasks, services, servers
         The resources.
     uploads, events
         Bytes that become resources; what happens to them.
@@ -66,6 +66,7 @@ class Client:
         self.datasets = Datasets(*shared)
         self.models = Models(*shared)
         self.algorithms = Algorithms(*shared)
+        self.images = Images(*shared)
         self.tasks = Tasks(*shared)
         self.services = Services(*shared, front_door=self._front_door)
         self.servers = Servers(self._api, self._hub, self.events)
@@ -97,10 +98,6 @@ class Client:
     def capacity(self) -> CapacityView:
         """Return what is promised and what is free."""
         return self._api.get("/capacity", CapacityView)
-
-    def images(self) -> Sequence[ImageView]:
-        """Return the catalog."""
-        return self._api.get("/images", Page[ImageView]).items
 
 
 def connect(

@@ -19,7 +19,8 @@ from kpl_lab.client.waiting import Watch, wait_until
 from kpl_lab.errors import Conflict, EngineError, Invalid, NotFound
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import MountCreate, MountView
-from kpl_lab.schemas.servers import ImageView, ServerView
+from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.servers import ServerView
 
 START_SECONDS = 600.0
 _ENDED = ("stopped", "failed")

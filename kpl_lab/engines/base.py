@@ -9,10 +9,12 @@ from pathlib import Path
 from kpl_lab.engines.spec import (
     Capacity,
     Handle,
+    ImageFacts,
     LogChunk,
     MountResult,
     Observation,
     Recipe,
+    RegistryLogin,
     Usage,
     Workload,
 )
@@ -92,6 +94,16 @@ class Engine(ABC):
     @abstractmethod
     async def find_image(self, digest: str) -> str | None:
         """Return the reference of a finished environment, or None."""
+
+    @abstractmethod
+    async def inspect_image(
+        self, reference: str, *, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        """Look for an image, bringing it here where it is not, and say what is in it.
+
+        ``EngineError`` where it cannot be had, with a code of what is wrong: ``image_missing``,
+        ``registry_unreachable``, ``registry_denied``, ``wrong_architecture``, ``image_unusable``.
+        """
 
     async def close(self) -> None:  # noqa: B027 (most engines hold nothing)
         """Let go of connections; workloads go on."""

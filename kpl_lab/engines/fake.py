@@ -22,11 +22,13 @@ from kpl_lab.engines.spec import (
     Capacity,
     Cause,
     Handle,
+    ImageFacts,
     Kind,
     LogChunk,
     MountResult,
     Observation,
     Recipe,
+    RegistryLogin,
     Replica,
     ReplicaState,
     Usage,
@@ -94,6 +96,10 @@ class _Life:
         return Observation(name=self.workload.name, labels=self.workload.labels, replicas=ordered)
 
 
+# Enough of a Python environment for a notebook server.
+NOTEBOOK_IMAGE = ImageFacts(
+    packages={"python": "3.11.9", "jupyterlab": "4.4.1", "kpl-lab": "0.1.0", "numpy": "2.2.0"}
+)
 SYNCED = Observation(name="", labels={}, replicas=())
 
 
@@ -112,6 +118,13 @@ class FakeEngine(Engine):
         What :meth:`capacity` answers.
     clock
         Source of ``started_at`` and ``ended_at``.
+
+    Attributes
+    ----------
+    catalog
+        What is in an image, or why it cannot be had; what it does not name has JupyterLab.
+    logins
+        With what each image was asked for.
     """
 
     name = "fake"
@@ -129,6 +142,8 @@ class FakeEngine(Engine):
         self.delay_seconds = delay_seconds
         self.fail_at = fail_at if fail_at is not None else set()
         self.images: dict[str, str] = {}
+        self.catalog: dict[str, ImageFacts | EngineError] = {}
+        self.logins: dict[str, RegistryLogin | None] = {}
         self._capacity = capacity or Capacity(cpu=8.0, memory_mb=16384, gpu=2)
         self._clock = clock
         self._lives: dict[str, _Life] = {}
@@ -257,6 +272,16 @@ class FakeEngine(Engine):
     async def find_image(self, digest: str) -> str | None:
         """Return the reference of what a build made."""
         return self.images.get(digest)
+
+    async def inspect_image(
+        self, reference: str, *, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        """Return what ``catalog`` holds of it; what it does not name is like the default."""
+        self.logins[reference] = login
+        found = self.catalog.get(reference, NOTEBOOK_IMAGE)
+        if isinstance(found, EngineError):
+            raise found
+        return found
 
     async def close(self) -> None:
         """Cancel what is still being played."""

@@ -141,6 +141,35 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryLogin:
+    """What a registry lets somebody in with."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an engine found in an image.
+
+    Attributes
+    ----------
+    digest
+        Name of exactly this content, ``sha256:…``; None where the engine has none.
+    packages
+        Versions of the Python distributions in it by normalised name, and of ``python``; empty
+        where it has no Python.
+    size_bytes
+        What it takes on disk; None: unknown.
+    """
+
+    packages: Mapping[str, str]
+    digest: str | None = None
+    architecture: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Handle:
     """All that storage keeps of a workload; enough to find it again after any crash."""
 

@@ -1,13 +1,14 @@
 """The image catalog: what a notebook server, a task or a service can be started from.
 
-On the local engine an image is a Python environment. The shipped catalog is
-``kpl_lab/hub/images.yml``; ``$KPL_HOME/images.yml`` replaces it where it exists.
+On the local engine an image is a Python environment, on the others a reference of a registry. The
+shipped catalog is ``kpl_lab/hub/images.yml``; ``$KPL_HOME/images.yml`` replaces it where it exists.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from kpl_lab import __version__
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
-from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.common import Resources, Visibility
 
 FILE = "images.yml"
 SHIPPED = Path(__file__).parents[1] / "hub" / FILE
@@ -28,17 +30,28 @@ _ENTRY_KEYS = (
     "name",
     "title",
     "description",
+    "documentation",
     "framework",
     "packages",
     "accelerator",
     "aliases",
     "icon",
     "environment",
+    "reference",
     "default",
     "offline",
+    "visibility",
+    "groups",
     "default_resources",
     "max_resources",
+    "variables",
 )
+_ACCELERATORS = ("cpu", "gpu")
+_VISIBILITIES = (Visibility.PRESET, Visibility.PUBLIC)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LOCAL = "local"
+# What the distribution specification calls a reference, roughly: no space, no option.
+REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,84 +65,52 @@ class CatalogEntry:
     packages
         Distributions whose versions the start page shows, as they are in the environment.
     environment
-        Prefix of the Python environment; ``default``: the one this program runs in.
+        Folder of the Python environment, for the local engine; None: it has none there.
+    reference
+        What engines with containers pull or have; ``{version}`` is this program's. None: the entry
+        is for the local engine alone.
+    groups
+        Groups of the hub that may use it; empty: everybody whom ``visibility`` lets see it.
+    variables
+        Set in whatever starts from it.
     """
 
     name: str
     title: str
     description: str
+    documentation: str | None
     framework: str
     packages: tuple[str, ...]
     accelerator: Literal["cpu", "gpu"]
     aliases: tuple[str, ...]
     icon: str | None
-    environment: str
+    environment: str | None
+    reference: str | None
     is_default: bool
     is_offline: bool
+    visibility: Visibility
+    groups: tuple[str, ...]
     default_resources: Resources
     max_resources: Resources | None
+    variables: Mapping[str, str]
 
-    @property
-    def prefix(self) -> Path:
-        """The environment's folder, with ``bin/python`` in it."""
-        if self.environment == DEFAULT_ENVIRONMENT:
-            return Path(sys.prefix)
-        return Path(self.environment)
+    def place(self, engine: str) -> str | None:
+        """Return what an engine of that name knows the image by; None: it is not for it."""
+        return self.environment if engine == LOCAL else self.reference
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """All images, in the order of the file; exactly one of them is the default.
-
-    ``changed_at`` is when the file was written last.
-    """
+    """All images, in the order of the file; exactly one of them is the default."""
 
     entries: tuple[CatalogEntry, ...]
-    changed_at: dt.datetime
-
-    @property
-    def default(self) -> CatalogEntry:
-        """The image of whoever names none."""
-        return next(entry for entry in self.entries if entry.is_default)
-
-    def find(self, reference: str) -> CatalogEntry | None:
-        """Return the image of that name or alias; names come first."""
-        by_name = [e for e in self.entries if e.name == reference]
-        by_alias = [e for e in self.entries if reference in e.aliases]
-        return next(iter(by_name + by_alias), None)
-
-    def get(self, reference: str) -> CatalogEntry:
-        """Return the image of that name or alias.
-
-        Raises
-        ------
-        Invalid
-            The catalog has none, or it is offline.
-        """
-        found = self.find(reference)
-        if found is None:
-            names = ", ".join(entry.name for entry in self.entries)
-            raise Invalid(
-                f"There is no image {reference!r} in the catalog; it has: {names}.",
-                code="unknown_image",
-                detail={"image": reference, "known": names},
-            )
-        if found.is_offline:
-            raise Invalid(
-                f"The image {found.name!r} was taken offline by an administrator; choose another.",
-                code="image_offline",
-                detail={"image": found.name},
-            )
-        return found
 
 
 class _Reader:
     """Reads one catalog; near misses are refused and other unknown keys too: admins write it."""
 
-    def __init__(self, file: str, folder: Path, changed_at: dt.datetime) -> None:
-        self.file = file
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.changed_at = changed_at
 
     def keys(self, place: Place, known: tuple[str, ...], where: str) -> dict[str, Place]:
         found = place.mapping()
@@ -152,36 +133,67 @@ class _Reader:
             entries.append(entry)
         if sum(entry.is_default for entry in entries) != 1:
             raise found["images"].error("exactly one image must have `default: true`.")
-        return Catalog(tuple(entries), self.changed_at)
+        return Catalog(tuple(entries))
 
     def entry(self, place: Place) -> CatalogEntry:
         found = self.keys(place, _ENTRY_KEYS, "an image")
         for key in ("name", "title"):
             if key not in found:
                 raise place.error(f"the key {key!r} is missing in an image.")
-        accelerator: Literal["cpu", "gpu"] = (
-            "gpu" if self.choice(found, "accelerator", ("cpu", "gpu")) == "gpu" else "cpu"
-        )
         limits = found.get("max_resources")
+        environment, reference = self.places(found)
         return CatalogEntry(
-            name=found["name"].text(),
-            title=found["title"].text(),
+            name=found["name"].word(),
+            title=found["title"].word(),
             description=self.text(found, "description", ""),
+            documentation=self.link(found),
             framework=self.text(found, "framework", "Python"),
             packages=self.words(found, "packages"),
-            accelerator=accelerator,
+            accelerator="gpu"
+            if self.choice(found, "accelerator", _ACCELERATORS) == "gpu"
+            else "cpu",
             aliases=self.words(found, "aliases"),
             icon=self.text(found, "icon", "") or None,
-            environment=self.environment(found),
+            environment=environment,
+            reference=reference,
             is_default=found["default"].flag() if "default" in found else False,
             is_offline=found["offline"].flag() if "offline" in found else False,
+            visibility=Visibility(self.choice(found, "visibility", _VISIBILITIES)),
+            groups=self.words(found, "groups"),
             default_resources=self.resources(found.get("default_resources")),
             max_resources=self.resources(limits) if limits else None,
+            variables=self.variables(found.get("variables")),
         )
 
-    def environment(self, found: dict[str, Place]) -> str:
+    def places(self, found: dict[str, Place]) -> tuple[str | None, str | None]:
+        """Return environment and reference; an entry that names neither is the default one's."""
+        reference = None
+        if "reference" in found:
+            reference = found["reference"].word().replace("{version}", __version__)
+            if not REFERENCE.fullmatch(reference):
+                raise found["reference"].error(
+                    f"{reference!r} is no reference of an image; write it as `docker pull` takes it."
+                )
+        if "environment" not in found and reference is not None:
+            return None, reference
         text = self.text(found, "environment", DEFAULT_ENVIRONMENT)
-        return text if text == DEFAULT_ENVIRONMENT else str(self.folder / Path(text).expanduser())
+        if text == DEFAULT_ENVIRONMENT:
+            return sys.prefix, reference
+        return str(self.folder / Path(text).expanduser()), reference
+
+    def link(self, found: dict[str, Place]) -> str | None:
+        """Return the address of a page, which users will follow: of the web, and of nothing else."""
+        text = self.text(found, "documentation", "")
+        if text and not text.startswith(("https://", "http://")):
+            raise found["documentation"].error("documentation must begin with https:// or http://.")
+        return text or None
+
+    def variables(self, place: Place | None) -> Mapping[str, str]:
+        found = {} if place is None else place.mapping()
+        for name, value in found.items():
+            if not _VARIABLE.fullmatch(name):
+                raise value.error(f"{name!r} is no name of a variable.")
+        return {name: value.text() for name, value in found.items()}
 
     def text(self, found: dict[str, Place], key: str, otherwise: str) -> str:
         return found[key].text() if key in found else otherwise
@@ -204,7 +216,7 @@ class _Reader:
             raise place.error(f"{first['loc'][0]}: {first['msg']}.") from error
 
 
-def parse_catalog(text: str, path: Path, changed_at: dt.datetime) -> Catalog:
+def parse_catalog(text: str, path: Path) -> Catalog:
     """Return a checked catalog.
 
     Parameters
@@ -220,30 +232,48 @@ def parse_catalog(text: str, path: Path, changed_at: dt.datetime) -> Catalog:
     root = parse(text, path.name)
     if root is None:
         raise invalid(path.name, None, "", "the file is empty; it needs `version` and `images`.")
-    return _Reader(path.name, path.parent, changed_at).root(root)
+    return _Reader(path.parent).root(root)
 
 
-def load_catalog(home: Path | None = None) -> Catalog:
-    """Return the catalog of an installation: its own, else the shipped one.
+def find_catalog(home: Path, chosen: str = "") -> Path:
+    """Return the file that is an installation's catalog: the chosen one, its own, the shipped one.
 
     Parameters
     ----------
     home
-        ``$KPL_HOME``.
+        ``$KPL_HOME``, in which relative paths start.
     """
-    own = home / FILE if home is not None else None
-    path = own if own is not None and own.is_file() else SHIPPED
-    facts = path.stat()
+    own = home / (chosen or FILE)
+    return own if chosen or own.is_file() else SHIPPED
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Return the catalog that a file holds; it is read again when it has changed.
+
+    Raises
+    ------
+    Invalid
+        It cannot be read, or is wrong: names file, line, key and what is allowed.
+    """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return _load(path, facts.st_mtime_ns, facts.st_size)
 
 
-# The catalog is asked for with every start; the file is read again when it has changed.
+def _unreadable(path: Path, error: OSError) -> Invalid:
+    return Invalid(f"The image catalog {path} cannot be read: {error.strerror}.", code="no_catalog")
+
+
 @lru_cache(maxsize=8)
-def _load(path: Path, modified: int, _size: int) -> Catalog:
+def _load(path: Path, _modified: int, _size: int) -> Catalog:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise invalid(
             path.name, None, "", "the file is not UTF-8 text; save it as UTF-8."
         ) from error
-    return parse_catalog(text, path, dt.datetime.fromtimestamp(modified / 1e9, dt.UTC))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return parse_catalog(text, path)

@@ -13,9 +13,9 @@ from kpl_lab.errors import BY_STATUS, KplError, NotFound, Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import DatasetView
+from kpl_lab.schemas.images import ImageView
 from kpl_lab.schemas.servers import (
     CapacityView,
-    ImageView,
     ServerCreate,
     ServerGrant,
     ServerLaunch,

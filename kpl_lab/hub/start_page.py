@@ -16,7 +16,8 @@ from kpl_lab.hub import options
 from kpl_lab.hub.platform_client import PlatformClient
 from kpl_lab.schemas.common import Resources, Visibility
 from kpl_lab.schemas.datasets import DatasetView
-from kpl_lab.schemas.servers import CapacityView, ImageView, ServerView
+from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.servers import CapacityView, ServerView
 
 T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"

@@ -27,7 +27,8 @@ MAX_CACHED = 10_000
 class Caller:
     """Somebody who has shown a valid token.
 
-    ``subject_id`` is the task, service or server that a workload's token belongs to.
+    ``subject_id`` is the task, service or server that a workload's token belongs to; ``groups``
+    are those of the hub.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Caller:
     scopes: frozenset[str] = frozenset()
     is_admin: bool = False
     subject_id: int | None = None
+    groups: frozenset[str] = frozenset()
 
     @property
     def is_workload(self) -> bool:
@@ -44,7 +46,8 @@ class Caller:
     @property
     def reader(self) -> Reader:
         """What the caller may see in lists."""
-        return Reader(name=self.name, sees_all=self.is_admin or scopes.INTERNAL in self.scopes)
+        sees_all = self.is_admin or scopes.INTERNAL in self.scopes
+        return Reader(name=self.name, sees_all=sees_all, groups=self.groups)
 
     def require(self, scope: str) -> None:
         """Refuse a caller without ``scope``.
@@ -216,8 +219,8 @@ class HubTokens:
 def _caller_of(model: dict[str, Any]) -> Caller:
     """Turn the hub's user model into a caller.
 
-    https://jupyterhub.readthedocs.io: ``GET /user`` gives kind, name, admin and the token's own
-    scopes; the admin flag of the user does not widen a narrow token.
+    https://jupyterhub.readthedocs.io: ``GET /user`` gives kind, name, groups, admin and the
+    token's own scopes; the admin flag of the user does not widen a narrow token.
     """
     granted = frozenset(str(s).split("!")[0] for s in model.get("scopes", ()))
     expanded = scopes.expand(granted)
@@ -226,4 +229,5 @@ def _caller_of(model: dict[str, Any]) -> Caller:
         kind="service" if model.get("kind") == "service" else "user",
         scopes=expanded,
         is_admin=scopes.ADMIN in expanded,
+        groups=frozenset(str(group) for group in model.get("groups", ())),
     )

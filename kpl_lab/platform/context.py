@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
-from kpl_lab.formats.catalog_yml import Catalog, load_catalog
 from kpl_lab.platform.auth import HubTokens
 from kpl_lab.platform.events import Bell, Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
 from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
-from kpl_lab.settings import Settings
+from kpl_lab.settings import Secret, Settings
 
 # Well below the 40 threads in which requests are served.
 WRITERS = 8
@@ -27,6 +26,8 @@ class Context:
     ----------
     jwt_key
         Signs the tokens of tasks, services and notebooks.
+    at_rest_key
+        Encrypts what is stored of users' secrets.
     writers
         How many requests may wait for the database's writer at once.
     """
@@ -38,15 +39,17 @@ class Context:
     engine: Engine
     hub_tokens: HubTokens
     jwt_key: str
+    at_rest_key: str
     clock: Clock
     nudge: Nudge
     bell: Bell = field(default_factory=Bell)
     writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
     @property
-    def catalog(self) -> Catalog:
-        """The image catalog as its file is now."""
-        return load_catalog(self.settings.home.root)
+    def allows_image_fallback(self) -> bool:
+        """Whether the default image stands in for one that nobody knows."""
+        chosen = self.options.allow_image_fallback
+        return self.settings.engine == "local" if chosen is None else chosen
 
     def close(self) -> None:
         """Close database and connections."""
@@ -63,7 +66,7 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
     database.on_events(nudge)
     hub_tokens = HubTokens(
         settings.hub_api_url,
-        settings.home.read_secret("hub-to-platform"),
+        settings.home.read_secret(Secret.HUB_TO_PLATFORM),
         clock,
         fresh_seconds=options.token_cache_seconds,
         stale_seconds=options.token_stale_seconds,
@@ -75,7 +78,8 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         files=FileStore(settings.home.storage),
         engine=engine,
         hub_tokens=hub_tokens,
-        jwt_key=settings.home.read_secret("jwt"),
+        jwt_key=settings.home.read_secret(Secret.JWT),
+        at_rest_key=settings.home.read_secret(Secret.AT_REST),
         clock=clock,
         nudge=nudge,
     )

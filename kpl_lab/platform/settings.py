@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Float, Int
+from traitlets import Bool, Float, Int, Unicode
 from traitlets.config import Configurable
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -29,10 +29,16 @@ class PlatformOptions(Configurable):
     code_limit_mb = Int(
         50, help="MB (of 1024 x 1024 bytes) that a code folder may hold, packed."
     ).tag(config=True)
+    image_catalog = Unicode(
+        "",
+        help="The administrator's image catalog, a YAML file; a relative path starts in KPL_HOME. "
+        "Empty: images.yml there where it exists, else the shipped one.",
+    ).tag(config=True)
     allow_image_fallback = Bool(
-        True,
+        None,
+        allow_none=True,
         help="An unknown from_image becomes the default image, and the task says so. "
-        "On by default on the local engine alone.",
+        "None: on the local engine alone; the others ask the registry.",
     ).tag(config=True)
     token_cache_seconds = Float(
         30.0, help="Seconds for which the hub's answer about a token is believed."

@@ -1,4 +1,4 @@
-"""Notebook servers, images, capacity: what a user's working place is made of."""
+"""Notebook servers and capacity: what a user's working place is made of."""
 
 from __future__ import annotations
 
@@ -11,27 +11,6 @@ from kpl_lab.schemas.common import Resources, Schema
 from kpl_lab.schemas.datasets import MountView
 
 
-class ImageView(Schema):
-    """An entry of the catalog."""
-
-    id: int
-    name: str
-    state: Literal["ready", "missing", "offline"]
-    created_at: dt.datetime
-    title: str
-    description: str
-    framework: str
-    versions: dict[str, str] = Field(description="e.g. python: 3.11.7, scikit-learn: 1.5.2")
-    accelerator: Literal["cpu", "gpu"]
-    aliases: list[str] = []
-    icon: str | None = None
-    default: bool = False
-    default_resources: Resources
-    max_resources: Resources | None = None
-    reason: str | None = None
-    message: str | None = None
-
-
 class ServerCreate(Schema):
     """The hub's spawner asks for what a new server needs (hub token only)."""
 
@@ -40,6 +19,7 @@ class ServerCreate(Schema):
     image: str
     resources: Resources
     mounts: list[str] = Field([], description="datasets to mount at the start: NAME[:VERSION]")
+    groups: list[str] = Field([], description="groups of the hub that the user is in")
 
 
 class ServerGrant(Schema):

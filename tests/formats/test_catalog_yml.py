@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from pathlib import Path
 
 import pytest
 
+from kpl_lab import __version__
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.catalog_yml import SHIPPED, Catalog, load_catalog, parse_catalog
+from kpl_lab.formats.catalog_yml import (
+    SHIPPED,
+    Catalog,
+    CatalogEntry,
+    find_catalog,
+    load_catalog,
+    parse_catalog,
+)
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TWO = """\
 version: 1
 images:
@@ -32,37 +38,48 @@ images:
 
 
 def parse(text: str, path: Path = Path("/home/images.yml")) -> Catalog:
-    return parse_catalog(text, path, NOW)
+    return parse_catalog(text, path)
 
 
-def test_entries_are_found_by_name_and_alias() -> None:
-    catalog = parse(TWO)
-    assert catalog.default.name == "base"
-    assert catalog.get("python:3.11").name == "base"
-    assert catalog.find("nothing") is None
-    base = catalog.get("base")
+def entry(text: str, name: str) -> CatalogEntry:
+    return next(e for e in parse(text).entries if e.name == name)
+
+
+def test_an_entry_says_what_it_gives_and_bounds() -> None:
+    base = entry(TWO, "base")
+    assert (base.aliases, base.is_default) == (("python:3.11",), True)
     assert (base.default_resources.cpu, base.default_resources.memory) == (0.5, 512)
     assert base.max_resources is not None
     assert base.max_resources.gpu == 1
-    assert base.prefix == Path(sys.prefix)
-    assert catalog.changed_at == NOW
+    assert (base.visibility, base.groups, base.variables) == ("preset", (), {})
+    torch = entry(TWO, "torch")
+    assert (torch.accelerator, torch.packages, torch.is_offline) == ("gpu", ("torch",), True)
 
 
-def test_environments_are_relative_to_the_file() -> None:
-    torch = parse(TWO).find("torch")
-    assert torch is not None
-    assert torch.prefix == Path("/home/envs/torch")
-    assert (torch.accelerator, torch.packages) == ("gpu", ("torch",))
+def test_each_engine_sees_what_it_can_start() -> None:
+    assert entry(TWO, "base").place("local") == sys.prefix
+    assert entry(TWO, "base").place("docker") is None
+    assert entry(TWO, "torch").place("local") == "/home/envs/torch"
+    remote = TWO.replace("environment: envs/torch", 'reference: "hub.example/torch:{version}"')
+    assert entry(remote, "torch").place("local") is None
+    assert entry(remote, "torch").place("docker") == f"hub.example/torch:{__version__}"
+    both = TWO.replace("    environment: envs/torch", "    environment: e\n    reference: torch:2")
+    assert (entry(both, "torch").place("local"), entry(both, "torch").place("docker")) == (
+        "/home/e",
+        "torch:2",
+    )
 
 
-@pytest.mark.parametrize(
-    ("reference", "code", "says"),
-    [("nothing", "unknown_image", "it has: base, torch"), ("torch", "image_offline", "offline")],
-)
-def test_what_cannot_be_had_is_told(reference: str, code: str, says: str) -> None:
-    with pytest.raises(Invalid, match=says) as caught:
-        parse(TWO).get(reference)
-    assert caught.value.code == code
+def test_groups_variables_and_a_page_to_read() -> None:
+    text = TWO.replace(
+        "    offline: true",
+        "    groups: [vision]\n    visibility: public\n    variables: {OMP_NUM_THREADS: 4}\n"
+        "    documentation: https://example.org/torch",
+    )
+    torch = entry(text, "torch")
+    assert (torch.groups, torch.visibility) == (("vision",), "public")
+    assert torch.variables == {"OMP_NUM_THREADS": "4"}
+    assert torch.documentation == "https://example.org/torch"
 
 
 @pytest.mark.parametrize(
@@ -82,6 +99,11 @@ def test_what_cannot_be_had_is_told(reference: str, code: str, says: str) -> Non
         (TWO.replace("memory: 512", "memory: 1"), 7, "memory"),
         (TWO.replace("memory: 512", "memroy: 512"), 7, "did you mean 'memory'"),
         (TWO.replace("offline: true", "colour: red"), 15, "'colour' is not a key"),
+        (TWO.replace("offline: true", "reference: a b"), 15, "no reference of an image"),
+        (TWO.replace("offline: true", "documentation: javascript:x"), 15, "https://"),
+        (TWO.replace("offline: true", "visibility: private"), 15, "one of preset, public"),
+        (TWO.replace("offline: true", "variables: {A-B: 1}"), 15, "no name of a variable"),
+        (TWO.replace("title: Base", 'title: " "'), 4, "empty"),
     ],
 )
 def test_mistakes_are_told_by_their_line(text: str, line: int, says: str) -> None:
@@ -92,13 +114,16 @@ def test_mistakes_are_told_by_their_line(text: str, line: int, says: str) -> Non
 
 
 def test_an_installations_own_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
-    assert load_catalog(tmp_path) == load_catalog()
+    assert find_catalog(tmp_path) == SHIPPED
     (tmp_path / "images.yml").write_text(TWO)
-    assert [e.name for e in load_catalog(tmp_path).entries] == ["base", "torch"]
-    (tmp_path / "images.yml").write_text(TWO.replace("name: torch", "name: pytorch"))
-    assert [e.name for e in load_catalog(tmp_path).entries] == ["base", "pytorch"]
+    assert [e.name for e in load_catalog(find_catalog(tmp_path)).entries] == ["base", "torch"]
+    assert find_catalog(tmp_path, "other.yml") == tmp_path / "other.yml"
+    with pytest.raises(Invalid, match=r"other\.yml cannot be read: No such file"):
+        load_catalog(find_catalog(tmp_path, "other.yml"))
 
 
-def test_the_shipped_one_knows_the_usual_base() -> None:
-    assert SHIPPED.is_file()
-    assert load_catalog().get("python:3.11").is_default
+def test_the_shipped_one_serves_every_engine() -> None:
+    default = next(e for e in load_catalog(SHIPPED).entries if e.is_default)
+    assert "python:3.11" in default.aliases
+    assert default.place("local") == sys.prefix
+    assert default.place("docker") == f"kpl-lab/base:{__version__}"

@@ -12,7 +12,8 @@ from kpl_lab.hub.options import Choice
 from kpl_lab.hub.platform_client import PlatformClient
 from kpl_lab.hub.start_page import Scene
 from kpl_lab.schemas.common import Resources
-from kpl_lab.schemas.servers import Amount, CapacityView, ImageView
+from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.servers import Amount, CapacityView
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -23,6 +24,12 @@ def image(name: str, **changes: Any) -> ImageView:
         "name": name,
         "state": "ready",
         "created_at": NOW,
+        "updated_at": NOW,
+        "owner": "kpl-lab",
+        "workspace": "default",
+        "visibility": "preset",
+        "source": "file",
+        "reference": "/env",
         "title": name.title(),
         "description": "",
         "framework": "scikit-learn",

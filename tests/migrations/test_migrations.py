@@ -78,10 +78,7 @@ def test_models_and_head_agree(url: str) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = compare_metadata(context, Base.metadata)
     engine.dispose()
-    assert differences == [], (
-        "run `python -m kpl_lab.platform.storage.migrations.make` (before the first release) "
-        "or write a migration"
-    )
+    assert differences == [], "run `python -m kpl_lab.platform.storage.migrations.make WORDS`"
 
 
 def test_a_fresh_database_can_be_worked_on_and_upgraded_again(url: str) -> None:
@@ -151,11 +148,11 @@ def test_an_older_database_is_backed_up_before_it_is_changed(
     with database.store() as store:
         store.workspaces.add(name="precious", created_at=clock.now())
     # Stays open: what was written last is in the log beside the database.
-    newer = tmp_path / "migrations"
+    newer, head = tmp_path / "migrations", upgrade.head()
     shutil.copytree(upgrade.MIGRATIONS, newer)
-    (newer / "versions" / "0002_more.py").write_text(
+    (newer / "versions" / "9999_more.py").write_text(
         '"""more"""\nfrom alembic import op\n'
-        'revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None\n'
+        f'revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None\n'
         'def upgrade():\n    op.execute("DELETE FROM workspaces")\n'
         "def downgrade():\n    pass\n"
     )
@@ -163,7 +160,7 @@ def test_an_older_database_is_backed_up_before_it_is_changed(
     backup = upgrade.upgrade(url, clock)
     database.close()
     assert backup is not None
-    assert "0001.20260101" in backup
+    assert f"{head}.20260101" in backup
     kept = open_engine(f"sqlite:///{backup}")
     with kept.connect() as connection:
         names = connection.execute(text("SELECT name FROM workspaces")).scalars().all()
@@ -178,3 +175,27 @@ def test_there_is_one_head_and_a_note_for_each_migration() -> None:
     assert upgrade.head() == max(
         p.stem.split("_")[0] for p in (upgrade.MIGRATIONS / "versions").glob("0*.py")
     )
+
+
+def test_a_database_of_the_first_revision_comes_to_the_newest_with_what_it_held(
+    tmp_path: Path,
+) -> None:
+    engine = open_engine(sqlite(tmp_path))
+    command.upgrade(upgrade.alembic_config(engine), "0001")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO servers (name, user, image, state, desired, wanted_mounts, created_at,"
+                " updated_at, cpu, memory, gpu, shm) VALUES ('', 'ada', 'base', 'stopped', 'stop',"
+                " '[]', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 1, 512, 0, 64)"
+            )
+        )
+    engine.dispose()
+    assert upgrade.upgrade(sqlite(tmp_path)) is not None
+    database = Database(sqlite(tmp_path), ManualClock())
+    with database.store(reads_only=True) as store:
+        server = store.servers.get(1)
+        assert store.images.find() == []
+    database.close()
+    assert server is not None
+    assert (server.user, server.image, server.image_id) == ("ada", "base", None)

@@ -39,6 +39,8 @@ from kpl_lab.engines.fake import FakeEngine
 from kpl_lab.platform import scopes
 from kpl_lab.platform.app import create_app
 from kpl_lab.platform.context import Context, create_context
+from kpl_lab.platform.domain import catalog_file
+from kpl_lab.platform.runtime.reconcilers.images import ImageReconciler
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage import upgrade
@@ -120,6 +122,7 @@ def settings(tmp_path: Path, hub: Hub) -> Settings:
         folder.mkdir(parents=True)
     (home.secrets / "jwt").write_text("a-key-of-enough-characters-for-hs256\n")
     (home.secrets / "hub-to-platform").write_text(INTERNAL)
+    (home.secrets / "at-rest").write_text("what encrypts stored passwords\n")
     return Settings(home, Ports(8000, hub.port, 8002, 8003), "test")
 
 
@@ -147,6 +150,7 @@ def files(settings: Settings) -> FileStore:
 @pytest.fixture
 def context(settings: Settings, database: Database, clock: ManualClock) -> Iterator[Context]:
     made = create_context(settings, FakeEngine(clock=clock), clock)
+    look_at_catalog(made)
     yield made
     made.close()
 
@@ -260,6 +264,19 @@ def picture(color: str = "red", format: str = "PNG", size: tuple[int, int] = (8,
     out = io.BytesIO()
     Image.new("RGB", size, color).save(out, format)
     return out.getvalue()
+
+
+def look_at_catalog(context: Context) -> None:
+    """Do the controller's part: read the catalog's file and look at every image."""
+
+    async def all_of_them() -> None:
+        world = World(context)
+        catalog = catalog_file.load(context)
+        await world.write(lambda s: catalog_file.take_up(s, context, catalog))
+        for id in await world.read(lambda s: s.images.ids()):
+            await ImageReconciler(world).reconcile(id)
+
+    asyncio.run(all_of_them())
 
 
 def prepare(context: Context) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,47 +242,3 @@ class TestForms:
         answer = alice.post("forms", json={"environment_yml": "version: 1\nimge: {}\n"})
         assert answer.status_code == 422
         assert answer.json()["detail"]["file"] == "environment.yml"
-
-
-class TestImages:
-    def test_the_shipped_catalog_shows_what_is_really_installed(self, alice: Client) -> None:
-        (image,) = alice.get("images").json()["items"]
-        assert (image["name"], image["state"], image["default"]) == ("base", "ready", True)
-        assert image["versions"]["python"].startswith("3.")
-        assert "python:3.11" in image["aliases"]
-
-    def test_an_installation_may_have_its_own(self, alice: Client, context: Context) -> None:
-        own = context.settings.home.root / "images.yml"
-        own.write_text(
-            "version: 1\nimages:\n"
-            "  - {name: a, title: A, default: true}\n"
-            "  - {name: b, title: B, environment: gone}\n"
-            "  - {name: c, title: C, offline: true}\n"
-        )
-        states = {i["name"]: i["state"] for i in alice.get("images").json()["items"]}
-        assert states == {"a": "ready", "b": "missing", "c": "offline"}
-
-    def test_a_mistake_in_it_is_told(self, alice: Client, context: Context) -> None:
-        own = context.settings.home.root / "images.yml"
-        own.write_text("version: 1\nimages:\n  - {name: a, titel: A, default: true}\n")
-        answer = alice.get("images")
-        assert answer.status_code == 422
-        assert answer.json()["message"].startswith("images.yml, line 3:")
-
-
-def test_an_environment_elsewhere_is_looked_into(
-    alice: Client, context: Context, tmp_path: Path
-) -> None:
-    site = tmp_path / "home" / "env" / "lib" / "python3.12" / "site-packages"
-    info = site / "scikit_learn-9.9.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scikit-learn\nVersion: 9.9\n")
-    bin = tmp_path / "home" / "env" / "bin"
-    bin.mkdir()
-    shutil.copy("/bin/true", bin / "python")
-    (context.settings.home.root / "images.yml").write_text(
-        "version: 1\nimages:\n"
-        "  - {name: a, title: A, default: true, environment: env, packages: [scikit-learn]}\n"
-    )
-    (image,) = alice.get("images").json()["items"]
-    assert image["versions"] == {"python": "3.12", "scikit-learn": "9.9"}

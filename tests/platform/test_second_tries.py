@@ -18,9 +18,8 @@ BUILT_CODE = CODE | {"environment.yml": BUILT}
 
 
 async def create_server(site: Site, **facts: Any) -> int:
-    image = site.context.catalog.default.name
     limits = {"cpu": 1, "memory": 12000, "gpu": 0, "shm": 64}
-    body = {"user": "alice", "name": "", "image": image, "resources": limits, **facts}
+    body = {"user": "alice", "name": "", "image": "base", "resources": limits, **facts}
     return int((await site.internal().post("internal/servers", body))["id"])
 
 

@@ -19,8 +19,7 @@ RESOURCES = {"cpu": 1, "memory": 512, "gpu": 0, "shm": 64}
 
 
 async def create(site: Site, **body: Any) -> int:
-    image = site.context.catalog.default.name
-    wanted = {"user": "alice", "name": "", "image": image, "resources": RESOURCES, **body}
+    wanted = {"user": "alice", "name": "", "image": "base", "resources": RESOURCES, **body}
     made = await site.internal().post("internal/servers", wanted)
     return int(made["id"])
 

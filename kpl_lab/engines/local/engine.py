@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
+from kpl_lab.engines.local.images import facts_of
 from kpl_lab.engines.running.client import RunnerEngine
+from kpl_lab.engines.spec import ImageFacts, RegistryLogin
 from kpl_lab.settings import Home, Settings
 
 
@@ -30,3 +35,10 @@ class LocalEngine(RunnerEngine):
     def from_settings(cls, settings: Settings) -> LocalEngine:
         """Return the engine of an installation; the entry point."""
         return cls(settings.home)
+
+    async def inspect_image(
+        self, reference: str, *, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        """Return what is installed in an environment; nobody signs in to a folder."""
+        del login
+        return await asyncio.to_thread(facts_of, Path(reference))

@@ -15,7 +15,8 @@ from kpl_lab.hub.platform_client import PlatformClient
 from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Resources
-from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, ServerStatus
+from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.servers import ServerCreate, ServerLaunch, ServerStatus
 
 ENDED = ("stopped", "failed")
 # Users are numbers without an entry in /etc/passwd: bash knows no name for its prompt.

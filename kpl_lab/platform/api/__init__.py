@@ -9,6 +9,7 @@ from kpl_lab.platform.api import (
     datasets,
     events,
     health,
+    images,
     models,
     servers,
     services,
@@ -24,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     algorithms.router,
     tasks.router,
     services.router,
+    images.router,
     servers.router,
     events.router,
 )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from kpl_lab.errors import Conflict, NotFound
-from kpl_lab.formats.catalog_yml import CatalogEntry
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
 from kpl_lab.platform.api.idempotency import KeyDep
@@ -36,13 +33,11 @@ from kpl_lab.schemas.algorithms import (
     FormDescription,
 )
 from kpl_lab.schemas.common import Page, Schema
-from kpl_lab.schemas.servers import ImageView
 from kpl_lab.schemas.tasks import LogPage
 
 router = APIRouter(tags=["algorithms"])
 Reading = Annotated[Caller, Depends(needs(scope("algorithms", "read")))]
 Writing = Annotated[Caller, Depends(needs(scope("algorithms", "write")))]
-ImageReading = Annotated[Caller, Depends(needs(scope("images", "read")))]
 NOUN = algorithms.NOUN
 
 
@@ -86,7 +81,9 @@ def _version_view(
     )
 
 
-def _detail(store: Store, context: Context, record: AlgorithmRecord) -> AlgorithmDetail:
+def _detail(
+    store: Store, context: Context, caller: Caller, record: AlgorithmRecord
+) -> AlgorithmDetail:
     versions = store.algorithm_versions.of(record.id)
     usable = next((v for v in versions if v.number == record.version), None)
     shown = usable or (versions[0] if versions else None)
@@ -97,12 +94,16 @@ def _detail(store: Store, context: Context, record: AlgorithmRecord) -> Algorith
         readme=code.readme_of(found.folder) if found else "",
         form=code.form_of(found.folder) if found else None,
         files=code.names(found.folder) if found else [],
-        notices=_notices(context, found) if found else [],
+        notices=_notices(store, context, caller, found) if found else [],
     )
 
 
-def _notices(context: Context, found: Code) -> list[str]:
-    return [*found.environment.warnings, *builds.notices_of(context, found.environment)]
+def _notices(store: Store, context: Context, caller: Caller, found: Code) -> list[str]:
+    environment = found.environment
+    return [
+        *environment.warnings,
+        *builds.notices_of(store, context, caller.reader, environment),
+    ]
 
 
 @router.get("/algorithms")
@@ -146,7 +147,7 @@ def create_algorithm(
         record = algorithms.publish(store, context, caller, body, received)
         key.keep(store, caller, "algorithms", record.id)
     response.headers["Location"] = f"/kpl/api/v1/algorithms/{record.id}"
-    return _detail(store, context, record)
+    return _detail(store, context, caller, record)
 
 
 @router.get("/algorithms/{ref}")
@@ -154,7 +155,7 @@ def get_algorithm(
     ref: str, context: ContextDep, store: ReadingStoreDep, caller: Reading
 ) -> AlgorithmDetail:
     """Return an algorithm with its versions, README and form."""
-    return _detail(store, context, access.find(store.algorithms, ref, caller, NOUN))
+    return _detail(store, context, caller, access.find(store.algorithms, ref, caller, NOUN))
 
 
 @router.patch("/algorithms/{ref}")
@@ -167,7 +168,9 @@ def update_algorithm(
     access.check_visibility(caller, body.visibility)
     store.algorithms.update(record.id, **body.model_dump(exclude_none=True), updated_at=store.now())
     store.events.write(access.subject("algorithms", record), "updated")
-    return _detail(store, context, access.find(store.algorithms, str(record.id), caller, NOUN))
+    return _detail(
+        store, context, caller, access.find(store.algorithms, str(record.id), caller, NOUN)
+    )
 
 
 @router.delete("/algorithms/{ref}", status_code=204)
@@ -232,54 +235,6 @@ def get_build_log(
     """Return a part of a build's log."""
     _build(store, caller, id)
     return logs.page(context, logs.of_build(store, context, id), part)
-
-
-@router.get("/images")
-def list_images(
-    context: ContextDep,
-    caller: ImageReading,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> Page[ImageView]:
-    """Return the catalog, in its own order."""
-    items = [
-        _image_view(context, number, entry)
-        for number, entry in enumerate(context.catalog.entries[:limit], 1)
-    ]
-    return Page(items=items, next=None)
-
-
-def _image_view(context: Context, number: int, entry: CatalogEntry) -> ImageView:
-    is_there = (entry.prefix / "bin" / "python").exists()
-    message = None if is_there else f"The environment {entry.environment} does not exist."
-    return ImageView(
-        id=number,
-        name=entry.name,
-        state="missing" if not is_there else "offline" if entry.is_offline else "ready",
-        created_at=context.catalog.changed_at,
-        title=entry.title,
-        description=entry.description,
-        framework=entry.framework,
-        versions=_versions(entry),
-        accelerator=entry.accelerator,
-        aliases=list(entry.aliases),
-        icon=entry.icon,
-        default=entry.is_default,
-        default_resources=entry.default_resources,
-        max_resources=entry.max_resources,
-        reason=None if is_there else "environment_missing",
-        message=message,
-    )
-
-
-def _versions(entry: CatalogEntry) -> dict[str, str]:
-    """Return what is really installed in an entry's environment, of what it wants to show."""
-    sites = [str(p) for p in entry.prefix.glob("lib/python3*/site-packages")]
-    shown = {"python": Path(sites[0]).parent.name.removeprefix("python")} if sites else {}
-    wanted = {name.lower() for name in entry.packages}
-    for found in metadata.distributions(path=sites):
-        if found.name.lower() in wanted:
-            shown[found.name] = found.version
-    return shown
 
 
 @router.post("/forms")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from kpl_lab import __version__
+from kpl_lab.errors import Unavailable
 from kpl_lab.platform.api.deps import ContextDep, any_caller
 from kpl_lab.platform.auth import Caller
 from kpl_lab.schemas.servers import Me, VersionView
@@ -23,9 +24,14 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 def readyz(context: ContextDep) -> dict[str, str]:
-    """Tell that the database answers too."""
+    """Tell that the database answers too, and that the image catalog was read."""
     with context.database.store(reads_only=True) as store:
-        store.events.last_id()
+        images = store.images.of_file()
+    if not images or any(one.state == "preparing" for one in images):
+        raise Unavailable(
+            "The image catalog has not been read yet; the controller does that as it starts.",
+            code="catalog_not_read",
+        )
     return {"status": "ready"}
 
 

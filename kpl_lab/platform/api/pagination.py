@@ -24,7 +24,22 @@ class HasId(Protocol):
         ...
 
 
+class HasName(HasId, Protocol):
+    """A thing with an id, a name and a state."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """The state."""
+        ...
+
+
 Record = TypeVar("Record", bound=HasId)
+Named = TypeVar("Named", bound=HasName)
 View = TypeVar("View")
 
 
@@ -57,6 +72,22 @@ class ListParameters:
             search=self.search,
             states=self.states,
         )
+
+    def matches(self, one: HasName) -> bool:
+        """Say whether a thing is asked for: what the database says of rows, for few of them."""
+        return (
+            self.name in (None, one.name)
+            and (self.search or "").casefold() in one.name.casefold()
+            and (not self.states or one.state in self.states)
+        )
+
+    def sorted_page(self, views: Sequence[Named]) -> Page[Named]:
+        """Return the page of a list that has an order of its own and is there as a whole."""
+        ids = [one.id for one in views]
+        begin = ids.index(self.before_id) + 1 if self.before_id in ids else 0
+        items = views[begin : begin + self.limit]
+        more = len(views) > begin + self.limit
+        return Page(items=list(items), next=str(items[-1].id) if more else None)
 
     def page(self, records: Sequence[Record], view: Callable[[Record], View]) -> Page[View]:
         """Turn the records of a query into a page; the one too many becomes the cursor."""

@@ -55,25 +55,29 @@ def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
     }
 
 
-def _of_code(context: Context, service: ServiceRecord) -> dict[str, Any]:
+def _of_code(
+    store: Store, context: Context, caller: Caller, service: ServiceRecord
+) -> dict[str, Any]:
     """Return what a service's code says: how it is called, and what its user should know."""
     try:
         found = code.load_code(context.files, service.code_digest).environment
         interface = found.function(services.FUNCTION).interface
     except KplError:
         return {"interface": [], "notices": []}
-    notices = [*found.warnings, *builds.notices_of(context, found)]
+    notices = [*found.warnings, *builds.notices_of(store, context, caller.reader, found)]
     return {"interface": interface, "notices": notices}
 
 
-def _detail(store: Store, context: Context, service: ServiceRecord) -> ServiceDetail:
+def _detail(
+    store: Store, context: Context, caller: Caller, service: ServiceRecord
+) -> ServiceDetail:
     shown = ReplicaView.model_fields
     return ServiceDetail(
         **_facts(service, views.workspace_names(store)),
         instances=[
             ReplicaView(**{k: v for k, v in i.items() if k in shown}) for i in service.instances
         ],
-        **_of_code(context, service),
+        **_of_code(store, context, caller, service),
         parameters=service.parameters,
         environment=service.environment,
         model_id=service.model_id,
@@ -114,7 +118,7 @@ def create_service(
         service = services.deploy(store, context, caller, body, received, book)
         key.keep(store, caller, "services", service.id)
     response.headers["Location"] = f"/kpl/api/v1/services/{service.id}"
-    return _detail(store, context, service)
+    return _detail(store, context, caller, service)
 
 
 def _find(store: Store, caller: Caller, ref: str) -> ServiceRecord:
@@ -132,7 +136,7 @@ def get_service(
     ref: str, context: ContextDep, store: ReadingStoreDep, caller: Reading
 ) -> ServiceDetail:
     """Return everything about a service."""
-    return _detail(store, context, _find(store, caller, ref))
+    return _detail(store, context, caller, _find(store, caller, ref))
 
 
 @router.patch("/services/{ref}")
@@ -142,7 +146,7 @@ def update_service(
     """Scale, stop, start, or change who may call."""
     found = _find_own(store, caller, ref)
     changed = services.update(store, found, body, _ledger(store, context))
-    return _detail(store, context, changed)
+    return _detail(store, context, caller, changed)
 
 
 @router.delete("/services/{ref}", status_code=204)

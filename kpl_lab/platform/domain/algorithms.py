@@ -33,15 +33,6 @@ def receive_code(context: Context, caller: Caller, request: AlgorithmCreate) -> 
     return receive(context, caller, request.upload)
 
 
-def publish(
-    store: Store, context: Context, caller: Caller, request: AlgorithmCreate, code: Code
-) -> AlgorithmRecord:
-    """Make received code a new version of the caller's; the upload has served its purpose."""
-    record = publish_code(store, context, caller.name, request, code)
-    uploads.discard(store, context.files, request.upload)
-    return record
-
-
 def _shelf(store: Store) -> Shelf[AlgorithmRecord, AlgorithmVersionRecord]:
     return Shelf(
         store=store,
@@ -52,16 +43,19 @@ def _shelf(store: Store) -> Shelf[AlgorithmRecord, AlgorithmVersionRecord]:
     )
 
 
-def publish_code(
-    store: Store, context: Context, owner: str, request: AlgorithmCreate, code: Code
+def publish(
+    store: Store, context: Context, caller: Caller, request: AlgorithmCreate, code: Code
 ) -> AlgorithmRecord:
-    """Add a version of checked code and order the environment that it needs."""
+    """Make received code a new version of the caller's, and order the environment that it needs.
+
+    The upload that it came with has served its purpose.
+    """
     workspace = access.workspace_id(store, request.workspace)
-    build = builds.order(store, context, owner, workspace, code.environment)
+    build = builds.order(store, context, caller.reader, workspace, code.environment)
     record, version = _shelf(store).begin(
         request.name,
         asset={
-            "owner": owner,
+            "owner": caller.name,
             "workspace_id": workspace,
             "visibility": request.visibility,
             "description": request.description,
@@ -76,6 +70,7 @@ def publish_code(
     )
     if build.record is None or build.record.state == "succeeded":
         finish_version(store, version)
+    uploads.discard(store, context.files, request.upload)
     return store.algorithms.get(record.id) or record
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kpl_lab.errors import Invalid
+from kpl_lab.formats.catalog_yml import LOCAL, REFERENCE
 from kpl_lab.formats.environment_yml import Environment
-from kpl_lab.formats.yaml_marks import nearest
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import images
 from kpl_lab.platform.domain.code import recipe_digest
 from kpl_lab.platform.storage.records.assets import BuildRecord
+from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.repositories.workspaces import Subject
 from kpl_lab.platform.storage.store import Store
 
@@ -19,12 +22,23 @@ class Ordered:
     """What code will run in.
 
     ``record`` is the build it waits for, None where the base is enough; ``base`` the engine's
-    reference of the base; ``notices`` say what the user should know.
+    reference of the base; ``variables`` are set by the image; ``notices`` say what the user should
+    know.
     """
 
     record: BuildRecord | None
     base: str
+    variables: Mapping[str, str]
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What stands below an environment; ``content`` names what is in it, where that is known."""
+
+    reference: str
+    content: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def subject(build: BuildRecord) -> Subject:
@@ -32,42 +46,64 @@ def subject(build: BuildRecord) -> Subject:
     return Subject(resource="builds", id=build.id, owner=build.owner)
 
 
-def notices_of(context: Context, environment: Environment) -> tuple[str, ...]:
+def notices_of(
+    store: Store, context: Context, reader: Reader, environment: Environment
+) -> tuple[str, ...]:
     """Return what the user should know of the image: that the default stands in for it."""
-    catalog, wanted = context.catalog, environment.from_image
-    if catalog.find(wanted) is not None or not context.options.allow_image_fallback:
+    wanted = environment.from_image
+    if not context.allows_image_fallback or images.lookup(store, reader, wanted) is not None:
         return ()
-    known = [word for entry in catalog.entries for word in (entry.name, *entry.aliases)]
-    near = nearest(wanted, known)
+    near = images.near(store, reader, wanted)
     hint = f" Did you mean {near!r}?" if near else ""
+    default = images.default(store, reader)
     return (
-        f"The image {wanted!r} is not in the catalog; "
-        f"{catalog.default.name!r} is used in its place.{hint}",
+        f"The image {wanted!r} is not in the catalog; {default.name!r} is used in its place.{hint}",
     )
 
 
 def order(
-    store: Store, context: Context, owner: str, workspace_id: int, environment: Environment
+    store: Store, context: Context, reader: Reader, workspace_id: int, environment: Environment
 ) -> Ordered:
     """Return the environment that ``environment.yml`` asks for, ordering it where it is missing.
+
+    Parameters
+    ----------
+    reader
+        Who will own it, and whose images it may stand on.
 
     Raises
     ------
     Invalid
         ``from_image`` is unknown and may not be replaced.
     """
-    catalog = context.catalog
-    notices = notices_of(context, environment)
-    entry = catalog.default if notices else catalog.get(environment.from_image)
-    base = str(entry.prefix)
+    notices = notices_of(store, context, reader, environment)
+    base = _base_of(store, context, reader, environment.from_image, is_replaced=bool(notices))
     if not environment.runs:
-        return Ordered(None, base, notices)
-    digest = recipe_digest(str(workspace_id), base, environment.runs)
+        return Ordered(None, base.reference, base.variables, notices)
+    content = f"{base.reference} {base.content}"
+    digest = recipe_digest(str(workspace_id), content, environment.runs)
     known = store.builds.usable(digest)
     if known is None:
-        recipe = {"digest": digest, "base": base, "runs": list(environment.runs)}
-        known = _add(store, owner, workspace_id, recipe)
-    return Ordered(known, base, notices)
+        recipe = {"digest": digest, "base": base.reference, "runs": list(environment.runs)}
+        known = _add(store, reader.name, workspace_id, recipe)
+    return Ordered(known, base.reference, base.variables, notices)
+
+
+def _base_of(
+    store: Store, context: Context, reader: Reader, wanted: str, *, is_replaced: bool
+) -> _Base:
+    has_registry = context.settings.engine != LOCAL
+    if has_registry and not is_replaced and images.lookup(store, reader, wanted) is None:
+        # Nobody has registered it: the registry is asked when it is needed.
+        if not REFERENCE.fullmatch(wanted):
+            raise Invalid(
+                f"{wanted!r} is neither an image of the catalog nor a reference of a registry; "
+                "correct `from_image` in environment.yml.",
+                code="unknown_image",
+            )
+        return _Base(wanted)
+    found = images.default(store, reader) if is_replaced else images.usable(store, reader, wanted)
+    return _Base(found.reference, found.digest or "", found.variables)
 
 
 def _add(store: Store, owner: str, workspace_id: int, recipe: Mapping[str, object]) -> BuildRecord:

@@ -80,7 +80,10 @@ class Plan:
             "algorithm": self.chosen.algorithm,
             "algorithm_id": self.chosen.algorithm_id,
             "parameters": fold_parameters(self.chosen.code, self.request.parameters),
-            "environment": check_variables(self.request.environment),
+            "environment": {
+                **self.ordered.variables,
+                **check_variables(self.request.environment),
+            },
             "build_id": self.ordered.record.id if self.ordered.record else None,
             "image": self.ordered.base if self.ordered.record is None else None,
             "handle": None,
@@ -135,7 +138,7 @@ def plan(
         function=view,
         resources=fold_resources(view, request.resources),
         workspace_id=workspace,
-        ordered=builds.order(store, context, caller.name, workspace, chosen.code.environment),
+        ordered=builds.order(store, context, caller.reader, workspace, chosen.code.environment),
     )
 
 

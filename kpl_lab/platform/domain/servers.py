@@ -11,10 +11,11 @@ from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, datasets
+from kpl_lab.platform.domain import access, datasets, images
 from kpl_lab.platform.domain.capacity import Amounts, ledger, limits, require_possible, words
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
+from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.repositories.workspaces import Subject
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.servers import ServerCreate
@@ -32,8 +33,16 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
     """Keep a server that is about to be started; return it with its JWT.
 
     What is still known of an earlier server of that name is ended first: the hub has one of each.
+
+    Raises
+    ------
+    Invalid
+        There is no such image for the user, no server can start from it, or it may not be given
+        that much.
     """
-    context.catalog.get(request.image)
+    user = Reader(name=request.user, groups=frozenset(request.groups))
+    image = images.usable(store, user, request.image)
+    images.require_for_notebooks(image, request.resources)
     for old in store.servers.active():
         if (old.user, old.name) == (request.user, request.name):
             stop(store, old.id)
@@ -41,7 +50,8 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
     record = store.servers.add(
         name=request.name,
         user=request.user,
-        image=request.image,
+        image=image.name,
+        image_id=image.id,
         state="pending",
         desired="run",
         launch=None,

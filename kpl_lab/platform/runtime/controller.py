@@ -13,8 +13,10 @@ from kpl_lab.errors import Conflict, KplError
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping
 from kpl_lab.platform.events import CONTROLLER, listen
+from kpl_lab.platform.runtime.catalog import CatalogFollower
 from kpl_lab.platform.runtime.frontdoor import RouteReconciler
 from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
+from kpl_lab.platform.runtime.reconcilers.images import ImageReconciler
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
 from kpl_lab.platform.runtime.reconcilers.outputs import OutputReconciler
 from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, ServerReconciler
@@ -31,6 +33,7 @@ WATCH_AGAIN_SECONDS = 0.5
 # What moves whole datasets and models takes minutes. It has workers of its own, so that tasks,
 # servers and routes never wait for it; few, because all of them share one disk.
 IMPORTS_AT_ONCE = 2
+PULLS_AT_ONCE = 2
 COLLECTIONS_AT_ONCE = 2
 
 
@@ -62,6 +65,7 @@ class Controller:
             "dataset_versions": imports,
             "model_versions": imports,
             "outputs": WorkQueue(self._handle, COLLECTIONS_AT_ONCE),
+            "images": WorkQueue(self._handle, PULLS_AT_ONCE),
         }
         self.world.add = self.add
         self.world.is_at = lambda key: self._queue_of(key).is_at(key)
@@ -74,6 +78,7 @@ class Controller:
             "servers": ServerReconciler(self.world),
             "mounts": MountReconciler(self.world),
             "builds": BuildReconciler(self.world),
+            "images": ImageReconciler(self.world),
             "dataset_versions": ImportReconciler(self.world, "dataset"),
             "model_versions": ImportReconciler(self.world, "model"),
             "routes": RouteReconciler(self.world),
@@ -100,6 +105,7 @@ class Controller:
                 group.create_task(self._watch())
                 group.create_task(self._look())
                 group.create_task(self._tidy())
+                group.create_task(CatalogFollower(self.world).run())
         finally:
             transport.close()
 
@@ -177,6 +183,7 @@ class Controller:
         keys += [Key("servers", s.id) for s in store.servers.active()]
         keys += [Key("mounts", m.id) for m in store.mounts.pending()]
         keys += [Key("builds", b.id) for b in store.builds.active()]
+        keys += [Key("images", i.id) for i in store.images.in_state("preparing")]
         datasets = store.dataset_versions.in_state("preparing")
         keys += [Key("dataset_versions", v.id) for v in datasets if v.upload_id is not None]
         models = store.model_versions.in_state("preparing")

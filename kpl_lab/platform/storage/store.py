@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from kpl_lab.clock import Clock
 from kpl_lab.platform.storage.repositories import assets, work
+from kpl_lab.platform.storage.repositories.images import ImageRepository
 from kpl_lab.platform.storage.repositories.metrics import MetricRepository
 from kpl_lab.platform.storage.repositories.workspaces import (
     EventRepository,
@@ -111,6 +112,11 @@ class Store:
     def builds(self) -> assets.BuildRepository:
         """Makings of environments."""
         return assets.BuildRepository(self._session)
+
+    @cached_property
+    def images(self) -> ImageRepository:
+        """The image catalog."""
+        return ImageRepository(self._session)
 
     @cached_property
     def tasks(self) -> work.TaskRepository:

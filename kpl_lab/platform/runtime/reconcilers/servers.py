@@ -6,7 +6,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import contract, servers
+from kpl_lab.platform.domain import contract, images, servers
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     NO_ROOM_SECONDS,
@@ -17,6 +17,7 @@ from kpl_lab.platform.runtime.world import (
     labels,
     stored_handle,
 )
+from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -78,8 +79,9 @@ class ServerReconciler:
 
     async def _start(self, server: ServerRecord) -> float | None:
         try:
+            image = await self._world.read(lambda s: images.of_server(s, server.image_id))
             token = await self._world.write(lambda s: self._issue(s, server))
-            workload = self._workload(server, token)
+            workload = self._workload(server, image, token)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
         except CANNOT_START as error:
@@ -100,7 +102,7 @@ class ServerReconciler:
         key = self._world.context.jwt_key
         return auth.issue(store, key, "notebook", server.id, server.user)
 
-    def _workload(self, server: ServerRecord, token: str) -> Workload:
+    def _workload(self, server: ServerRecord, image: ImageRecord, token: str) -> Workload:
         context = self._world.context
         launch = server.launch or {}
         facts = contract.Facts(
@@ -116,7 +118,7 @@ class ServerReconciler:
             name=workload_name(server),
             kind=Kind.SERVER,
             labels=labels(context, "servers", server.id, server.user),
-            image=str(context.catalog.get(server.image).prefix),
+            image=image.reference,
             command=tuple(launch["command"]),
             identity=f"user:{server.user}",
             limits=Limits(
@@ -124,7 +126,11 @@ class ServerReconciler:
             ),
             home=server.user,
             skeleton=launch.get("skeleton"),
-            environment={**launch["environment"], **contract.variables(facts)},
+            environment={
+                **image.variables,
+                **launch["environment"],
+                **contract.variables(facts),
+            },
             secrets={contract.TOKEN_FILE: token},
             port=0,
         )

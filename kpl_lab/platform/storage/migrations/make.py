@@ -1,7 +1,12 @@
-"""Writes ``0001_initial`` from the models; of use only until the first release."""
+"""Writes the next migration: ``python -m kpl_lab.platform.storage.migrations.make WORDS``.
+
+It holds what the models have beyond the migrations that are there; read it before it is committed,
+and add its entry to ``NOTES.md``.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,19 +15,17 @@ from alembic import command
 from kpl_lab.platform.storage.database import open_engine
 from kpl_lab.platform.storage.upgrade import MIGRATIONS, alembic_config
 
-INITIAL = MIGRATIONS / "versions" / "0001_initial.py"
 
-
-def main() -> None:
-    """Replace the initial migration by one that makes today's tables."""
-    INITIAL.unlink(missing_ok=True)
+def main(words: list[str]) -> None:
+    """Write the migration from the present head to today's models."""
+    number = len(list((MIGRATIONS / "versions").glob("[0-9]*.py"))) + 1
     with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{Path(folder) / 'empty.sqlite'}")
-        command.revision(
-            alembic_config(engine), message="initial", rev_id="0001", autogenerate=True
-        )
+        engine = open_engine(f"sqlite:///{Path(folder) / 'head.sqlite'}")
+        config = alembic_config(engine)
+        command.upgrade(config, "head")
+        command.revision(config, " ".join(words), rev_id=f"{number:04d}", autogenerate=True)
         engine.dispose()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

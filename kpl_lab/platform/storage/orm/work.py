@@ -118,6 +118,7 @@ class ServerRow(LimitColumns, Base):
     name: Mapped[str]
     user: Mapped[str] = mapped_column(index=True)
     image: Mapped[str]
+    image_id: Mapped[int | None]
     state: Mapped[str] = mapped_column(index=True)
     desired: Mapped[str]
     launch: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -102,6 +102,7 @@ class ServerRecord(Limited):
     name: str
     user: str
     image: str
+    image_id: int | None
     state: str
     desired: str
     launch: dict[str, Any] | None

@@ -21,10 +21,14 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Who looks: an administrator sees all, others their own and what is shared."""
+    """Who looks: an administrator sees all, others their own and what is shared.
+
+    ``groups`` are the hub's; images may be restricted to some.
+    """
 
     name: str
     sees_all: bool = False
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
