@@ -19,8 +19,9 @@ from kpl_lab.errors import KplError
 from kpl_lab.lab.client import Door
 from kpl_lab.lab.jobs import Jobs
 from kpl_lab.lab.making import RESOURCES
-from kpl_lab.lab.routes.forward import ForwardHandler, ServiceCallHandler
+from kpl_lab.lab.routes.forward import ForwardHandler
 from kpl_lab.lab.routes.local import FolderHandler, JobHandler, MakeHandler, UsageHandler
+from kpl_lab.lab.routes.service_call import ServiceCallHandler
 from kpl_lab.lab.usage import of_this_server
 
 ROOT = "kpl-lab"
