@@ -18,7 +18,7 @@ from kpl_dataset import BasicType, DatasetError, ReadOnlyDataset, WriteOnlyDatas
 from kpl_dataset.common import ClassificationDatasetDefine
 from kpl_lab.errors import Invalid
 from kpl_lab.platform.domain import pictures
-from kpl_lab.platform.storage.archives import plain_files
+from kpl_lab.platform.storage.archives import plain_files, shown
 from kpl_lab.platform.storage.files import size_of
 
 MAX_CLASSES_COUNTED = 1000
@@ -66,7 +66,7 @@ class Source:
 
     def path_of(self, file: Path) -> str:
         """Return the ``path`` of a file's record."""
-        relative = file.relative_to(self.folder).as_posix()
+        relative = shown(file.relative_to(self.folder))
         return f"{self.root}/{relative}" if self.root else relative
 
     def files(self) -> list[Path]:
