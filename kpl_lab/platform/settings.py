@@ -50,6 +50,12 @@ class PlatformOptions(Configurable):
     build_memory_mb = Int(
         4096, min=256, help="MiB that the build of an environment may use, and reserves."
     ).tag(config=True)
+    server_starts_kept = Int(
+        20,
+        min=1,
+        help="Starts of each notebook server whose events and log are kept; older ones are "
+        "forgotten as soon as they have ended.",
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 

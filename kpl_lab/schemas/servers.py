@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kpl_lab.schemas.common import Resources, Schema
+from kpl_lab.schemas.common import Event, Resources, Schema
 from kpl_lab.schemas.datasets import MountView
 
 
@@ -71,6 +71,25 @@ class ServerStatus(Schema):
     address: str | None = Field(None, description="host:port, once it listens")
     reason: str | None = None
     message: str | None = Field(None, description="what it waits for, or why it ended, in words")
+    events: list[Event] = Field([], description="its history so far, oldest first")
+
+
+class ServerStart(Schema):
+    """One start of a notebook server, with what happened from there on."""
+
+    id: int
+    name: str = Field(description="the server's name; empty for a user's default server")
+    user: str
+    image: str
+    state: str
+    created_at: dt.datetime
+    resources: Resources
+    reason: str | None = None
+    message: str | None = None
+    events: list[Event] = Field(
+        description="oldest first; data.event is the name and data.rank the rank (info, important "
+        "or urgent) that the ModelArts manual gives it"
+    )
 
 
 class ServerReport(Schema):

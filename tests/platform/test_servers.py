@@ -55,14 +55,42 @@ async def test_a_server_starts_has_an_address_and_the_contract_s_variables(site:
     assert found["KPL_METRIC_API"] and found["KPL_METRIC_TOKEN"] and workload.secrets["token"]
 
 
-async def test_it_is_refused_with_numbers_when_there_is_no_room_now(site: Site) -> None:
-    await started(site, resources={**RESOURCES, "gpu": 2})
-    id = await create(site, user="bob", resources={**RESOURCES, "gpu": 1})
-    answer = await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
-    assert (answer.status_code, answer.json()["code"]) == (409, "no_capacity")
-    status = await site.internal().get(f"internal/servers/{id}")
-    assert (status["state"], status["reason"]) == ("failed", "no_capacity")
-    assert "1 GPU" in status["message"] and "0 free" in status["message"]
+async def test_it_waits_with_numbers_while_there_is_no_room_and_starts_when_there_is(
+    site: Site,
+) -> None:
+    first = await started(site, resources={**RESOURCES, "gpu": 2})
+    hub = site.internal()
+    waiting = []
+    for user in ("bob", "carol"):
+        id = await create(site, user=user, resources={**RESOURCES, "gpu": 1})
+        await hub.post(f"internal/servers/{id}/start", LAUNCH)
+        waiting.append(await hub.get(f"internal/servers/{id}"))
+    assert [(s["state"], s["reason"]) for s in waiting] == [("pending", "waiting")] * 2
+    assert [s["message"] for s in waiting] == [
+        "Waiting for 1 GPU (0 free).",
+        "Waiting for 1 GPU (0 free); 1 ahead of you.",
+    ]
+    await hub.http.post(f"internal/servers/{first}/stop")
+    for server in waiting:
+        found = await hub.until(f"internal/servers/{server['id']}", "running")
+        assert found["message"] is None
+
+
+async def test_one_that_waits_is_not_overtaken_by_a_task_and_can_be_cancelled(site: Site) -> None:
+    site.engine.script = WAITS
+    first = await started(site, resources={**RESOURCES, "gpu": 1})
+    hub, alice = site.internal(), site.user()
+    id = await create(site, user="bob", resources={**RESOURCES, "gpu": 2})
+    await hub.post(f"internal/servers/{id}/start", LAUNCH)
+    later = await create(site, user="carol", resources={**RESOURCES, "gpu": 1})
+    await hub.post(f"internal/servers/{later}/start", LAUNCH)
+    assert (await hub.get(f"internal/servers/{later}"))["state"] == "pending", "bob came first"
+    task = await alice.submit(resources={"gpu": 2})
+    await hub.http.post(f"internal/servers/{id}/stop")
+    await hub.until(f"internal/servers/{id}", "stopped")
+    await hub.until(f"internal/servers/{later}", "running")
+    assert (await alice.get(f"tasks/{task['id']}"))["state"] == "queued"
+    assert (await hub.get(f"internal/servers/{first}"))["state"] == "running"
 
 
 async def test_it_is_refused_with_numbers_when_it_could_never_fit(site: Site) -> None:
@@ -70,6 +98,8 @@ async def test_it_is_refused_with_numbers_when_it_could_never_fit(site: Site) ->
     answer = await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
     assert (answer.status_code, answer.json()["code"]) == (429, "never_fits")
     assert "1000000" in answer.text.replace("1e+06", "1000000")
+    status = await site.internal().get(f"internal/servers/{id}")
+    assert (status["state"], status["reason"]) == ("failed", "never_fits")
 
 
 async def test_it_stops_when_it_is_told_to(site: Site) -> None:

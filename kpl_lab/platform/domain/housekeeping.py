@@ -32,6 +32,7 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     now = store.now()
     days = dt.timedelta(days=options.event_days)
     store.events.trim(before=now - days, ticks_before=now - TICKS_KEPT)
+    _forget_starts(store, files, options.server_starts_kept)
     store.idempotency.trim(now - dt.timedelta(days=options.event_days))
     _forget_uploads(store, files, now - dt.timedelta(days=options.upload_days))
     known = {
@@ -44,6 +45,16 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     for kind, ids in known.items():
         store.after_commit(partial(_remove_old, files.path(kind), ORPHAN_SECONDS, ids))
     store.after_commit(partial(_remove_old, files.path("incoming"), INCOMING_SECONDS))
+
+
+def _forget_starts(store: Store, files: FileStore, kept: int) -> None:
+    """Forget old starts of notebook servers, with events and log."""
+    for server in store.servers.older_starts(kept):
+        store.events.forget("servers", server.id)
+        store.tokens.forget("notebook", server.id)
+        store.servers.delete(server.id)
+        log = files.path("logs", "servers", f"{server.id}.log")
+        store.after_commit(partial(log.unlink, missing_ok=True))
 
 
 def _forget_uploads(store: Store, files: FileStore, before: dt.datetime) -> None:

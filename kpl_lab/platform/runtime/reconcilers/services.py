@@ -130,7 +130,7 @@ class ServiceReconciler:
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
-            facts = {"message": error.message.rstrip(".")}
+            facts = {"error": error.message.rstrip(".")}
             why = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: services.fail(s, service, why))
             if not _is_alive(self._world.seen.get(name)):

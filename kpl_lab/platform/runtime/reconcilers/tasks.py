@@ -20,7 +20,7 @@ from kpl_lab.engines.spec import (
     Workload,
 )
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import access, contract, shutdown, tasks
+from kpl_lab.platform.domain import access, contract, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import Amounts, explain_impossible, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
@@ -118,7 +118,7 @@ class TaskReconciler:
             if is_no_room(error):
                 await self._wait_again(task)
                 return
-            facts = {"message": error.message.rstrip(".")}
+            facts = {"error": error.message.rstrip(".")}
             explanation = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
             # What there is of it by then is removed: the engine tells nothing of it by itself.
@@ -237,7 +237,10 @@ class TaskReconciler:
 
 
 class TaskScheduler:
-    """Admits queued tasks: by priority, then by age; a task never overtakes one it would starve."""
+    """Admits servers that wait, for somebody sits before each of them, then queued tasks.
+
+    Tasks by priority, then by age; a task never overtakes one it would starve.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -247,19 +250,19 @@ class TaskScheduler:
         del id
         if shutdown.is_closing(self._world.context.settings.home):
             return AFTER_CLOSING_SECONDS
-        queued = await self._world.read(lambda s: s.tasks.queued())
-        if not queued:
+        if not await self._world.read(lambda s: s.tasks.queued() or s.servers.waiting()):
             return None
         capacity = await self._world.engine.capacity()
         admitted = await self._world.write(lambda s: self._admit(s, capacity))
-        for task in admitted:
-            self._world.add(task)
+        for key in admitted:
+            self._world.add(key)
         return None
 
     def _admit(self, store: Store, capacity: Capacity) -> list[Key]:
-        book = ledger(store, capacity, self._world.context.options)
+        context = self._world.context
+        admitted = [Key("servers", id) for id in server_queue.admit(store, context, capacity)]
+        book = ledger(store, capacity, context.options)
         blocked: set[str] = set()
-        admitted = []
         for task in store.tasks.queued():
             build = store.builds.get(task.build_id) if task.build_id else None
             if build is not None and build.state == "failed":  # a draft sees its end only now
