@@ -226,8 +226,9 @@ def test_a_service_of_two_replicas_is_deployed(lab: Lab, pictures: Pictures) -> 
 
 def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) -> None:
     panel = lab.resource.tab("Test")
-    picture = lab.user_home / "digits" / "pictures" / "7" / "0007.png"
-    panel.locator('input[type="file"]').set_input_files(picture)
+    panel.get_by_role("button", name="Choose from my home…").click()
+    lab.choose_file("digits", "pictures", "7", "0007.png")
+    expect(panel.get_by_text(re.compile(r"^0007\.png · "))).to_be_visible()
     answer = panel.locator(".kpl-Classified strong")
 
     def call() -> bool:
@@ -240,6 +241,17 @@ def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) 
     expect(answer).to_have_text("7")
     expect(panel.get_by_alt_text("The picture that was sent")).to_be_visible()
     pictures.take("service-test", for_documentation=True)
+
+
+def test_the_service_names_the_digit_of_an_uploaded_picture(lab: Lab) -> None:
+    panel = lab.resource.tab("Test")
+    picture = lab.user_home / "digits" / "pictures" / "3" / "0003.png"
+    panel.locator('input[type="file"]').set_input_files(picture)
+    panel.get_by_role("button", name="Call").click()
+    expect(panel.locator(".kpl-Classified strong")).to_have_text("3")
+    panel.get_by_role("button", name="Choose from my home…").click()
+    lab.choose_file("digits", "pictures", "7", "0007.png")
+    expect(panel.locator(".kpl-FileChoice-name")).to_contain_text("0007.png")
 
 
 def test_the_curl_line_runs_as_it_was_copied(lab: Lab) -> None:
