@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from jupyterhub.spawner import Spawner, SpawnException
+from jupyterhub.spawner import Spawner
 from traitlets import Float, Instance, Integer, Unicode, default
 
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
-from kpl_lab.hub.platform_client import PlatformClient
-from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
+from kpl_lab.hub.failure import failure, refusal
+from kpl_lab.hub.platform_client import PlatformClient, client_of
+from kpl_lab.hub.progress import Progress, ProgressEvent, first_event
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, ServerStatus
@@ -20,14 +21,6 @@ from kpl_lab.schemas.servers import ImageView, ServerCreate, ServerLaunch, Serve
 ENDED = ("stopped", "failed")
 # Users are numbers without an entry in /etc/passwd: bash knows no name for its prompt.
 PROMPT_COMMAND = r"PS1=${PS1//\\u/${USER:-$JUPYTERHUB_USER}}"
-
-
-class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no types
-    """Why a server was not started, in the user's words alone."""
-
-    def __str__(self) -> str:
-        # JupyterHub puts this into the progress that users read.
-        return str(self.message)
 
 
 class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
@@ -101,7 +94,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         try:
             return await self._start()
         except KplError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         finally:
             self._steps.finish()
 
@@ -130,12 +123,12 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     async def _follow(self, server: int, status: ServerStatus) -> tuple[str, int]:
         waits = backoff(0.03, max_seconds=self.look_seconds)
         while True:
-            self._steps.tell(event_of(status))
+            self._steps.tell_status(status)
             if status.state == "running" and status.address:
                 host, _, port = status.address.rpartition(":")
                 return host, int(port)
             if status.state in ENDED:
-                raise _failure(status)
+                raise await failure(self._platform, status)
             await asyncio.sleep(next(waits))
             try:
                 status = await self._platform.server(server)
@@ -221,23 +214,3 @@ def _find_image(images: list[ImageView], name: str | None) -> ImageView:
     raise Invalid(
         f"There is no image {name!r}; the catalog has: {names or 'none'}.", code="unknown_image"
     )
-
-
-def _refusal(error: KplError) -> NotStarted:
-    return NotStarted(error.message, reason=error.code, status_code=error.http_status)
-
-
-def _failure(status: ServerStatus) -> NotStarted:
-    message = status.message or "The server ended before it was ready; start it again."
-    return NotStarted(message, reason=status.reason or status.state, status_code=500)
-
-
-_clients: dict[tuple[str, str], PlatformClient] = {}
-
-
-def client_of(url: str, token: str) -> PlatformClient:
-    """Return the hub's one client for an address: its connections are shared by all spawners."""
-    key = (url, token)
-    if key not in _clients:
-        _clients[key] = PlatformClient(url, token)
-    return _clients[key]
