@@ -16,11 +16,19 @@ from traitlets import Unicode
 from kpl_lab import __version__
 from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.errors import KplError
+from kpl_lab.lab.cleaning import Home
 from kpl_lab.lab.client import Door
 from kpl_lab.lab.jobs import Jobs
+from kpl_lab.lab.kernels import SETTING, Kernels, OomKills
 from kpl_lab.lab.making import RESOURCES
 from kpl_lab.lab.routes.forward import ForwardHandler
-from kpl_lab.lab.routes.local import FolderHandler, JobHandler, MakeHandler, UsageHandler
+from kpl_lab.lab.routes.local import (
+    FolderHandler,
+    HomeHandler,
+    JobHandler,
+    MakeHandler,
+    UsageHandler,
+)
 from kpl_lab.lab.routes.service_call import ServiceCallHandler
 from kpl_lab.lab.usage import of_this_server
 
@@ -53,7 +61,20 @@ class KplLabExtension(ExtensionApp):
             kpl_lab_jobs=Jobs(),
             kpl_lab_root=root,
             kpl_lab_usage=of_this_server(str(root)),
+            kpl_lab_home=Home(root),
         )
+        self._watch_kernels()
+
+    def _watch_kernels(self) -> None:
+        if self.serverapp is None:
+            return
+        kills = OomKills(self.settings["kpl_lab_usage"].group, os.environ)
+        self.settings[SETTING] = Kernels(self.serverapp, kills)
+        self.settings[SETTING].watch()
+        contents = self.serverapp.contents_manager
+        if self.settings["kpl_lab_home"].is_cleaning_up and contents.has_trait("delete_to_trash"):
+            # What goes to a trash on the same disk gives no room, and needs some first.
+            contents.set_trait("delete_to_trash", False)
 
     def _credentials(self, environment: Mapping[str, str]) -> Credentials:
         try:
@@ -74,6 +95,7 @@ class KplLabExtension(ExtensionApp):
         handlers: list[tuple[str, Any]] = [
             (at(r"local/folder"), FolderHandler),
             (at(r"local/usage"), UsageHandler),
+            (at(r"local/home"), HomeHandler),
             (at(r"local/jobs/([0-9]+)"), JobHandler),
             (at(r"local/services/([^/]+)/call"), ServiceCallHandler),
             (at(rf"local/({'|'.join(RESOURCES)})"), MakeHandler),
@@ -98,6 +120,9 @@ class KplLabExtension(ExtensionApp):
     async def stop_extension(self) -> None:
         """Close the connections and give up what is being sent."""
         self.settings["kpl_lab_jobs"].close()
+        self.settings["kpl_lab_home"].close()
+        if SETTING in self.settings:
+            self.settings[SETTING].close()
         await self.settings["kpl_lab_door"].close()
 
 
