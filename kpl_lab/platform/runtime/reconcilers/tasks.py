@@ -36,6 +36,7 @@ from kpl_lab.platform.runtime.world import (
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
 from kpl_lab.schemas.tasks import TaskState
 
 AFTER_CLOSING_SECONDS = 1.0
@@ -140,21 +141,7 @@ class TaskReconciler:
     def _workload(self, task: TaskRecord, code: Code, token: str) -> Workload:
         context = self._world.context
         function = code.environment.function(task.function)
-        given = [entry["key"] for entry in task.inputs]
-        metric_token = hashlib.sha256(f"metric {token}".encode()).hexdigest()[:32]
-        facts = contract.Facts(
-            kind="pipeline",
-            id=task.id,
-            token=token,
-            api_url="{{relay}}",
-            metric_token=metric_token,
-            parameters=task.parameters,
-            inputs=given,
-            outputs=[port.key for port in function.outputs],
-            absent_inputs=[p.key for p in function.inputs if p.key not in given],
-            gpus=task.gpu,
-            code_limit_mb=context.options.code_limit_mb,
-        )
+        facts = self._facts(task, function, token)
         return Workload(
             name=workload_name(task),
             kind=Kind.TASK,
@@ -176,10 +163,27 @@ class TaskReconciler:
             relay=RelayTarget(
                 url=context.settings.runtime_url,
                 token=token,
-                metric_token=metric_token,
+                metric_token=facts.metric_token,
                 task_id=task.id,
             ),
             time_limit_seconds=task.time_limit_seconds,
+        )
+
+    def _facts(self, task: TaskRecord, function: FunctionView, token: str) -> contract.Facts:
+        """Return what the program is told of its task."""
+        given = [entry["key"] for entry in task.inputs]
+        return contract.Facts(
+            kind="pipeline",
+            id=task.id,
+            token=token,
+            api_url="{{relay}}",
+            metric_token=hashlib.sha256(f"metric {token}".encode()).hexdigest()[:32],
+            parameters=task.parameters,
+            inputs=given,
+            outputs=[port.key for port in function.outputs],
+            absent_inputs=[p.key for p in function.inputs if p.key not in given],
+            gpus=task.gpu,
+            code_limit_mb=self._world.context.options.code_limit_mb,
         )
 
     async def _finish(self, task: TaskRecord, replica: Replica | None) -> None:
