@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from jupyterhub.spawner import SpawnException
 from markupsafe import Markup
 
+from kpl_lab.client.plaintext import plain
 from kpl_lab.errors import KplError
 from kpl_lab.hub.platform_client import PlatformClient
 from kpl_lab.schemas.servers import ServerStatus
 
 LOG_BYTES = 4096
-# Colours and movements of a terminal, and all other control characters but tab and newline.
-_CONTROLS = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
 
 
 class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no types
@@ -46,11 +41,6 @@ def _html(message: str, log: str) -> Markup:
         '<h2 class="kpl-Log-title"><span data-i18n>The end of the server\'s log</span></h2>'
         '<pre class="kpl-Log" tabindex="0">{}</pre>'
     ).format(message, log)
-
-
-def plain(text: str) -> str:
-    """Return a log without what only a terminal understands."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n")).strip("\n")
 
 
 def refusal(error: KplError) -> NotStarted:

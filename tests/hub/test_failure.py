@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import httpx
 
+from kpl_lab.client.plaintext import plain
 from kpl_lab.errors import Conflict
-from kpl_lab.hub.failure import failure, plain, refusal
+from kpl_lab.hub.failure import failure, refusal
 from kpl_lab.hub.platform_client import PlatformClient
 from kpl_lab.schemas.servers import ServerStatus
 
