@@ -61,6 +61,12 @@ class ServerLaunch(Schema):
     skeleton: str | None = Field(
         None, description="folder whose content a home gets when it is made"
     )
+    idle_stop_minutes: float | None = Field(
+        None,
+        ge=0,
+        description="minutes without work after which it is stopped; 0: never, null: as the "
+        "administrator has set it",
+    )
 
 
 class ServerStatus(Schema):
@@ -92,6 +98,15 @@ class ServerStart(Schema):
     )
 
 
+class IdleReport(Schema):
+    """A running server says how idle it is; with ``over`` it asks to be stopped."""
+
+    state: Literal["warned", "kept", "over"]
+    minutes: float = Field(
+        ge=0, description="warned: until it is stopped; over: for which nothing has run"
+    )
+
+
 class ServerReport(Schema):
     """The spawner tells what became of a server (hub token only)."""
 
@@ -112,6 +127,11 @@ class ServerView(Schema):
     created_at: dt.datetime
     resources: Resources
     mounts: list[MountView]
+    wanted_mounts: list[str] = Field(
+        [],
+        description="datasets, NAME[:VERSION], that a further start may begin with: those asked "
+        "for, or once it ran and has ended those that were mounted then",
+    )
     url: str
     reason: str | None = None
     message: str | None = None
@@ -128,6 +148,7 @@ class CapacityView(Schema):
     """The one ledger: servers, tasks, services and builds share it."""
 
     cpu: Amount = Field(description="cores, admitted up to a multiple of the real ones")
+    cores: float = Field(description="the real ones")
     memory: Amount = Field(description="MiB, reserved")
     gpu: Amount = Field(description="whole GPUs, reserved")
     queued_tasks: int

@@ -1284,6 +1284,11 @@ export interface components {
         CapacityView: {
             /** @description cores, admitted up to a multiple of the real ones */
             cpu: components["schemas"]["Amount"];
+            /**
+             * Cores
+             * @description the real ones
+             */
+            cores: number;
             /** @description MiB, reserved */
             memory: components["schemas"]["Amount"];
             /** @description whole GPUs, reserved */
@@ -2495,6 +2500,12 @@ export interface components {
             resources: components["schemas"]["Resources"];
             /** Mounts */
             mounts: components["schemas"]["MountView"][];
+            /**
+             * Wanted Mounts
+             * @description datasets, NAME[:VERSION], that a further start may begin with: those asked for, or once it ran and has ended those that were mounted then
+             * @default []
+             */
+            wanted_mounts: string[];
             /** Url */
             url: string;
             /** Reason */

@@ -36,6 +36,7 @@ def image(name: str, **changes: Any) -> ImageView:
 def capacity(gpus: int = 0, memory: int = 24000) -> CapacityView:
     return CapacityView(
         cpu=Amount(limit=8, used=0),
+        cores=2,
         memory=Amount(limit=memory, used=0),
         gpu=Amount(limit=gpus, used=0),
         queued_tasks=0,

@@ -112,6 +112,27 @@ async def test_it_stops_when_it_is_told_to(site: Site) -> None:
     await until(lambda: not site.engine.workloads)
 
 
+async def test_what_was_mounted_when_it_ended_is_known_for_the_next_start(site: Site) -> None:
+    alice = site.user()
+    for name in ("asked", "added"):
+        await dataset(alice, name)
+    id = await started(site, mounts=["asked"])
+    await until(lambda: mounted(alice, id))
+    await alice.post(f"servers/{id}/mounts", {"dataset": "added"})
+    mounts = (await alice.get(f"servers/{id}/mounts"))["items"]
+    [asked] = [mount["id"] for mount in mounts if mount["dataset"] == "asked"]
+    await alice.http.delete(f"servers/{id}/mounts/{asked}")
+
+    async def is_changed() -> bool:
+        return await mounted(alice, id) == ["datasets/added"]
+
+    await until(is_changed)
+    assert (await alice.get(f"servers/{id}"))["wanted_mounts"] == ["asked"]
+    await site.internal().http.post(f"internal/servers/{id}/stop")
+    await site.internal().until(f"internal/servers/{id}", "stopped")
+    assert (await alice.get(f"servers/{id}"))["wanted_mounts"] == ["added"]
+
+
 async def test_one_that_ends_by_itself_in_peace_is_stopped(site: Site) -> None:
     id = await started(site)
     await site.engine.finish(f"server-{id}")

@@ -123,6 +123,7 @@ async def test_what_is_promised_and_what_waits_is_shown(site: Site) -> None:
     assert found["gpu"] == {"limit": 2.0, "used": 2.0}
     assert found["memory"]["used"] == 1000
     assert found["cpu"]["used"] == 2
+    assert found["cpu"]["limit"] == found["cores"] * site.context.options.cpu_overcommit
     assert (found["running_tasks"], found["queued_tasks"]) == (1, 1)
 
 

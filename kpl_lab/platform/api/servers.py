@@ -19,7 +19,7 @@ from kpl_lab.platform.api.deps import (
     needs,
 )
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import server_queue, servers, shutdown
+from kpl_lab.platform.domain import server_idle, server_queue, servers, shutdown
 from kpl_lab.platform.domain.capacity import ledger
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServerRecord
@@ -29,6 +29,7 @@ from kpl_lab.schemas.datasets import MountCreate, MountView
 from kpl_lab.schemas.servers import (
     Amount,
     CapacityView,
+    IdleReport,
     ServerCreate,
     ServerGrant,
     ServerLaunch,
@@ -57,6 +58,7 @@ def _view(store: Store, server: ServerRecord) -> ServerView:
         created_at=server.created_at,
         resources=server.resources,
         mounts=[MountView.model_validate(m) for m in store.mounts.of(server.id)],
+        wanted_mounts=server.wanted_mounts,
         url=f"/user/{server.user}{suffix}/",
         reason=server.reason,
         message=server.message,
@@ -162,6 +164,12 @@ def get_server_log(
     return logs.page(context, source, part) if tail is None else logs.end(context, source, tail)
 
 
+@router.post("/servers/{id}/idle", status_code=204)
+def report_idle(id: int, body: IdleReport, store: StoreDep, caller: Writing) -> None:
+    """Note that a server warns of its stop, was asked to run on, or has been idle for long enough."""
+    server_idle.report(store, servers.find(store, caller, id), body)
+
+
 @router.get("/servers/{id}/mounts")
 def list_mounts(id: int, store: ReadingStoreDep, caller: Reading) -> Page[MountView]:
     """Return the datasets in a server's file tree."""
@@ -192,6 +200,7 @@ def get_capacity(context: ContextDep, store: ReadingStoreDep, caller: Anyone) ->
     counts = store.tasks.counts()
     return CapacityView(
         cpu=Amount(limit=book.limit.cpu, used=book.used.cpu),
+        cores=capacity.cpu,
         memory=Amount(limit=book.limit.memory, used=book.used.memory),
         gpu=Amount(limit=book.limit.gpu, used=book.used.gpu),
         queued_tasks=counts.get("queued", 0),

@@ -168,6 +168,10 @@ def end(
     message: str | None = None,
 ) -> None:
     """Note that a server is no more; its mounts and token end with it. Repeatable."""
+    mounts, wanted = store.mounts.of(server.id), server.wanted_mounts
+    if server.address is not None:
+        # It ran: what its user mounted and unmounted meanwhile is what they want again.
+        wanted = [mount.dataset for mount in mounts if mount.state in ("mounting", "mounted")]
     changed = store.servers.update(
         server.id,
         where={"state": ALIVE},
@@ -176,12 +180,13 @@ def end(
         message=message,
         launch=None,
         address=None,
+        wanted_mounts=wanted,
         updated_at=store.now(),
     )
     if not changed:
         return
     auth.revoke(store, "notebook", server.id)
-    for mount in store.mounts.of(server.id):
+    for mount in mounts:
         store.mounts.delete(mount.id)
     event = server_events.STOPPED
     if state == "failed":
