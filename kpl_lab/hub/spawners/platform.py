@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from jupyterhub.spawner import Spawner
-from traitlets import Float, Instance, Integer, Unicode, default
+from sqlalchemy.orm import object_session
+from traitlets import Bool, Float, Instance, Integer, Unicode, default
 
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
@@ -39,6 +40,9 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     server_id = Integer(None, allow_none=True, help="The platform's id of the server.")
 
+    # Whether a start is under way, and whether the hub died over one.
+    _is_starting = Bool(False)
+    _is_interrupted = Bool(False)
     _steps = Instance(Progress, args=())
 
     @property
@@ -48,21 +52,32 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     # What survives a restart of the hub.
 
     def get_state(self) -> dict[str, Any]:
-        """Return what the hub keeps: the platform's id."""
+        """Return what the hub keeps: the platform's id, and whether the server is being started."""
         state: dict[str, Any] = super().get_state()
         if self.server_id is not None:
             state["server_id"] = self.server_id
+        if self._is_starting:
+            state["is_starting"] = True
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what the hub kept."""
         super().load_state(state)
         self.server_id = state.get("server_id")
+        self._is_interrupted = bool(state.get("is_starting"))
+
+    def _keep_state(self) -> None:
+        """Write down now what JupyterHub writes down when a start has ended."""
+        self.orm_spawner.state = self.get_state()
+        session = object_session(self.orm_spawner)
+        if session is not None:
+            session.commit()
 
     def clear_state(self) -> None:
         """Forget the server."""
         super().clear_state()
         self.server_id = None
+        self._is_starting = self._is_interrupted = False
 
     # The start page.
 
@@ -96,6 +111,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         except KplError as error:
             raise refusal(error) from error
         finally:
+            self._is_starting = False
             self._steps.finish()
 
     async def _start(self) -> tuple[str, int]:
@@ -112,6 +128,9 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             )
         )
         self.server_id = grant.id
+        self._is_starting = True
+        # Before anything runs: a hub that dies meanwhile must know what it has begun.
+        self._keep_state()
         launch = ServerLaunch(
             command=list(self.cmd) + self.get_args(),
             environment=self._environment(grant.id, resources),
@@ -167,9 +186,16 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             self.log.warning("server %s did not end in time", self.server_id)
 
     async def poll(self) -> int | None:
-        """Return None while it runs, its end's code otherwise; a silent platform means running."""
+        """Return None while it runs, its end's code otherwise; a silent platform means running.
+
+        A server over whose start the hub has died is ended here, in the hub's first question after
+        its restart: nobody follows that start any more, and whom the hub takes for ended it forgets.
+        """
         if self.server_id is None:
             return 0
+        if self._is_interrupted:
+            await self._end_interrupted()
+            return 1
         try:
             status = await self._platform.server(self.server_id)
         except NotFound:
@@ -180,6 +206,17 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         if status.state not in ENDED:
             return None
         return 1 if status.state == "failed" else 0
+
+    async def _end_interrupted(self) -> None:
+        self.log.warning("the hub has died over the start of server %s; it ends", self.server_id)
+        for wait in backoff(0.5, max_seconds=10.0):
+            try:
+                await self.stop()
+            except Unavailable:
+                await asyncio.sleep(wait)
+            else:
+                break
+        self._is_interrupted = False
 
     async def progress(self) -> AsyncIterator[ProgressEvent]:
         """Yield the steps of the start in words."""
