@@ -68,6 +68,12 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="as PIP_INDEX_URL, KEEP_CA, EXAMPLES; repeatable",
     )
+    parser.add_argument(
+        "--sizes",
+        type=Path,
+        default=images_folder() / "SIZES.md",
+        help="file for the sizes (%(default)s)",
+    )
     parser.add_argument("--socket", type=Path, default=Path("/var/run/docker.sock"),
                         help="of the Docker daemon (%(default)s)")  # fmt: skip
     return parser.parse_args(arguments)
@@ -137,7 +143,7 @@ async def work(chosen: Sequence[str], options: argparse.Namespace) -> None:
                 base = await daemon.image(reference(BASE))
                 if image is not None and base is not None:
                     row = image_sizes.Row.measured(image, base, seconds)
-                    image_sizes.write(images_folder() / "SIZES.md", {name: row})
+                    image_sizes.write(options.sizes, {name: row})
     finally:
         await daemon.close()
 
