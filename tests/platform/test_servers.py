@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
+from kpl_lab.clock import ManualClock
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause
-from kpl_lab.platform.domain import shutdown
+from kpl_lab.platform.domain import housekeeping, shutdown
 from kpl_lab.platform.runtime.world import World
 from tests.platform.conftest import tar_of
 from tests.platform.running import WAITS, Site, User, until
@@ -217,6 +219,20 @@ async def test_a_new_server_of_a_name_ends_what_is_left_of_the_old(site: Site) -
     new = await started(site)
     await site.internal().until(f"internal/servers/{old}", "stopped")
     await until(lambda: set(site.engine.workloads) == {f"server-{new}"})
+
+
+async def test_a_server_that_the_hub_died_before_starting_is_ended_and_none_that_waits(
+    site: Site, clock: ManualClock
+) -> None:
+    forgotten, other = await create(site), await started(site, user="bob")
+    clean = partial(housekeeping.clean, files=site.context.files, options=site.context.options)
+    hub = site.internal()
+    for passed, state in ((0, "pending"), (3600, "stopped")):
+        clock.advance(passed)
+        with site.context.database.store() as store:
+            clean(store)
+        assert (await hub.get(f"internal/servers/{forgotten}"))["state"] == state
+    assert (await hub.get(f"internal/servers/{other}"))["state"] == "running"
 
 
 async def test_a_notebook_may_end_itself_and_nothing_else(site: Site) -> None:
