@@ -84,8 +84,15 @@ async def collect(
         datasets=[d for d in datasets or [] if _may_see(user, d)],
         running=[s for s in mine if s.state in ("pending", "starting", "running")],
         problem=problem,
-        ended=(last.message or last.reason or "") if last and last.state == "failed" else "",
+        ended=_ended_badly(last),
     )
+
+
+def _ended_badly(last: ServerView | None) -> str:
+    """Return why the last server ended, where that was not its user's wish."""
+    if last is None or last.state not in ("failed", "stopped"):
+        return ""
+    return last.message or (last.reason or "" if last.state == "failed" else "")
 
 
 async def _or_none(asked: Awaitable[T]) -> T | None:

@@ -876,6 +876,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/kpl/api/v1/servers/{id}/idle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report Idle
+         * @description Note that a server warns of its stop, was asked to run on, or has been idle for long enough.
+         */
+        post: operations["report_idle_kpl_api_v1_servers__id__idle_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/kpl/api/v1/servers/{id}/mounts": {
         parameters: {
             query?: never;
@@ -1665,6 +1685,22 @@ export interface components {
             }[];
         };
         /**
+         * IdleReport
+         * @description A running server says how idle it is; with ``over`` it asks to be stopped.
+         */
+        IdleReport: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "warned" | "kept" | "over";
+            /**
+             * Minutes
+             * @description warned: until it is stopped; over: for which nothing has run
+             */
+            minutes: number;
+        };
+        /**
          * ImageView
          * @description An entry of the catalog.
          */
@@ -2408,6 +2444,11 @@ export interface components {
              * @description folder whose content a home gets when it is made
              */
             skeleton?: string | null;
+            /**
+             * Idle Stop Minutes
+             * @description minutes without work after which it is stopped; 0: never, null: as the administrator has set it
+             */
+            idle_stop_minutes?: number | null;
         };
         /**
          * ServerStart
@@ -3218,6 +3259,7 @@ export type Figure = components['schemas']['Figure'];
 export type FormDescription = components['schemas']['FormDescription'];
 export type FormRequest = components['schemas']['FormRequest'];
 export type FunctionView = components['schemas']['FunctionView'];
+export type IdleReport = components['schemas']['IdleReport'];
 export type ImageView = components['schemas']['ImageView'];
 export type LineageLink = components['schemas']['LineageLink'];
 export type LogPage = components['schemas']['LogPage'];
@@ -5130,6 +5172,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["LogPage"];
                 };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_idle_kpl_api_v1_servers__id__idle_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdleReport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused or failed. */
             default: {

@@ -99,6 +99,7 @@ def said_by_the_platform() -> list[re.Pattern[str]]:
 
 # Made of parts in domain/server_queue.py, domain/capacity.py, domain/faults.py and domain/servers.py.
 MADE_OF_PARTS = (
+    "After {count} ",
     "Waiting for ",
     "{count} ",
     "Pulling the image: ",

@@ -135,6 +135,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             command=list(self.cmd) + self.get_args(),
             environment=self._environment(grant.id, resources),
             skeleton=self.skeleton or None,
+            idle_stop_minutes=choice.idle_stop,
         )
         status = await self._platform.start_server(grant.id, launch)
         return await self._follow(grant.id, status)

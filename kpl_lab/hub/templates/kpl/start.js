@@ -60,7 +60,7 @@
     if (over.some(one => one.isImpossible)) {
       sentences.push(text('This is more than the machine has; choose less.'));
     } else if (over.length) {
-      sentences.push(text('Not enough is free right now: choose less, or stop a task, service or other server first.'));
+      sentences.push(text('Not enough is free right now: the server will wait for its turn. Choose less, or stop something, to start sooner.'));
     }
     by('kpl-warning').textContent = sentences.join(' ');
     by('kpl-warning').hidden = sentences.length === 0;
@@ -79,6 +79,9 @@
     const words = [server ? `kpl server start ${quote(server)}` : 'kpl server start', `--image ${quote(chosen ? chosen.value : '')}`, `--cpu ${value('cpu')}`, `--memory ${value('memory')}`];
     if (value('gpu')) {
       words.push(`--gpu ${value('gpu')}`);
+    }
+    if (form.elements.idle_stop.value !== '') {
+      words.push(`--idle-stop ${form.elements.idle_stop.value}`);
     }
     words.push(...mounts().map(name => `--mount ${quote(name)}`));
     by('kpl-command').replaceChildren(...words.flatMap((word, at) => [at ? ' ' : '', unbroken(word)]));

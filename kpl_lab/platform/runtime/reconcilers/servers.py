@@ -6,7 +6,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import contract, server_events, servers
+from kpl_lab.platform.domain import contract, server_events, server_idle, servers
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     NO_ROOM_SECONDS,
@@ -136,7 +136,11 @@ class ServerReconciler:
             ),
             home=server.user,
             skeleton=launch.get("skeleton"),
-            environment={**launch["environment"], **contract.variables(facts)},
+            environment={
+                **launch["environment"],
+                **contract.variables(facts),
+                **server_idle.variables(context.options, launch, server.gpu),
+            },
             secrets={contract.TOKEN_FILE: token},
             port=0,
         )
