@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BOOTSTRAP = $(PYTHON) tools/bootstrap.py
 
-.PHONY: up down status test bench lint lock clean
+.PHONY: up down status test bench lint lock images clean
 
 up:
 	@$(BOOTSTRAP) -- kpl-lab up
@@ -21,6 +21,11 @@ lint:
 
 bench:
 	@$(BOOTSTRAP) --dev -- python -m benchmarks
+
+# Looks over all images, builds and tries some: `make images IMAGES="base pytorch-cpu"`; further
+# words for tools/images.py in OPTIONS.
+images:
+	@$(BOOTSTRAP) --dev -- python -m tools.images $(IMAGES) $(OPTIONS)
 
 # Chooses the newest versions that pyproject.toml allows and pins them all.
 lock:

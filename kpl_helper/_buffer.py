@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from array import array
 
+from kpl_helper._numbers import tell_once
+
 TYPE_CHECKING = False  # as in typing, which costs a third of the import
 if TYPE_CHECKING:
     from typing import Any
@@ -86,10 +88,9 @@ class Pending:
         self._progress: float | None = None
         self.count = 0
         self.thinned = 0
-        self.invalid = 0
 
     def add_point(self, series: Series, x: float, y: float) -> None:
-        """Take over one point; numbers beyond the range of a double are counted as invalid."""
+        """Take over one point; one beyond the range of a double is left out, with a warning."""
         key = (series.title, series.name)
         points = self._points.get(key)
         if points is None:
@@ -97,16 +98,15 @@ class Pending:
             # A forked child pushes to figures that were announced in its parent.
             self._figures.setdefault(series.title, {}).setdefault(series.name, series.type)
         try:
-            points.x.append(x)
+            pair = float(x), float(y)
         except OverflowError:
-            self.invalid += 1
+            tell_once(
+                f"a point of {series.name!r} of {series.title!r} has a number beyond the range of "
+                "a double and is left out"
+            )
             return
-        try:
-            points.y.append(y)
-        except OverflowError:
-            points.x.pop()
-            self.invalid += 1
-            return
+        points.x.append(pair[0])
+        points.y.append(pair[1])
         self.count += 1
 
     def add_figure(self, title: str, series: list[Series]) -> None:

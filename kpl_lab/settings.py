@@ -15,6 +15,7 @@ from pathlib import Path
 from kpl_lab.errors import Invalid
 
 ENGINES = ("local", "docker")
+DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
 
@@ -148,6 +149,8 @@ class Settings:
         SQLAlchemy URL; None: SQLite below the home.
     users
         Further users beside ``admin``.
+    base_image
+        What the platform's own image is built on, where one was named.
     """
 
     home: Home
@@ -156,6 +159,7 @@ class Settings:
     engine: str = "local"
     database_url: str | None = None
     users: tuple[str, ...] = ()
+    base_image: str | None = None
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -235,7 +239,15 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         ) from error
     _keep(home.settings, {**asdict(ports), "instance": instance}, kept)
     users = tuple(u.strip() for u in (env.get("KPL_USERS") or "").split(",") if u.strip())
-    return Settings(home, ports, instance, engine, env.get("KPL_DATABASE_URL") or None, users)
+    return Settings(
+        home,
+        ports,
+        instance,
+        engine,
+        database_url=env.get("KPL_DATABASE_URL") or None,
+        users=users,
+        base_image=env.get("KPL_BASE_IMAGE") or None,
+    )
 
 
 def _read(path: Path) -> dict[str, str | int]:

@@ -20,6 +20,7 @@ export namespace CommandIDs {
   export const saveAsDataset = 'kpl-lab:save-as-dataset';
   export const saveAsModel = 'kpl-lab:save-as-model';
   export const saveModel = 'kpl-lab:save-model';
+  export const showHome = 'kpl-lab:show-home';
   export const showPanel = 'kpl-lab:show-panel';
   export const startService = 'kpl-lab:start-service';
   export const stopService = 'kpl-lab:stop-service';

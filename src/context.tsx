@@ -15,6 +15,11 @@ export interface IKplContext {
    */
   browse: () => Promise<string | null>;
 
+  /**
+   * Let the user choose a file of the home and read it; null where it was cancelled.
+   */
+  chooseFile: () => Promise<File | null>;
+
   client: IPlatformClient;
   commands: CommandRegistry;
   rendermime: IRenderMimeRegistry;

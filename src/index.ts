@@ -8,6 +8,7 @@ import { notebookPlugin } from './plugins/notebook';
 import { notificationsPlugin } from './plugins/notifications';
 import { sidebarPlugin } from './plugins/sidebar';
 import { statusPlugin } from './plugins/status';
+import { usagePlugin } from './plugins/usage';
 import { workbenchPlugin } from './plugins/workbench';
 
 export * from './tokens';
@@ -24,7 +25,8 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   fileBrowserPlugin,
   notebookPlugin,
   notificationsPlugin,
-  statusPlugin
+  statusPlugin,
+  usagePlugin
 ];
 
 export default plugins;

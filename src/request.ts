@@ -14,6 +14,16 @@ export const ROOT = 'kpl-lab';
 const PROBLEM_TYPE = 'application/problem+json';
 
 /**
+ * What a front door says that has just been restarted and has not read its routes yet.
+ */
+const NO_ROUTES = '404 page not found\n';
+
+/**
+ * For how long it is asked again, in milliseconds.
+ */
+const PATIENCE = 2000;
+
+/**
  * A refused or failed request: the platform's own words, ready to be shown.
  */
 export class PlatformError extends Error {
@@ -154,23 +164,15 @@ export async function request(
     init.body = JSON.stringify(json);
     init.headers = { ...rest.headers, 'Content-Type': 'application/json' };
   }
-  let response: Response;
-  try {
-    response = await ServerConnection.makeRequest(
-      address(settings, path, query),
-      init,
-      settings
-    );
-  } catch (error) {
-    if (options.signal?.aborted) {
-      throw error;
-    }
-    throw new PlatformError({
-      message: error instanceof Error ? error.message : String(error),
-      code: 'unreachable',
-      status: 0
-    });
-  }
+  const response = await Private.send(
+    () =>
+      ServerConnection.makeRequest(
+        address(settings, path, query),
+        init,
+        settings
+      ),
+    options.signal
+  );
   const isOurs =
     !isForeign ||
     response.headers.get('Content-Type')?.startsWith(PROBLEM_TYPE);
@@ -197,6 +199,49 @@ export async function requestJSON<T>(
  * A namespace for private helpers.
  */
 namespace Private {
+  /**
+   * Send a request, and again while it meets a front door without routes: then nobody has seen it.
+   */
+  export async function send(
+    once: () => Promise<Response>,
+    signal?: AbortSignal
+  ): Promise<Response> {
+    const deadline = Date.now() + PATIENCE;
+    for (let wait = 100; ; wait *= 2) {
+      let response: Response;
+      try {
+        response = await once();
+      } catch (error) {
+        if (signal?.aborted) {
+          throw error;
+        }
+        throw new PlatformError({
+          message: error instanceof Error ? error.message : String(error),
+          code: 'unreachable',
+          status: 0
+        });
+      }
+      if (!(await hasNoRoutes(response))) {
+        return response;
+      }
+      if (Date.now() + wait > deadline) {
+        throw await refusal(response);
+      }
+      await new Promise(resolve => window.setTimeout(resolve, wait));
+    }
+  }
+
+  /**
+   * Whether the front door itself answered. What the Jupyter server says carries a policy.
+   */
+  async function hasNoRoutes(response: Response): Promise<boolean> {
+    return (
+      response.status === 404 &&
+      !response.headers.has('Content-Security-Policy') &&
+      (await response.clone().text()) === NO_ROUTES
+    );
+  }
+
   /**
    * Read an error answer: a problem document, Jupyter's own shape, or text.
    *

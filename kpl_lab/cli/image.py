@@ -91,8 +91,8 @@ def _facts(values: dict[str, Any]) -> dict[str, Any]:
     found = given(
         **values
         | {
-            "groups": list(values["groups"]),
-            "aliases": list(values["aliases"]),
+            "groups": [*values["groups"]],
+            "aliases": [*values["aliases"]],
             "variables": dict(values["variables"]),
         }
     )
@@ -138,7 +138,7 @@ def show(session: Session, ref: str) -> None:
 @no_wait_option
 @common_options
 @pass_session
-def register(session: Session, name: str, reference: str, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
+def register(session: Session, /, name: str, reference: str, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
     """Add an image that is there already: REFERENCE is as `docker pull` takes it.
 
     On the local engine it is the folder of a Python environment, and an administrator names it.
@@ -158,7 +158,7 @@ def register(session: Session, name: str, reference: str, no_wait: bool, **value
 @_facts_options
 @common_options
 @pass_session
-def set_(session: Session, ref: str, online: bool | None, **values: Any) -> None:  # noqa: ANN401 - the shared options
+def set_(session: Session, /, ref: str, online: bool | None, **values: Any) -> None:  # noqa: ANN401 - the shared options
     """Change what is said about an image, who may use it, or whether anybody may."""
     changes = _facts(values) | ({} if online is None else {"online": online})
     if not changes:

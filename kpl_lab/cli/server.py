@@ -1,12 +1,12 @@
-"""``kpl server``: list, start, stop."""
+"""``kpl server``: list, start, stop, history."""
 
 from __future__ import annotations
 
 import click
 
 from kpl_lab.cli.options import no_wait_option, resource_options
-from kpl_lab.cli.output import Column, age_text, state_text
-from kpl_lab.cli.progress import waiting
+from kpl_lab.cli.output import Column, age_text, state_text, table_text
+from kpl_lab.cli.progress import changes, waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.schemas.common import Resources
@@ -28,6 +28,13 @@ LIST = (
     Column("STARTED", "created_at", age_text),
 )
 SHOW = (*LIST, Column("ID", "id"), Column("URL", "url"), Column("WHY", "message"))
+
+EVENTS = (
+    Column("TIME", "time", lambda time: f"{time:%H:%M:%S}"),
+    Column("LEVEL", "level"),
+    Column("EVENT", "data", lambda data: str(data.get("event", "-"))),
+    Column("WHAT IT MEANS", "message"),
+)
 
 
 def find_server(session: Session, name: str | None) -> ServerView:
@@ -78,19 +85,32 @@ def list_(session: Session) -> None:
 @click.option("--image", help="Entry of the catalog (`kpl image list`); default: its default.")
 @resource_options
 @click.option("--mount", "mounts", multiple=True, metavar="NAME[:VERSION]", help="A dataset.")
+@click.option(
+    "--idle-stop",
+    type=click.FloatRange(min=0),
+    metavar="MINUTES",
+    help="Stop it when nothing has run in it for so long; 0: never. Default: the administrator's.",
+)
 @no_wait_option
 @common_options
 @pass_session
 def start(session: Session, /, name: str, no_wait: bool, **options: object) -> None:
     """Start your notebook server, or a further one of NAME."""
     chosen = {key: value for key, value in options.items() if value not in (None, ())}
-    with waiting(session, "Starting the notebook server") as say:
+    words = "Starting the notebook server"
+    tell = changes(session, words)
+    with waiting(session, words) as say:
+
+        def on_message(percent: int, message: str) -> None:
+            say(f"{percent} % {message}")
+            tell(message)
+
         started = session.client.servers.start(
             session.username,
             name,
             options=chosen,
             wait=not no_wait,
-            on_message=lambda percent, words: say(f"{percent} % {words}"),
+            on_message=on_message,
         )
     session.show(started, SHOW)
 
@@ -105,3 +125,20 @@ def stop(session: Session, name: str, no_wait: bool) -> None:
     with waiting(session, "Stopping the notebook server"):
         stopped = session.client.servers.stop(session.username, name, wait=not no_wait)
     session.show(stopped, SHOW)
+
+
+@server.command("history")
+@click.argument("name", default="", required=False)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, help="So many starts at most.")
+@common_options
+@pass_session
+def history(session: Session, name: str, limit: int) -> None:
+    """Show what happened to your notebook server at its starts, newest first."""
+    starts = session.client.servers.history(session.username, name, limit=limit)
+    if session.json or not starts:
+        session.show_list(starts, (), "It was never started; `kpl server start` does.")
+        return
+    for number, start in enumerate(starts):
+        title = f"{start.created_at:%Y-%m-%d %H:%M} UTC, {start.image}: {state_text(start)}"
+        click.echo(f"\n{title}" if number else title)
+        click.echo(table_text(start.events, EVENTS))

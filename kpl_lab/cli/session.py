@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from textwrap import indent
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -150,6 +151,8 @@ def report(session: Session, error: KplError) -> int:
     click.echo(f"kpl: {error.message}", err=True)
     for field_ in error.detail.get("fields", ())[1:]:
         click.echo(f"  {field_.get('field')}: {field_.get('message')}", err=True)
+    if error.detail.get("log"):
+        click.echo(f"The end of its log:\n{indent(str(error.detail['log']), '  ')}", err=True)
     if error.detail.get("request_id") and error.code == "internal":
         click.echo(f"  (request {error.detail['request_id']} in the platform's log)", err=True)
     return exit_code_of(error)

@@ -10,19 +10,25 @@ import difflib
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from kpl_lab.client.events import Events, parse
+from kpl_lab.client.plaintext import plain
 from kpl_lab.client.transport import Request, Transport
 from kpl_lab.client.waiting import Watch, wait_until
-from kpl_lab.errors import Conflict, EngineError, Invalid, NotFound
+from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import MountCreate, MountView
 from kpl_lab.schemas.images import ImageView
-from kpl_lab.schemas.servers import ServerView
+from kpl_lab.schemas.servers import ServerStart, ServerView
+from kpl_lab.schemas.tasks import LogPage
 
 START_SECONDS = 600.0
+LOG_BYTES = 4096
+# What JupyterHub puts before a spawner's own words.
+_FAILED = "Spawn failed: "
 _ENDED = ("stopped", "failed")
 
 
@@ -75,7 +81,8 @@ class Servers:
         Parameters
         ----------
         options
-            The start form's fields: ``image``, ``cpu``, ``memory``, ``gpu``, ``shm``, ``mounts``.
+            The start form's fields: ``image``, ``cpu``, ``memory``, ``gpu``, ``shm``, ``mounts``,
+            ``idle_stop``.
         on_message
             Told the progress in percent and in words.
 
@@ -84,7 +91,8 @@ class Servers:
         Conflict
             It runs already.
         EngineError
-            It could not be started; the message says why.
+            It could not be started; the message says why, ``detail["log"]`` holds the end of the
+            server's own log where it has one.
         Invalid
             The catalog has no such image.
         """
@@ -94,8 +102,17 @@ class Servers:
         path = self._hub_path(user, name)
         self._hub.send(Request("POST", path, json={**options}))
         if wait:
-            self._follow_start(path, on_message)
+            self._follow_start(user, name, on_message)
         return self.find(user, name)
+
+    def history(self, user: str, name: str = "", *, limit: int = 20) -> Sequence[ServerStart]:
+        """Return the newest starts of a user's server, with what happened to each."""
+        query = urlencode({"user": user, "name": name, "limit": limit})
+        return self._transport.get(f"/servers/history?{query}", Page[ServerStart]).items
+
+    def log_end(self, server: int, size: int = LOG_BYTES) -> str:
+        """Return the last ``size`` bytes of what a server wrote itself, as plain text."""
+        return plain(self._transport.get(f"/servers/{server}/log?tail={size}", LogPage).text)
 
     def _require_image(self, wanted: str) -> None:
         images = self._transport.get("/images", Page[ImageView]).items
@@ -120,8 +137,11 @@ class Servers:
             code="already_running",
         )
 
-    def _follow_start(self, path: str, on_message: Callable[[int, str], None] | None) -> None:
-        with self._hub.stream(f"{path}/progress", read_seconds=START_SECONDS) as answer:
+    def _follow_start(
+        self, user: str, name: str, on_message: Callable[[int, str], None] | None
+    ) -> None:
+        path = f"{self._hub_path(user, name)}/progress"
+        with self._hub.stream(path, read_seconds=START_SECONDS) as answer:
             for message in parse(answer.iter_lines()):
                 if not message.data:
                     continue
@@ -129,12 +149,20 @@ class Servers:
                 if on_message:
                     on_message(int(event.get("progress", 0)), str(event.get("message", "")))
                 if event.get("failed"):
-                    raise EngineError(
-                        f"The notebook server did not start: {event.get('message', '')}",
-                        code="server_failed",
-                    )
+                    why = str(event.get("message", "")).removeprefix(_FAILED)
+                    raise self._failure(user, name, why)
                 if event.get("ready"):
                     return
+
+    def _failure(self, user: str, name: str, why: str) -> EngineError:
+        detail = {}
+        with suppress(KplError):  # the reason is known all the same
+            found = self.history(user, name, limit=1)
+            if found and found[0].state == "failed":
+                detail["log"] = self.log_end(found[0].id)
+        return EngineError(
+            f"The notebook server did not start: {why}", code="server_failed", detail=detail
+        )
 
     def stop(self, user: str, name: str = "", *, wait: bool = True) -> ServerView:
         """Stop a server, keeping its files, and return it, with ``wait`` when it has ended."""

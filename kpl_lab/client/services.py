@@ -24,6 +24,8 @@ from kpl_lab.schemas.services import (
 )
 from kpl_lab.schemas.tasks import LogPage
 
+NO_ROUTES = b"404 page not found\n"
+"""What a front door says that has not read its routes yet."""
 # Longer than a front door that was just started takes to read its routes.
 _ROUTES_SECONDS = 1.0
 
@@ -127,7 +129,7 @@ class Services(Resource[ServiceView, ServiceDetail]):
         deadline = time.monotonic() + _ROUTES_SECONDS
         while True:
             answer = self._front_door.exchange(replace(request, path=path))
-            if not _has_no_routes(answer) or time.monotonic() > deadline:
+            if not has_no_routes(answer) or time.monotonic() > deadline:
                 return answer
             time.sleep(_ROUTES_SECONDS / 10)
 
@@ -144,13 +146,13 @@ class Services(Resource[ServiceView, ServiceDetail]):
         return self._transport.get(path, LogPage, replica=replica, offset=offset)
 
 
-def _has_no_routes(answer: httpx.Response) -> bool:
+def has_no_routes(answer: httpx.Response) -> bool:
     """Say whether the front door, just started again, had not read its routes yet.
 
     Then no service saw the request. What services answer, their own 404s too, carries a policy.
     """
     is_bare = "content-security-policy" not in answer.headers
-    return answer.status_code == 404 and is_bare and answer.content == b"404 page not found\n"
+    return answer.status_code == 404 and is_bare and answer.content == NO_ROUTES
 
 
 def _is_settled(service: ServiceDetail) -> bool:

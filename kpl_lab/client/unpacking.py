@@ -7,6 +7,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from kpl_lab.errors import Conflict, Invalid, StorageFull, Unavailable
@@ -76,15 +77,13 @@ def unpack(
             code="target_exists",
         )
     reader = _Reader(chunks, lambda done: on_progress(done, total) if on_progress else None)
-    parent = target.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=parent))
     try:
-        count = _extract(reader, work)
-        work.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        work.replace(target)
+        with _work_folder(target) as work:
+            count = _extract(reader, work)
+            work.chmod(0o755)
+            if target.exists():
+                target.rmdir()
+            work.replace(target)
     except tarfile.TarError as error:
         raise Unavailable(
             "The download ended early or is not an archive; try again.", code="broken_download"
@@ -94,9 +93,19 @@ def unpack(
             f"{target} cannot be written: {error.strerror}. Make room, or name another folder.",
             code="cannot_write",
         ) from error
+    return count
+
+
+@contextmanager
+def _work_folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside ``target``; what is still there afterwards is removed."""
+    parent = target.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=parent))
+    try:
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return count
 
 
 def _extract(reader: _Reader, folder: Path) -> int:

@@ -138,7 +138,9 @@ class Uploads:
                     raise
                 self._transport.sleep(wait)
                 arrived = self._received(upload, at)
-                if isinstance(error, Conflict) and arrived == at:
+                # Busy: what was sent before the connection broke is still being written there.
+                is_busy = error.code == "upload_busy"
+                if isinstance(error, Conflict) and arrived == at and not is_busy:
                     raise
                 at = arrived
             if at == end:

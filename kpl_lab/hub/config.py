@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab import scopes
+from kpl_lab.hub.history import history_of
 from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, ENTRY_POINT
 from kpl_lab.hub.texts import catalogs
 from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
@@ -55,7 +56,10 @@ def _hub(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: ANN4
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = not supervised
     c.JupyterHub.template_paths = [str(HERE / "templates")]
-    c.JupyterHub.template_vars = {"kpl_catalogs": catalogs()}
+    c.JupyterHub.template_vars = {
+        "kpl_catalogs": catalogs(),
+        "kpl_history": history_of(settings),
+    }
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 100
     # Seconds that a page waits for a server before it shows the progress instead: warm starts are

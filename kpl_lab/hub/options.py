@@ -10,18 +10,24 @@ from typing import Any
 from kpl_lab.errors import Invalid
 from kpl_lab.schemas.common import Resources
 
-FIELDS = ("image", "cpu", "memory", "gpu", "shm", "mounts")
+FIELDS = ("image", "cpu", "memory", "gpu", "shm", "mounts", "idle_stop")
 _WORDS = {
     "cpu": "CPU cores",
     "memory": "memory in MiB",
     "gpu": "GPUs",
     "shm": "shared memory in MiB",
+    "idle_stop": "minutes without work",
 }
+LEAST_IDLE_MINUTES = 1.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An image, limits where they were named, and datasets to mount at the start."""
+    """An image, limits where they were named, and datasets to mount at the start.
+
+    ``idle_stop`` is after how many minutes without work the server ends by itself; 0: never, None:
+    as the administrator has set it.
+    """
 
     image: str | None = None
     cpu: float | None = None
@@ -29,6 +35,7 @@ class Choice:
     gpu: int | None = None
     shm: int | None = None
     mounts: tuple[str, ...] = ()
+    idle_stop: float | None = None
 
     def resources(self, default: Resources) -> Resources:
         """Return the limits, with an image's own where none were named."""
@@ -76,7 +83,20 @@ def read(options: Mapping[str, Any]) -> Choice:
         gpu=_whole(options, "gpu", least=0),
         shm=_whole(options, "shm", least=0),
         mounts=tuple(mounts),
+        idle_stop=_idle_minutes(options),
     )
+
+
+def _idle_minutes(options: Mapping[str, Any]) -> float | None:
+    minutes = _amount(options, "idle_stop", least=0)
+    if minutes is not None and 0 < minutes < LEAST_IDLE_MINUTES:
+        raise Invalid(
+            f"A server can be stopped after {LEAST_IDLE_MINUTES:g} minute without work at the "
+            "earliest; 0 means never.",
+            code="invalid_option",
+            detail={"field": "idle_stop"},
+        )
+    return minutes
 
 
 def _amount(options: Mapping[str, Any], field: str, *, least: float) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -19,9 +20,11 @@ from kpl_lab.schemas.servers import (
     ServerCreate,
     ServerGrant,
     ServerLaunch,
+    ServerStart,
     ServerStatus,
     ServerView,
 )
+from kpl_lab.schemas.tasks import LogPage
 
 M = TypeVar("M", bound=BaseModel)
 MOST_ITEMS = 200
@@ -90,6 +93,16 @@ class PlatformClient:
         path = f"/servers?limit={MOST_ITEMS}"
         return (await self._call("GET", path, Page[ServerView])).items
 
+    async def starts(self, user: str, most: int) -> list[ServerStart]:
+        """Return the newest starts of a user's servers, with what happened to each."""
+        path = f"/servers/history?user={quote(user, safe='')}&limit={most}"
+        return (await self._call("GET", path, Page[ServerStart])).items
+
+    async def server_log(self, server: int, size: int) -> str:
+        """Return the last ``size`` bytes of what a server wrote itself."""
+        path = f"/servers/{server}/log?tail={size}"
+        return (await self._call("GET", path, LogPage)).text
+
     async def _call(
         self, method: str, path: str, model: type[M], body: BaseModel | None = None
     ) -> M:
@@ -140,3 +153,14 @@ def _error_of(answer: httpx.Response) -> KplError:
         if answer.status_code == 404:
             return NotFound("The platform does not know that.")
         return Unavailable(f"The platform answered {answer.status_code}; its log says why.")
+
+
+_clients: dict[tuple[str, str], PlatformClient] = {}
+
+
+def client_of(url: str, token: str) -> PlatformClient:
+    """Return the hub's one client for an address: its connections are shared by all spawners."""
+    key = (url, token)
+    if key not in _clients:
+        _clients[key] = PlatformClient(url, token)
+    return _clients[key]

@@ -1,21 +1,28 @@
-"""The start of a server as steps in words: queued, scheduled, starting, ready."""
+"""The start of a server as steps in words: queued, scheduled, image, starting, ready."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from kpl_lab.schemas.common import Event
 from kpl_lab.schemas.servers import ServerStatus
 
 
 class ProgressEvent(TypedDict):
-    """What JupyterHub sends to the page; ``step`` is ours: which line of the list it belongs to."""
+    """What JupyterHub sends to the page; all but the first two is ours.
+
+    ``step`` is the line of the list that it belongs to; ``event`` and ``level`` are those of an
+    entry of the server's history, empty where it is none.
+    """
 
     progress: int
     message: str
     step: str
+    event: str
+    level: str
 
 
 @dataclass(frozen=True)
@@ -24,13 +31,31 @@ class _Step:
     message: str
     name: str
 
+    def say(self, message: str = "", event: str = "", level: str = "normal") -> ProgressEvent:
+        return {
+            "progress": self.progress,
+            "message": message or self.message,
+            "step": self.name,
+            "event": event,
+            "level": level,
+        }
 
-_STEPS = {
-    "pending": _Step(10, "Waiting for room on the machine", "queued"),
-    "starting": _Step(50, "Starting JupyterLab", "starting"),
-    "running": _Step(90, "JupyterLab answers", "ready"),
-}
+
 ASKED = _Step(2, "Asking the platform for a server", "queued")
+_QUEUED = _Step(10, "Waiting for room on the machine", "queued")
+_SCHEDULED = _Step(25, "There is room", "scheduled")
+_IMAGE = _Step(40, "Preparing the image", "image")
+_STARTING = _Step(60, "Starting JupyterLab", "starting")
+_READY = _Step(90, "JupyterLab answers", "ready")
+_STEPS = {"pending": _QUEUED, "starting": _STARTING, "running": _READY}
+_STEPS_OF_EVENTS = {
+    "Scheduled": _SCHEDULED,
+    "PullingImage": _IMAGE,
+    "PulledImage": _IMAGE,
+    "NotebookHealthy": _READY,
+}
+# Of the platform's domain/server_events.py: a starting server whose image is on its way.
+_PULLING = "pulling_image"
 
 
 def event_of(status: ServerStatus) -> ProgressEvent | None:
@@ -38,8 +63,9 @@ def event_of(status: ServerStatus) -> ProgressEvent | None:
     step = _STEPS.get(status.state)
     if step is None:
         return None
-    message = status.message if status.message and status.state != "running" else step.message
-    return {"progress": step.progress, "message": message, "step": step.name}
+    if status.state == "starting" and status.reason == _PULLING:
+        step = _IMAGE
+    return step.say("" if step is _READY else status.message or "")
 
 
 class Progress:
@@ -49,10 +75,29 @@ class Progress:
         self._events: list[ProgressEvent] = []
         self._more = asyncio.Event()
         self._is_done = False
+        self._known = 0
+
+    def tell_status(self, status: ServerStatus) -> None:
+        """Add what is new in a server's history, then how far it is."""
+        self._tell_history(status.events)
+        self.tell(event_of(status))
+
+    def _tell_history(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.id > self._known:
+                self._known = event.id
+                name = str(event.data.get("event", ""))
+                step = _STEPS_OF_EVENTS.get(name, _QUEUED)
+                self.tell(step.say(event.message, name, event.level))
 
     def tell(self, event: ProgressEvent | None) -> None:
-        """Add an event, unless it repeats the last one."""
-        if event is not None and (not self._events or self._events[-1] != event):
+        """Add an event, unless it repeats the last one; a bar never goes back."""
+        if event is None:
+            return
+        last = self._events[-1] if self._events else None
+        if last is not None:
+            event = {**event, "progress": max(event["progress"], last["progress"])}
+        if event != last:
             self._events.append(event)
             self._wake()
 
@@ -80,4 +125,4 @@ class Progress:
 
 def first_event() -> ProgressEvent:
     """Return what is told before anything is known."""
-    return {"progress": ASKED.progress, "message": ASKED.message, "step": ASKED.name}
+    return ASKED.say()

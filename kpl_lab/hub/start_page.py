@@ -38,6 +38,8 @@ class Scene:
 
     Attributes
     ----------
+    last_mounts
+        Datasets of this user's last server of the name: name to ``NAME`` or ``NAME:VERSION``.
     problem
         Why something is missing, in a sentence; empty when all is there.
     ended
@@ -47,6 +49,7 @@ class Scene:
     user: str
     server_name: str
     choice: options.Choice
+    last_mounts: Mapping[str, str] = field(default_factory=dict)
     images: list[ImageView] = field(default_factory=list)
     capacity: CapacityView | None = None
     datasets: list[DatasetView] = field(default_factory=list)
@@ -70,17 +73,27 @@ async def collect(
         problem = "The platform does not answer at the moment. Reload this page in a few seconds."
     mine = [server for server in servers or [] if server.user == user]
     last = next((s for s in mine if s.name == server_name), None)
+    choice = _choice(remembered)
+    mounts = last.wanted_mounts if last else choice.mounts
     return Scene(
         user=user,
         server_name=server_name,
-        choice=_choice(remembered),
+        choice=choice,
+        last_mounts={reference.partition(":")[0]: reference for reference in mounts},
         images=images or [],
         capacity=capacity,
         datasets=[d for d in datasets or [] if _may_see(user, d)],
         running=[s for s in mine if s.state in ("pending", "starting", "running")],
         problem=problem,
-        ended=(last.message or last.reason or "") if last and last.state == "failed" else "",
+        ended=_ended_badly(last),
     )
+
+
+def _ended_badly(last: ServerView | None) -> str:
+    """Return why the last server ended, where that was not its user's wish."""
+    if last is None or last.state not in ("failed", "stopped"):
+        return ""
+    return last.message or (last.reason or "" if last.state == "failed" else "")
 
 
 async def _or_none(asked: Awaitable[T]) -> T | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +17,22 @@ from traitlets import Unicode
 from kpl_lab import __version__
 from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.errors import KplError
+from kpl_lab.lab.cleaning import Home
 from kpl_lab.lab.client import Door
+from kpl_lab.lab.idle_stop import idle_stop_of
 from kpl_lab.lab.jobs import Jobs
+from kpl_lab.lab.kernels import SETTING, Kernels, OomKills
 from kpl_lab.lab.making import RESOURCES
-from kpl_lab.lab.routes.forward import ForwardHandler, ServiceCallHandler
-from kpl_lab.lab.routes.local import FolderHandler, JobHandler, MakeHandler, UsageHandler
+from kpl_lab.lab.routes.forward import ForwardHandler
+from kpl_lab.lab.routes.idle import IdleHandler
+from kpl_lab.lab.routes.local import (
+    FolderHandler,
+    HomeHandler,
+    JobHandler,
+    MakeHandler,
+    UsageHandler,
+)
+from kpl_lab.lab.routes.service_call import ServiceCallHandler
 from kpl_lab.lab.usage import of_this_server
 
 ROOT = "kpl-lab"
@@ -44,6 +56,8 @@ class KplLabExtension(ExtensionApp):
         """,
     ).tag(config=True)
 
+    _idle_task: asyncio.Task[None] | None = None
+
     def initialize_settings(self) -> None:
         """Find the platform and keep the way to it; a missing token is told when it is needed."""
         root = Path(str(self.serverapp.root_dir)) if self.serverapp else Path.cwd()
@@ -52,7 +66,30 @@ class KplLabExtension(ExtensionApp):
             kpl_lab_jobs=Jobs(),
             kpl_lab_root=root,
             kpl_lab_usage=of_this_server(str(root)),
+            kpl_lab_home=Home(root),
         )
+        self._watch_kernels()
+        door = self.settings["kpl_lab_door"]
+        self.settings["kpl_lab_idle"] = self.serverapp and idle_stop_of(
+            self.serverapp, door, os.environ, self.log
+        )
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ANN401 - Jupyter's own signature
+        """Begin what goes on beside the requests, now that the loop runs."""
+        idle = self.settings["kpl_lab_idle"]
+        if idle is not None:
+            self._idle_task = asyncio.create_task(idle.run())
+
+    def _watch_kernels(self) -> None:
+        if self.serverapp is None:
+            return
+        kills = OomKills(self.settings["kpl_lab_usage"].group, os.environ)
+        self.settings[SETTING] = Kernels(self.serverapp, kills)
+        self.settings[SETTING].watch()
+        contents = self.serverapp.contents_manager
+        if self.settings["kpl_lab_home"].is_cleaning_up and contents.has_trait("delete_to_trash"):
+            # What goes to a trash on the same disk gives no room, and needs some first.
+            contents.set_trait("delete_to_trash", False)
 
     def _credentials(self, environment: Mapping[str, str]) -> Credentials:
         try:
@@ -73,6 +110,8 @@ class KplLabExtension(ExtensionApp):
         handlers: list[tuple[str, Any]] = [
             (at(r"local/folder"), FolderHandler),
             (at(r"local/usage"), UsageHandler),
+            (at(r"local/home"), HomeHandler),
+            (at(r"local/idle"), IdleHandler),
             (at(r"local/jobs/([0-9]+)"), JobHandler),
             (at(r"local/services/([^/]+)/call"), ServiceCallHandler),
             (at(rf"local/({'|'.join(RESOURCES)})"), MakeHandler),
@@ -96,7 +135,12 @@ class KplLabExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Close the connections and give up what is being sent."""
+        if self._idle_task is not None:
+            self._idle_task.cancel()
         self.settings["kpl_lab_jobs"].close()
+        self.settings["kpl_lab_home"].close()
+        if SETTING in self.settings:
+            self.settings[SETTING].close()
         await self.settings["kpl_lab_door"].close()
 
 

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, Field
 
+from kpl_lab.lab.kernels import EndedView, Kernel
+from kpl_lab.measures.cgroups import SELF, Counters
+from kpl_lab.measures.folders import disk_of
+from kpl_lab.measures.gpus import Gpus
+from kpl_lab.measures.processes import families, private_bytes
+
 MIB = 1024 * 1024
+
+
+class GpuView(BaseModel):
+    """Use of one GPU of this server."""
+
+    index: int
+    name: str
+    busy: int | None = Field(description="per cent of the time; None: the driver does not tell")
+    memory: int | None = Field(description="MiB")
+    memory_limit: int | None = Field(description="MiB")
+
+
+class KernelView(BaseModel):
+    """Use of a kernel with what it has started."""
+
+    path: str = Field(description="of its notebook or console")
+    memory: int = Field(description="MiB that it shares with nobody")
 
 
 class UsageView(BaseModel):
@@ -19,12 +43,19 @@ class UsageView(BaseModel):
     cpu_limit: float | None = None
     memory: int = Field(description="MiB; pages that processes share are counted once")
     memory_limit: int | None = Field(None, description="MiB")
+    gpus: list[GpuView] = []
+    disk_used: int = Field(description="MiB in use where the home folder is, others' too")
     disk_free: int = Field(description="MiB free where the home folder is")
+    is_disk_full: bool = Field(False, description="too full to save a notebook")
+    home: int | None = Field(None, description="MiB in the home folder when it was last counted")
+    is_cleaning_up: bool = Field(False, description="started in a home without room")
+    kernels: list[KernelView] = Field([], description="the largest first")
+    ended: list[EndedView] = Field([], description="what memory has cost since the start")
     processes: int
 
 
 class Usage:
-    """Measures the process tree of the server.
+    """Measures the server: by its own group where it has one, else by its process tree.
 
     Parameters
     ----------
@@ -34,36 +65,62 @@ class Usage:
         Its folder.
     environment
         Where the hub's spawner says the limits: ``CPU_LIMIT`` in cores, ``MEM_LIMIT`` in bytes.
+    proc
+        Where this process's groups are told.
     """
 
-    def __init__(self, pid: int, root: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, pid: int, root: str, environment: Mapping[str, str], proc: Path = SELF
+    ) -> None:
         self._pid = pid
         self._root = root
         self._cpu_limit = _number(environment.get("CPU_LIMIT"))
         memory = _number(environment.get("MEM_LIMIT"))
         self._memory_limit = int(memory / MIB) if memory else None
+        self.group = _own_group(memory, proc)
+        if self.group is not None and self._memory_limit is None:
+            self._memory_limit = (self.group.memory_limit_bytes() or 0) // MIB
+        self._gpus = Gpus(environment)
         self._last: tuple[float, float] | None = None
 
-    def measure(self) -> UsageView:
+    def measure(self, kernels: Sequence[Kernel] = ()) -> UsageView:
         """Return the present use; the first look has no cores in use yet."""
-        seconds = memory = 0.0
-        count = 0
-        for process in _tree(self._pid):
-            try:
-                times = process.cpu_times()
-                seconds += times.user + times.system
-                memory += _memory(process)
-            except psutil.NoSuchProcess:
-                continue
-            count += 1
+        seconds, memory, pids = self._of_group() or self._of_tree()
+        disk = disk_of(self._root)
         return UsageView(
             cpu=self._cores(seconds),
             cpu_limit=self._cpu_limit,
             memory=int(memory / MIB),
             memory_limit=self._memory_limit,
-            disk_free=int(psutil.disk_usage(self._root).free / MIB),
-            processes=count,
+            gpus=[GpuView(**vars(gpu)) for gpu in self._gpus.look()],
+            disk_used=disk.used // MIB,
+            disk_free=disk.free // MIB,
+            is_disk_full=disk.is_full,
+            kernels=_by_kernel(kernels, pids),
+            processes=len(pids),
         )
+
+    def _of_group(self) -> tuple[float, float, list[int]] | None:
+        if self.group is None:
+            return None
+        pids = self.group.pids()
+        seconds = self.group.cpu_seconds()
+        if seconds is None:
+            times = (_times(pid) for pid in pids)
+            seconds = sum(times)
+        return seconds, self.group.memory_bytes(), pids
+
+    def _of_tree(self) -> tuple[float, float, list[int]]:
+        seconds = memory = 0.0
+        pids = []
+        for process in _tree(self._pid):
+            try:
+                seconds += _times(process.pid)
+                memory += _memory(process)
+            except psutil.NoSuchProcess:
+                continue
+            pids.append(process.pid)
+        return seconds, memory, pids
 
     def _cores(self, seconds: float) -> float:
         now = time.monotonic()
@@ -74,9 +131,39 @@ class Usage:
         return round(max(0.0, (seconds - last[1]) / (now - last[0])), 2)
 
 
+def _own_group(limit: float | None, proc: Path) -> Counters | None:
+    """Return the group of this process where it is the server's own.
+
+    It is when its limit is the server's: the group of a server without limits holds the
+    processes of others too.
+    """
+    group = Counters.of_this_process(proc)
+    if group is None:
+        return None
+    found = group.memory_limit_bytes()
+    is_own = found is not None and (limit is None or abs(found - limit) < MIB)
+    return group if is_own else None
+
+
+def _by_kernel(kernels: Sequence[Kernel], pids: Iterable[int]) -> list[KernelView]:
+    roots = {kernel.pid: kernel.path for kernel in kernels}
+    if not roots:
+        return []
+    sizes = dict.fromkeys(roots, 0)
+    for pid, root in families(roots, pids).items():
+        sizes[root] += private_bytes(pid)
+    found = [KernelView(path=roots[pid], memory=size // MIB) for pid, size in sizes.items()]
+    return sorted(found, key=lambda one: (-one.memory, one.path))
+
+
 def _tree(pid: int) -> list[psutil.Process]:
     root = psutil.Process(pid)
     return [root, *root.children(recursive=True)]
+
+
+def _times(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _memory(process: psutil.Process) -> float:

@@ -56,6 +56,28 @@ class PlatformOptions(Configurable):
     build_memory_mb = Int(
         4096, min=256, help="MiB that the build of an environment may use, and reserves."
     ).tag(config=True)
+    idle_stop_minutes = Float(
+        0.0,
+        min=0.0,
+        help="Minutes after which a notebook server is stopped in which nothing runs: no busy "
+        "kernel, no terminal at work, no GPU in use. 0: never. Users may choose otherwise.",
+    ).tag(config=True)
+    idle_stop_is_ceiling = Bool(
+        False,
+        help="Users may choose fewer minutes than idle_stop_minutes, but neither more nor never.",
+    ).tag(config=True)
+    idle_warning_minutes = Float(
+        5.0,
+        min=0.0,
+        help="So many minutes before an idle server is stopped, JupyterLab says so and offers to "
+        "keep it running; at most half of the time until then.",
+    ).tag(config=True)
+    server_starts_kept = Int(
+        20,
+        min=1,
+        help="Starts of each notebook server whose events and log are kept; older ones are "
+        "forgotten as soon as they have ended.",
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 

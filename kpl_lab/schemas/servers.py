@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from kpl_lab.schemas.common import Resources, Schema
+from kpl_lab.schemas.common import Event, Resources, Schema
 from kpl_lab.schemas.datasets import MountView
 
 
@@ -41,6 +41,12 @@ class ServerLaunch(Schema):
     skeleton: str | None = Field(
         None, description="folder whose content a home gets when it is made"
     )
+    idle_stop_minutes: float | None = Field(
+        None,
+        ge=0,
+        description="minutes without work after which it is stopped; 0: never, null: as the "
+        "administrator has set it",
+    )
 
 
 class ServerStatus(Schema):
@@ -51,6 +57,34 @@ class ServerStatus(Schema):
     address: str | None = Field(None, description="host:port, once it listens")
     reason: str | None = None
     message: str | None = Field(None, description="what it waits for, or why it ended, in words")
+    events: list[Event] = Field([], description="its history so far, oldest first")
+
+
+class ServerStart(Schema):
+    """One start of a notebook server, with what happened from there on."""
+
+    id: int
+    name: str = Field(description="the server's name; empty for a user's default server")
+    user: str
+    image: str
+    state: str
+    created_at: dt.datetime
+    resources: Resources
+    reason: str | None = None
+    message: str | None = None
+    events: list[Event] = Field(
+        description="oldest first; data.event is the name and data.rank the rank (info, important "
+        "or urgent) that the ModelArts manual gives it"
+    )
+
+
+class IdleReport(Schema):
+    """A running server says how idle it is; with ``over`` it asks to be stopped."""
+
+    state: Literal["warned", "kept", "over"]
+    minutes: float = Field(
+        ge=0, description="warned: until it is stopped; over: for which nothing has run"
+    )
 
 
 class ServerReport(Schema):
@@ -73,6 +107,11 @@ class ServerView(Schema):
     created_at: dt.datetime
     resources: Resources
     mounts: list[MountView]
+    wanted_mounts: list[str] = Field(
+        [],
+        description="datasets, NAME[:VERSION], that a further start may begin with: those asked "
+        "for, or once it ran and has ended those that were mounted then",
+    )
     url: str
     reason: str | None = None
     message: str | None = None
@@ -89,6 +128,7 @@ class CapacityView(Schema):
     """The one ledger: servers, tasks, services and builds share it."""
 
     cpu: Amount = Field(description="cores, admitted up to a multiple of the real ones")
+    cores: float = Field(description="the real ones")
     memory: Amount = Field(description="MiB, reserved")
     gpu: Amount = Field(description="whole GPUs, reserved")
     queued_tasks: int

@@ -130,3 +130,48 @@ describe('a foreign answer', () => {
     ).rejects.toMatchObject({ code: 'not_found' });
   });
 });
+
+describe('a front door that has just been restarted', () => {
+  const bare = (): Response =>
+    new Response('404 page not found\n', {
+      status: 404,
+      headers: { 'Content-Type': 'text/plain; charset=utf-8' }
+    });
+
+  it('is asked again, with the same body', async () => {
+    const sent: string[] = [];
+    const settings = settingsAnswering(async (_, init) => {
+      sent.push(await (init as Request).text());
+      return sent.length < 3 ? bare() : new Response('"7"');
+    });
+    const answer = await request(settings, 'local/services/1/call', {
+      method: 'POST',
+      body: 'a picture',
+      isForeign: true
+    });
+    expect(await answer.text()).toBe('"7"');
+    expect(sent).toEqual(['a picture', 'a picture', 'a picture']);
+  });
+
+  it('is not taken for a service that does not find something', async () => {
+    let asked = 0;
+    const settings = settingsAnswering(() => {
+      asked++;
+      return new Response('404 page not found\n', {
+        status: 404,
+        headers: { 'Content-Security-Policy': "default-src 'none'" }
+      });
+    });
+    const answer = await request(settings, 'local/services/1/call', {
+      isForeign: true
+    });
+    expect([answer.status, asked]).toEqual([404, 1]);
+  });
+
+  it('is not asked without end', async () => {
+    const settings = settingsAnswering(bare);
+    await expect(
+      request(settings, 'local/services/1/call', { isForeign: true })
+    ).rejects.toMatchObject({ code: 'no_route', isPassing: true });
+  });
+});

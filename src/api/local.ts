@@ -26,15 +26,76 @@ type FromPath<T, Required extends keyof T = never> = { path: string } & Body<
 >;
 
 /**
- * What this notebook server uses; memory in MiB.
+ * One GPU of this server; memory in MiB. What the driver does not tell is null.
+ */
+export interface IGpuUsage {
+  index: number;
+  name: string;
+  busy: number | null;
+  memory: number | null;
+  memory_limit: number | null;
+}
+
+/**
+ * A kernel, or something that a kernel or terminal had started, that memory has cost.
+ */
+export interface IEnded {
+  number: number;
+  path: string | null;
+  memory: number | null;
+  at: string;
+}
+
+/**
+ * What this notebook server uses; memory and disk in MiB, CPU in cores.
  */
 export interface IServerUsage {
   cpu: number;
   cpu_limit: number | null;
   memory: number;
   memory_limit: number | null;
+  gpus: IGpuUsage[];
+  disk_used: number;
   disk_free: number;
+  is_disk_full: boolean;
+
+  /**
+   * What lies in the home folder; null where that is not counted yet.
+   */
+  home: number | null;
+
+  /**
+   * Whether the server was started in a home without room.
+   */
+  is_cleaning_up: boolean;
+
+  /**
+   * The largest first.
+   */
+  kernels: { path: string; memory: number }[];
+  ended: IEnded[];
   processes: number;
+}
+
+/**
+ * A file or folder that takes room, relative to the folder of the server.
+ */
+export interface IThing {
+  path: string;
+  bytes: number;
+}
+
+/**
+ * What fills the home folder, in bytes; the largest first.
+ */
+export interface IFilling {
+  total: number;
+  free: number;
+  size: number;
+  is_full: boolean;
+  is_whole: boolean;
+  folders: IThing[];
+  files: IThing[];
 }
 
 /**
@@ -92,6 +153,23 @@ export class LocalApi {
    */
   usage(): Promise<IServerUsage> {
     return requestJSON(this._settings, 'local/usage');
+  }
+
+  /**
+   * What fills the home folder; counting takes seconds in a large one.
+   */
+  filling(): Promise<IFilling> {
+    return requestJSON(this._settings, 'local/home');
+  }
+
+  /**
+   * Delete a file or folder of the home for good.
+   */
+  remove(path: string): Promise<void> {
+    return requestJSON(this._settings, 'local/home', {
+      method: 'DELETE',
+      query: { path }
+    });
   }
 
   /**

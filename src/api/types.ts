@@ -781,9 +781,33 @@ export interface paths {
         };
         /**
          * List Servers
-         * @description Return notebook servers, newest first.
+         * @description Return notebook servers, newest first: every start is one of its own.
+         *
+         *     ``user`` and ``name`` (empty: the default server) leave the starts of one server.
          */
         get: operations["list_servers_kpl_api_v1_servers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Server Starts
+         * @description Return starts of notebook servers with their events, newest first.
+         *
+         *     ``user`` and ``name`` (empty: the default server) leave the starts of one server.
+         */
+        get: operations["list_server_starts_kpl_api_v1_servers_history_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -826,6 +850,46 @@ export interface paths {
         get: operations["list_server_events_kpl_api_v1_servers__id__events_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Server Log
+         * @description Return a part of what a server wrote itself; with ``tail`` its last bytes, in whole lines.
+         */
+        get: operations["get_server_log_kpl_api_v1_servers__id__log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/servers/{id}/idle": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report Idle
+         * @description Note that a server warns of its stop, was asked to run on, or has been idle for long enough.
+         */
+        post: operations["report_idle_kpl_api_v1_servers__id__idle_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -927,7 +991,7 @@ export interface paths {
         put?: never;
         /**
          * Start Server
-         * @description Admit a server and start it.
+         * @description Start a server, at once or as soon as there is room.
          */
         post: operations["start_server_kpl_api_v1_internal_servers__id__start_post"];
         delete?: never;
@@ -1240,6 +1304,11 @@ export interface components {
         CapacityView: {
             /** @description cores, admitted up to a multiple of the real ones */
             cpu: components["schemas"]["Amount"];
+            /**
+             * Cores
+             * @description the real ones
+             */
+            cores: number;
             /** @description MiB, reserved */
             memory: components["schemas"]["Amount"];
             /** @description whole GPUs, reserved */
@@ -1614,6 +1683,22 @@ export interface components {
             interface: {
                 [key: string]: unknown;
             }[];
+        };
+        /**
+         * IdleReport
+         * @description A running server says how idle it is; with ``over`` it asks to be stopped.
+         */
+        IdleReport: {
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "warned" | "kept" | "over";
+            /**
+             * Minutes
+             * @description warned: until it is stopped; over: for which nothing has run
+             */
+            minutes: number;
         };
         /**
          * ImageView
@@ -2019,6 +2104,16 @@ export interface components {
              */
             next: string | null;
         };
+        /** Page[ServerStart] */
+        Page_ServerStart_: {
+            /** Items */
+            items: components["schemas"]["ServerStart"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
         /** Page[ServerView] */
         Page_ServerView_: {
             /** Items */
@@ -2349,6 +2444,45 @@ export interface components {
              * @description folder whose content a home gets when it is made
              */
             skeleton?: string | null;
+            /**
+             * Idle Stop Minutes
+             * @description minutes without work after which it is stopped; 0: never, null: as the administrator has set it
+             */
+            idle_stop_minutes?: number | null;
+        };
+        /**
+         * ServerStart
+         * @description One start of a notebook server, with what happened from there on.
+         */
+        ServerStart: {
+            /** Id */
+            id: number;
+            /**
+             * Name
+             * @description the server's name; empty for a user's default server
+             */
+            name: string;
+            /** User */
+            user: string;
+            /** Image */
+            image: string;
+            /** State */
+            state: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            resources: components["schemas"]["Resources"];
+            /** Reason */
+            reason: string | null;
+            /** Message */
+            message: string | null;
+            /**
+             * Events
+             * @description oldest first; data.event is the name and data.rank the rank (info, important or urgent) that the ModelArts manual gives it
+             */
+            events: components["schemas"]["Event"][];
         };
         /**
          * ServerStatus
@@ -2374,6 +2508,12 @@ export interface components {
              * @description what it waits for, or why it ended, in words
              */
             message: string | null;
+            /**
+             * Events
+             * @description its history so far, oldest first
+             * @default []
+             */
+            events: components["schemas"]["Event"][];
         };
         /**
          * ServerView
@@ -2401,6 +2541,12 @@ export interface components {
             resources: components["schemas"]["Resources"];
             /** Mounts */
             mounts: components["schemas"]["MountView"][];
+            /**
+             * Wanted Mounts
+             * @description datasets, NAME[:VERSION], that a further start may begin with: those asked for, or once it ran and has ended those that were mounted then
+             * @default []
+             */
+            wanted_mounts: string[];
             /** Url */
             url: string;
             /** Reason */
@@ -3113,6 +3259,7 @@ export type Figure = components['schemas']['Figure'];
 export type FormDescription = components['schemas']['FormDescription'];
 export type FormRequest = components['schemas']['FormRequest'];
 export type FunctionView = components['schemas']['FunctionView'];
+export type IdleReport = components['schemas']['IdleReport'];
 export type ImageView = components['schemas']['ImageView'];
 export type LineageLink = components['schemas']['LineageLink'];
 export type LogPage = components['schemas']['LogPage'];
@@ -3131,6 +3278,7 @@ export type PageEvent = components['schemas']['Page_Event_'];
 export type PageImageView = components['schemas']['Page_ImageView_'];
 export type PageModelView = components['schemas']['Page_ModelView_'];
 export type PageMountView = components['schemas']['Page_MountView_'];
+export type PageServerStart = components['schemas']['Page_ServerStart_'];
 export type PageServerView = components['schemas']['Page_ServerView_'];
 export type PageServiceView = components['schemas']['Page_ServiceView_'];
 export type PageTaskView = components['schemas']['Page_TaskView_'];
@@ -3149,6 +3297,7 @@ export type Series = components['schemas']['Series'];
 export type ServerCreate = components['schemas']['ServerCreate'];
 export type ServerGrant = components['schemas']['ServerGrant'];
 export type ServerLaunch = components['schemas']['ServerLaunch'];
+export type ServerStart = components['schemas']['ServerStart'];
 export type ServerStatus = components['schemas']['ServerStatus'];
 export type ServerView = components['schemas']['ServerView'];
 export type ServiceCreate = components['schemas']['ServiceCreate'];
@@ -4874,6 +5023,8 @@ export interface operations {
             query?: {
                 limit?: number;
                 state?: string[] | null;
+                user?: string | null;
+                name?: string | null;
             };
             header?: never;
             path?: never;
@@ -4888,6 +5039,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ServerView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_server_starts_kpl_api_v1_servers_history_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                user?: string | null;
+                name?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ServerStart_"];
                 };
             };
             /** @description Refused or failed. */
@@ -4953,6 +5137,74 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_Event_"];
                 };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_server_log_kpl_api_v1_servers__id__log_get: {
+        parameters: {
+            query?: {
+                tail?: number | null;
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_idle_kpl_api_v1_servers__id__idle_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["IdleReport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused or failed. */
             default: {

@@ -1,9 +1,5 @@
-import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Poll } from '@lumino/polling';
 import * as React from 'react';
-
-import type { IServerUsage } from '../api/local';
 
 import { memory, trimmed } from '../format';
 import { useModel, useSignal } from '../hooks';
@@ -25,14 +21,13 @@ export function Status(props: {
     const activity = place.activate();
     return () => activity.dispose();
   }, [place]);
-  const usage = useServerUsage(client, trans);
   const { capacity } = place;
   if (!capacity) {
     return <></>;
   }
   const words = [
     trans.__(
-      'CPU %1/%2',
+      'Platform: CPU %1/%2',
       trimmed(capacity.cpu.used, 1),
       trimmed(capacity.cpu.limit, 1)
     ),
@@ -50,15 +45,6 @@ export function Status(props: {
       trans._n('%1 task runs', '%1 tasks run', capacity.running_tasks)
     );
   }
-  if (usage?.memory_limit) {
-    words.unshift(
-      trans.__(
-        'Server memory %1/%2',
-        trimmed(usage.memory / 1024, 1),
-        memory(usage.memory_limit)
-      )
-    );
-  }
   if (stream.state === 'reconnecting') {
     words.push(trans.__('reconnecting…'));
   }
@@ -72,53 +58,4 @@ export function Status(props: {
       {words.join(' · ')}
     </button>
   );
-}
-
-/**
- * How often this server is measured, in milliseconds.
- */
-const INTERVAL = 10_000;
-
-/**
- * The share of its memory from which on the user is warned.
- */
-const NEARLY_FULL = 0.9;
-
-/**
- * What this server uses, measured while the page can be seen; a warning before it is full.
- */
-function useServerUsage(
-  client: IPlatformClient,
-  trans: TranslationBundle
-): IServerUsage | null {
-  const [usage, setUsage] = React.useState<IServerUsage | null>(null);
-  React.useEffect(() => {
-    const poll = new Poll({
-      name: 'kpl-lab:usage',
-      standby: 'when-hidden',
-      frequency: { interval: INTERVAL, backoff: true, max: 120_000 },
-      factory: async () => setUsage(await client.local.usage())
-    });
-    return () => poll.dispose();
-  }, [client]);
-  const isNearlyFull =
-    usage !== null &&
-    usage.memory_limit !== null &&
-    usage.memory > usage.memory_limit * NEARLY_FULL;
-  const limit = usage?.memory_limit ?? null;
-  const used = React.useRef(0);
-  used.current = usage?.memory ?? 0;
-  React.useEffect(() => {
-    if (isNearlyFull) {
-      Notification.warning(
-        trans.__(
-          'This server uses %1 of %2 memory; above it kernels are killed.',
-          memory(used.current),
-          memory(limit)
-        ),
-        { autoClose: 20_000 }
-      );
-    }
-  }, [isNearlyFull, limit, trans]);
-  return usage;
 }

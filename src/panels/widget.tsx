@@ -115,10 +115,11 @@ export class DetailContent extends ReactWidget {
     const name = this._model.value?.name;
     if (name) {
       const { context, kind } = this._options;
-      const caption = `${kindWords(context.trans, kind)} ${name}`;
+      const noun = kindWords(context.trans, kind);
       for (const { title } of [this, this.parent ?? this]) {
-        title.label = name;
-        title.caption = caption;
+        // A dataset, its model and its service often have one name.
+        title.label = `${name} · ${noun}`;
+        title.caption = `${noun} ${name}`;
       }
     }
   }

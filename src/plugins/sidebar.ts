@@ -41,6 +41,7 @@ export const sidebarPlugin: JupyterFrontEndPlugin<void> = {
         state,
         context: {
           browse: () => Promise.resolve(null),
+          chooseFile: () => Promise.resolve(null),
           client,
           commands: app.commands,
           rendermime,

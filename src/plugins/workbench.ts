@@ -11,8 +11,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../commandids';
-import { pluralKind } from '../kinds';
 import type { IKplContext } from '../context';
+import { pluralKind } from '../kinds';
 import type { DetailWidget, FormWidget } from '../panels/widget';
 import { IPlatformClient, IWorkbench } from '../tokens';
 import type { FormKind, IFormStart, ResourceKind } from '../tokens';
@@ -59,6 +59,8 @@ export const workbenchPlugin: JupyterFrontEndPlugin<IWorkbench> = {
     };
     const context: IKplContext = {
       browse: () => Private.browse(manager, translator ?? nullTranslator),
+      chooseFile: () =>
+        Private.chooseFile(manager, translator ?? nullTranslator),
       client,
       commands,
       rendermime,
@@ -206,6 +208,28 @@ namespace Private {
     });
     const [chosen] = result.value ?? [];
     return result.button.accept && chosen ? chosen.path : null;
+  }
+
+  /**
+   * Let the user choose a file, and read it.
+   */
+  export async function chooseFile(
+    manager: IDocumentManager,
+    translator: ITranslator
+  ): Promise<File | null> {
+    const trans = translator.load('kpl_lab');
+    const { FileDialog } = await import('@jupyterlab/filebrowser');
+    const result = await FileDialog.getOpenFiles({
+      manager,
+      translator,
+      title: trans.__('Choose a file of your home')
+    });
+    const [chosen] = result.value ?? [];
+    if (!result.button.accept || !chosen) {
+      return null;
+    }
+    const { readHomeFile } = await import('../homefile');
+    return readHomeFile(manager.services, trans, chosen);
   }
 
   function detailArgs(trans: TranslationBundle) {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.client.unpacking import unpack
-from kpl_lab.errors import Conflict, Invalid, Unavailable
+from kpl_lab.errors import Conflict, Invalid, StorageFull, Unavailable
 from tests.doubles.platform import packed
 
 
@@ -72,6 +72,12 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="there already"):
         unpack(pieces(packed({"mine": b"theirs"})), tmp_path / "t")
     assert (tmp_path / "t/mine").read_text() == "mine"
+
+
+def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageFull, match="cannot be written: File exists"):
+        unpack(pieces(packed({"a": b"1"})), tmp_path / "file" / "t")
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path) -> None:

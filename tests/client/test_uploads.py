@@ -11,7 +11,7 @@ from starlette.requests import Request
 from kpl_lab.client import Client
 from kpl_lab.client import uploads as module
 from kpl_lab.client.uploads import Source, source_of, source_of_code
-from kpl_lab.errors import StorageFull, TooLarge
+from kpl_lab.errors import Conflict, StorageFull, TooLarge
 from tests.doubles.platform import Platform, Server, unpacked
 
 
@@ -91,6 +91,21 @@ def test_a_restart_of_the_platform_costs_no_byte(
     upload = client.uploads.send(Source("x", len(content), chunks), progress)
     assert restarted.is_set()
     assert bytes(platform.uploads[upload.id]) == content
+
+
+def test_bytes_of_a_broken_connection_that_are_still_being_written_are_waited_for(
+    client: Client, platform: Platform
+) -> None:
+    busy = [Conflict("Another request writes it.", code="upload_busy")] * 2
+
+    def refuse(request: object) -> None:
+        if platform.requests[-1][0] == "PUT" and busy:
+            raise busy.pop()
+
+    platform.before_request = refuse
+    upload = client.uploads.send(Source("x", 10, lambda: [b"0123456789"]))
+    assert bytes(platform.uploads[upload.id]) == b"0123456789"
+    assert not busy
 
 
 def test_a_refusal_ends_the_upload(client: Client, platform: Platform) -> None:

@@ -85,6 +85,10 @@ class Platform:
         Called with each request; may raise a ``KplError`` to refuse it.
     lose_answers
         So many answers to upload parts are lost after the part was stored.
+    called
+        How many calls to services came.
+    calls_without_routes
+        So many calls to services meet a front door that has not read its routes yet.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: {noun: [] for noun in _VIEWS})
@@ -102,6 +106,8 @@ class Platform:
     ends: tuple[str, str | None, str | None] = ("ready", None, None)
     before_request: Callable[[Request], None] = lambda request: None
     lose_answers: int = 0
+    calls_without_routes: int = 0
+    called: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -445,6 +451,10 @@ class Routes:
         return StreamingResponse(lines(), media_type="text/event-stream")
 
     async def service(self, request: Request) -> Response:
+        self.platform.called += 1
+        if self.platform.calls_without_routes:
+            self.platform.calls_without_routes -= 1
+            return Response("404 page not found\n", 404, media_type="text/plain")
         if request.headers.get("Authorization") != f"token {TOKEN}":
             return Response("no", 401)
         body = await request.body()
@@ -459,6 +469,10 @@ class Routes:
             # What the front door lets the platform say where no replica is ready.
             said = Problem(code="unavailable", message="No replica is ready.", request_id="r2")
             return Response(said.model_dump_json(), 503, media_type="application/problem+json")
+        if request.url.path.endswith("/nothing"):
+            # The front door gives its policy to whatever a service answers.
+            policy = {"Content-Security-Policy": "sandbox allow-scripts allow-forms"}
+            return Response("404 page not found\n", 404, policy, media_type="text/plain")
         status = 418 if request.url.path.endswith("/teapot") else 200
         return JSONResponse(told, status, headers={"Set-Cookie": "stolen=1"})
 

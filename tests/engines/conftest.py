@@ -2,19 +2,16 @@
 
 ``bench``       a local engine in every situation that this machine allows (see ``harness``)
 ``root_bench``  a local engine with all rights of root; skipped where we are not root
-``daemon``      a Docker daemon with a base image; skipped where there can be none
 ``own_daemon``  a Docker daemon that may be restarted
-``docker``      a Docker engine on ``daemon``
+``docker``      a Docker engine on ``daemon`` of ``tests/conftest.py``
 ``platform``    an HTTP server in the platform's place, not yet open
 ``relay``       a relay before ``platform``
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,8 +21,6 @@ from tests.engines.docker_harness import (
     DockerBench,
     TestDaemon,
     docker_bench,
-    docker_daemon,
-    lacking,
     private_daemon,
 )
 from tests.engines.harness import LocalBench, local_bench, possible_modes
@@ -45,20 +40,6 @@ async def root_bench(tmp_path: Path) -> AsyncIterator[LocalBench]:
     if "root" not in possible_modes():
         pytest.skip("needs root with CAP_SYS_ADMIN")
     async with local_bench(tmp_path, "root") as found:
-        yield found
-
-
-@pytest.fixture(scope="session")
-def daemon() -> Iterator[TestDaemon]:
-    """Give a Docker daemon."""
-    reason = lacking()
-    if reason is not None:
-        pytest.skip(reason)
-    with contextlib.ExitStack() as stack:
-        try:
-            found = stack.enter_context(docker_daemon())
-        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"no Docker daemon with a base image can be had here: {error}")
         yield found
 
 

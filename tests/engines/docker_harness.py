@@ -31,7 +31,7 @@ from kpl_lab.engines.docker.ledger import Status
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.local import mounts
 from kpl_lab.engines.spec import Handle, Input, Recipe, Workload
-from tests.engines.harness import Bench
+from tests.engines.harness import RunnerBench
 from tests.places import passable
 
 USUAL = Path("/var/run/docker.sock")
@@ -101,7 +101,8 @@ class TestDaemon:
         if left:
             self.docker("rm", "-f", *left)
         self.docker("network", "prune", "-f")
-        self.docker("image", "prune", "-f")
+        # What images were built by way of makes the next build of them short.
+        self.docker("image", "prune", "-f", "--filter", "label!=kpl.image.stage")
         self.stop()
 
     def docker(self, *command: str) -> str:
@@ -203,21 +204,15 @@ class OnTestImage(DockerEngine):
 
 
 @dataclass
-class DockerBench(Bench):
-    """A real Docker runner and its client."""
+class DockerBench(RunnerBench):
+    """A runner of the Docker engine."""
 
-    settings: settings_module.Settings = field(kw_only=True)
     daemon: TestDaemon = field(kw_only=True)
-    process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def home(self) -> Path:
-        """``KPL_HOME``."""
-        return self.settings.home.root
-
-    def replica_folder(self, name: str, index: int = 0) -> Path:
-        """Return a replica's folder."""
-        return self.home / "docker" / "workloads" / name / "replicas" / str(index)
+    def has_ended(self, name: str) -> bool:
+        """Say whether its container has exited."""
+        mine = f"name={self.container(name)}"
+        return "exited" in self.daemon.docker("ps", "-a", "-f", mine, "--format", "{{.State}}")
 
     def status(self, name: str, index: int = 0) -> Status:
         """Return what is written down of a replica."""
@@ -257,12 +252,6 @@ class DockerBench(Bench):
                 [sys.executable, "-m", "kpl_lab.engines.docker.runner"],
                 env=environment, stdout=log, stderr=log, cwd="/",
             )  # fmt: skip
-
-    def kill(self) -> None:
-        """Kill the runner as hard as can be."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
 
     async def clear(self) -> None:
         """Delete every workload, end the runner, and see that nothing is left."""

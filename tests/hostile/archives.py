@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import zipfile
@@ -56,14 +57,14 @@ def zip_link(name: str, target: bytes) -> bytes:
     return zipped((info, target))
 
 
-def raw_zip_name(raw: bytes, data: bytes = b"x") -> bytes:
-    """Return a zip whose one name is ``raw`` bytes and has no UTF-8 flag."""
+def raw_zip_name(raw: bytes, data: bytes = b"x", *, flags: int = 0) -> bytes:
+    """Return a zip whose one name is ``raw`` bytes; without ``flags`` it promises no UTF-8."""
     head = struct.pack(
-        "<4s5H3L2H", b"PK\x03\x04", 20, 0, 0, 0, 0, zlib.crc32(data), len(data), len(data),
+        "<4s5H3L2H", b"PK\x03\x04", 20, flags, 0, 0, 0, zlib.crc32(data), len(data), len(data),
         len(raw), 0,
     )  # fmt: skip
     entry = struct.pack(
-        "<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, zlib.crc32(data), len(data), len(data),
+        "<4s6H3L5H2L", b"PK\x01\x02", 20, 20, flags, 0, 0, 0, zlib.crc32(data), len(data), len(data),
         len(raw), 0, 0, 0, 0, 0, 0,
     )  # fmt: skip
     body = head + raw + data
@@ -143,6 +144,8 @@ REFUSED: dict[str, Maker] = {
     "tar backslash": lambda: tar(plain("..\\..\\evil")),
     "tar too deep": lambda: tar(plain("a/" * 200 + "b")),
     "tar long name": lambda: tar(plain("a" * 3000)),
+    "tar name that is no text": lambda: tar(plain(os.fsdecode(b"a/\xff.bin"))),
+    "tar folder that is no text": lambda: tar(special(os.fsdecode(b"\xff"), tarfile.DIRTYPE)),
     "tar bomb": lambda: tar(plain("zeros", bytes(100_000_000)), mode="w:gz"),
     "tar.bz2 bomb": lambda: tar(plain("zeros", bytes(100_000_000)), mode="w:bz2"),
     "tar many entries": lambda: tar(*(plain(str(n)) for n in range(300))),
@@ -153,6 +156,7 @@ REFUSED: dict[str, Maker] = {
     "zip up": lambda: zipped(("../evil", b"x")),
     "zip absolute": lambda: zipped(("/tmp/evil", b"x")),
     "zip drive": lambda: raw_zip_name(b"C:\\evil"),
+    "zip name that is no text": lambda: raw_zip_name(b"\xff.bin", flags=0x800),
     "zip link": lambda: zip_link("a", b"/etc/passwd"),
     "zip bomb": lambda: zipped(("zeros", bytes(100_000_000))),
     "zip that lies about sizes": lying_zip,

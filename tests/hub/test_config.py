@@ -1,6 +1,7 @@
 """The hub's configuration, without a hub."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from kpl_lab import scopes
 from kpl_lab.hub import config
 from kpl_lab.hub.spawners.platform import PROMPT_COMMAND
 from kpl_lab.hub.texts import catalogs
+from kpl_lab.platform.domain import server_events, servers
+from kpl_lab.platform.domain.faults import FAULTS
 from kpl_lab.settings import Secret, Settings, load
 from kpl_lab.supervisor.home import prepare
 
@@ -87,14 +90,47 @@ def test_the_configuration_file_is_short() -> None:
     assert len((ROOT / "jupyterhub_config.py").read_text().splitlines()) < 60
 
 
+def said_by_the_platform() -> list[re.Pattern[str]]:
+    """Return what the platform says of servers, as patterns with places for its numbers."""
+    texts = [event.text for event in server_events.EVENTS if event.text != "{message}"]
+    texts += [f"{fault.cause.rstrip('.')}. {fault.action}" for fault in FAULTS]
+    return [re.compile(re.sub(r"\\\{\w+\\\}", r"\\{\\w+\\}", re.escape(t))) for t in texts]
+
+
+# Made of parts in domain/server_queue.py, domain/capacity.py, domain/faults.py and domain/servers.py.
+MADE_OF_PARTS = (
+    "After {count} ",
+    "Waiting for ",
+    "{count} ",
+    "Pulling the image: ",
+    "The command ended with exit code ",
+    "The server could not be started: ",
+    "The server vanished; ",
+)
+
+
 def test_every_chinese_text_translates_one_that_is_there() -> None:
     sources = [*(ROOT / "kpl_lab/hub/templates").rglob("*.html")]
     sources += [*(ROOT / "kpl_lab/hub/templates").rglob("*.js")]
-    sources += [ROOT / "kpl_lab/hub/start_page.py", ROOT / "kpl_lab/hub/progress.py"]
-    text = "\n".join(path.read_text() for path in sources)
+    sources += [ROOT / f"kpl_lab/hub/{name}.py" for name in ("start_page", "progress", "failure")]
+    text = "\n".join(path.read_text() for path in sources).replace("\\'", "'")
     presets = {"Small", "Medium", "Large", "GPU"}  # made of the presets' names
-    missing = [key for key in catalogs()["zh"] if key not in text and key not in presets]
+    states = {*servers.ALIVE, "stopped", "failed", "normal", "warning", "error"}
+    said = said_by_the_platform()
+    missing = [
+        key
+        for key in catalogs()["zh"]
+        if key not in text
+        and key not in presets | states
+        and not key.startswith(MADE_OF_PARTS)
+        and not any(pattern.fullmatch(key) for pattern in said)
+    ]
     assert not missing
+
+
+def test_every_sentence_of_a_server_s_history_is_translated() -> None:
+    sentences = {event.text for event in server_events.EVENTS} - {"{message}"}
+    assert sentences <= set(catalogs()["zh"])
 
 
 def test_a_terminal_of_a_number_without_a_name_shows_the_users_name() -> None:

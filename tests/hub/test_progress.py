@@ -1,13 +1,18 @@
 """The start of a server in words."""
 
 import asyncio
+import datetime as dt
+from typing import Any
 
 from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
+from kpl_lab.schemas.common import Event
 from kpl_lab.schemas.servers import ServerStatus
 
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
-def status(state: str, message: str | None = None) -> ServerStatus:
-    return ServerStatus(id=1, state=state, message=message)
+
+def status(state: str, message: str | None = None, **more: Any) -> ServerStatus:
+    return ServerStatus(id=1, state=state, message=message, **more)
 
 
 async def read(progress: Progress) -> list[ProgressEvent]:
@@ -44,3 +49,43 @@ def test_progress_never_goes_back() -> None:
 
 def test_an_end_is_no_progress() -> None:
     assert event_of(status("failed", "out of memory")) is None
+
+
+def happened(id: int, name: str, message: str, level: str = "normal") -> Event:
+    return Event(
+        id=id,
+        time=NOW,
+        resource="servers",
+        resource_id=1,
+        kind="state",
+        level=level,
+        message=message,
+        data={"event": name},
+    )
+
+
+async def test_every_event_of_the_history_is_told_once_before_how_far_it_is() -> None:
+    progress = Progress()
+    scheduled = happened(1, "Scheduled", "There is room; the server is starting.")
+    pulling = happened(2, "PullingImage", "The image is being pulled.")
+    for percent in (20, 40):
+        message = f"Pulling the image: {percent} %"
+        found = status("starting", message, reason="pulling_image", events=[scheduled, pulling])
+        progress.tell_status(found)
+    progress.finish()
+    told = [(event["event"], event["step"], event["message"]) for event in await read(progress)]
+    assert told == [
+        ("Scheduled", "scheduled", "There is room; the server is starting."),
+        ("PullingImage", "image", "The image is being pulled."),
+        ("", "image", "Pulling the image: 20 %"),
+        ("", "image", "Pulling the image: 40 %"),
+    ]
+
+
+async def test_a_bar_never_goes_back_even_where_a_step_does() -> None:
+    progress = Progress()
+    progress.tell_status(status("starting"))
+    progress.tell_status(status("starting", "Pulling the image: 1 %", reason="pulling_image"))
+    progress.finish()
+    percent = [event["progress"] for event in await read(progress)]
+    assert percent == sorted(percent)

@@ -194,3 +194,22 @@ def test_a_stopped_server_starts_again_with_its_files(hub: Hub) -> None:
 def test_the_ports_are_kept(hub: Hub) -> None:
     environment = {"KPL_HOME": str(hub.home)}
     assert load(environment).ports == load(environment).ports
+
+
+@pytest.mark.drill
+def test_a_start_over_which_the_hub_dies_leaves_no_server_behind(hub: Hub) -> None:
+    # Without the controller the start stays where it is.
+    controller, pid = hub.pid("controller"), hub.pid("hub")
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        assert hub.start("second", memory=256).status_code == 202
+        wait_for(lambda: hub.state("second") == "starting", "the platform to start it")
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: hub.pid("hub") not in (0, pid), "a new hub")
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    wait_for(lambda: hub.state("second") == "stopped", "the end of what the dead hub had begun")
+    wait_for(lambda: hub.server("second") is None, "the hub to take it for ended")
+    hub.start("second", memory=256)
+    assert hub.progress("second")[-1].get("ready")
+    hub.stop("second")

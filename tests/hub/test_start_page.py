@@ -43,6 +43,7 @@ def image(name: str, **changes: Any) -> ImageView:
 def capacity(gpus: int = 0, memory: int = 24000) -> CapacityView:
     return CapacityView(
         cpu=Amount(limit=8, used=0),
+        cores=2,
         memory=Amount(limit=memory, used=0),
         gpu=Amount(limit=gpus, used=0),
         queued_tasks=0,
@@ -90,6 +91,29 @@ def test_the_last_choice_is_there_again() -> None:
     assert (form.named("cpu")[0]["value"], form.named("memory")[0]["value"]) == ("2", "4096")
 
 
+def test_each_limit_has_a_place_for_what_is_wrong_with_it() -> None:
+    html = start_page.render(scene())
+    for name in ("cpu", "memory", "gpu", "shm"):
+        [field] = Inputs(html).named(name)
+        assert f'id="{field["aria-describedby"]}" role="alert"' in html
+
+
+def test_a_limit_ends_at_what_the_machine_has() -> None:
+    form = Inputs(start_page.render(scene(capacity=capacity(gpus=2, memory=3000))))
+    most = [form.named(name)[0]["max"] for name in ("cpu", "memory", "gpu")]
+    assert most == ["8", "3000", "2"]
+
+
+def test_how_cpu_is_shared_is_said_with_numbers() -> None:
+    html = start_page.render(scene())
+    assert "CPU is shared: 8 are given out, the machine has 2;" in html
+
+
+def test_nothing_is_said_of_sharing_where_each_core_is_given_out_once() -> None:
+    alone = capacity().model_copy(update={"cores": 8.0})
+    assert "CPU is shared" not in start_page.render(scene(capacity=alone))
+
+
 def test_an_image_that_is_gone_is_not_chosen_again() -> None:
     form = Inputs(start_page.render(scene(choice=Choice(image="gone"))))
     assert [f["value"] for f in form.named("image") if "checked" in f] == ["base"]
@@ -129,29 +153,72 @@ async def test_a_dead_platform_leaves_a_page_that_says_so() -> None:
     assert found.choice.image == "base"
 
 
-@pytest.mark.parametrize(("visibility", "is_shown"), [("private", False), ("public", True)])
-async def test_private_datasets_of_others_are_not_shown(visibility: str, is_shown: bool) -> None:
-    dataset = {
+def dataset(name: str, **changes: Any) -> dict[str, Any]:
+    return {
         "id": 1,
-        "name": "fruit",
+        "name": name,
         "state": "ready",
         "created_at": NOW.isoformat(),
         "updated_at": NOW.isoformat(),
-        "owner": "bob",
+        "owner": "alice",
         "workspace": "default",
-        "visibility": visibility,
+        "visibility": "private",
         "description": "",
         "purpose": "other",
-        "version": 1,
+        "version": 2,
         "records": 3,
         "bytes": 10,
         "format": "kpl",
+        **changes,
     }
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        items = [dataset] if request.url.path.endswith("/datasets") else []
-        return httpx.Response(200, json={"items": items, "next": None})
 
-    client = PlatformClient("http://x", "token", transport=httpx.MockTransport(answer))
-    found = await start_page.collect(client, "alice", "", {})
+def server(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "name": "",
+        "user": "alice",
+        "image": "base",
+        "state": "stopped",
+        "created_at": NOW.isoformat(),
+        "resources": {"cpu": 1, "memory": 2048},
+        "mounts": [],
+        "url": "/user/alice/",
+        **changes,
+    }
+
+
+def platform(**lists: list[dict[str, Any]]) -> PlatformClient:
+    """A platform that has these things, and nothing else."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        noun = request.url.path.rpartition("/")[2]
+        return httpx.Response(200, json={"items": lists.get(noun, []), "next": None})
+
+    return PlatformClient("http://x", "token", transport=httpx.MockTransport(answer))
+
+
+async def test_datasets_of_the_last_server_are_chosen_again() -> None:
+    has = platform(
+        datasets=[dataset("fruit"), dataset("digits"), dataset("letters")],
+        servers=[
+            server(name="second", wanted_mounts=["letters"]),
+            server(wanted_mounts=["digits", "fruit:1", "gone"]),
+            server(wanted_mounts=["letters"]),
+        ],
+    )
+    # What was chosen on this page at the start matters no more: the server has run since.
+    found = await start_page.collect(has, "alice", "", {"mounts": ["letters"]})
+    boxes = Inputs(start_page.render(found)).named("mounts")
+    assert [(box["value"], "checked" in box) for box in boxes] == [
+        ("fruit:1", True),
+        ("digits", True),
+        ("letters", False),
+    ]
+
+
+@pytest.mark.parametrize(("visibility", "is_shown"), [("private", False), ("public", True)])
+async def test_private_datasets_of_others_are_not_shown(visibility: str, is_shown: bool) -> None:
+    has = platform(datasets=[dataset("fruit", owner="bob", visibility=visibility)])
+    found = await start_page.collect(has, "alice", "", {})
     assert bool(found.datasets) is is_shown

@@ -340,6 +340,9 @@ for x in range(3):
 figure.push_metric(3, Tensor(0.5))
 figure.push_metric("4", 10 ** 400)
 figure.push_metric(5, 1, y2=2)
+for _ in range(3):
+    figure.push_metric(6, 10 ** 400)
+    figure.push_metric(10 ** 400, 6)
 send_progress("much")
 send_progress(float("nan"))
 for _ in range(3): send_progress(1.5)
@@ -352,6 +355,7 @@ send_curve_result("bad", "x", [1], "y", [])
     assert platform.latest("progress") == 1.0
     assert platform.latest("scalars") == {"b": 2}
     assert script.output.count("'train' of 'Loss' is not a number") == 3
+    assert script.output.count("'train' of 'Loss' has a number beyond the range of a double") == 1
     assert script.output.count("is clamped") == 1
     assert "no second curve" in script.output
     assert "1 x points and 0 y points" in script.output

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from kpl_lab.errors import NotFound
+from kpl_lab.lab.routes import service_call
 from kpl_lab.lab.routes.table import MethodNotAllowed, platform_path
 from tests.doubles.platform import TOKEN, Platform, Server
 
@@ -280,6 +283,73 @@ async def test_a_service_without_a_ready_replica_is_told_from_a_platform_that_is
     status, problem = await refused(call(jp_fetch, "/nobody"))
     assert (status, problem["code"]) == (503, "service_unavailable")
     assert "No replica" in problem["message"]
+
+
+async def test_a_call_that_met_a_front_door_without_routes_is_sent_again_whole(
+    jp_fetch: Fetch, platform: Platform
+) -> None:
+    platform.add("services", "digits", state="running")
+    platform.calls_without_routes = 2
+    answer = await call(jp_fetch, "/predict", method="POST", body=bytes(300_000))
+    assert json.loads(answer.body)["bytes"] == 300_000
+    assert platform.calls_without_routes == 0
+
+
+async def test_a_front_door_that_stays_without_routes_is_told_as_a_silent_service(
+    jp_fetch: Fetch, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_call, "DEFAULT_RETRY_SECONDS", 0.3)
+    platform.add("services", "digits", state="running")
+    platform.calls_without_routes = 1000
+    status, problem = await refused(call(jp_fetch, "/predict"))
+    assert (status, problem["code"]) == (503, "service_unreachable")
+    assert 990 < platform.calls_without_routes < 999
+
+
+async def test_a_body_that_is_too_long_to_be_kept_is_sent_once(
+    jp_fetch: Fetch, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_call, "MOST_KEPT_BYTES", 1000)
+    platform.add("services", "digits", state="running")
+    platform.calls_without_routes = 1000
+    status, _ = await refused(call(jp_fetch, "/predict", method="POST", body=bytes(2000)))
+    assert (status, platform.calls_without_routes) == (503, 999)
+
+
+async def test_a_service_that_finds_nothing_itself_is_asked_once(
+    jp_fetch: Fetch, platform: Platform
+) -> None:
+    platform.add("services", "digits", state="running")
+    with pytest.raises(HTTPClientError) as raised:
+        await call(jp_fetch, "/nothing")
+    assert raised.value.code == 404
+    assert raised.value.response is not None
+    assert raised.value.response.body == b"404 page not found\n"
+    assert platform.called == 1
+
+
+async def test_a_call_waits_for_a_front_door_that_is_being_restarted(
+    jp_fetch: Fetch, jp_serverapp: Any, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.add("services", "digits", state="running")
+    front_door = Server(platform)
+    front_door.stop()
+    door = jp_serverapp.web_app.settings["kpl_lab_door"]
+    door.credentials = dataclasses.replace(door.credentials, url=front_door.url)
+
+    def waits(*_: object, **__: object) -> Iterator[float]:
+        yield 0.0
+        # The first try met nobody.
+        front_door.start()
+        yield from itertools.repeat(0.05)
+
+    monkeypatch.setattr(service_call, "backoff", waits)
+    try:
+        answer = await call(jp_fetch, "/predict", method="POST", body="12345")
+    finally:
+        front_door.stop()
+    assert json.loads(answer.body)["bytes"] == 5
+    assert platform.called == 1
 
 
 @pytest.mark.parametrize("path", ["predict", "/../../kpl/api/v1/me", "//elsewhere/../x"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from kpl_lab.clock import ManualClock
-from kpl_lab.errors import Conflict
+from kpl_lab.errors import Conflict, StorageFull
 from kpl_lab.platform.storage import upgrade
 from kpl_lab.platform.storage.database import Database, open_engine
 from kpl_lab.platform.storage.orm import Base
@@ -138,34 +141,100 @@ def test_a_database_of_a_newer_version_is_left_alone(do: str, tmp_path: Path) ->
     assert [p.name for p in tmp_path.glob("*.backup")] == []
 
 
-def test_an_older_database_is_backed_up_before_it_is_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = sqlite(tmp_path)
-    upgrade.upgrade(url)
-    clock = ManualClock()
-    database = Database(url, clock)
-    with database.store() as store:
-        store.workspaces.add(name="precious", created_at=clock.now())
-    # Stays open: what was written last is in the log beside the database.
-    newer, head = tmp_path / "migrations", upgrade.head()
-    shutil.copytree(upgrade.MIGRATIONS, newer)
-    (newer / "versions" / "9999_more.py").write_text(
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Database]:
+    """A database that is in use; what was written last is in the log beside it."""
+    upgrade.upgrade(sqlite(tmp_path))
+    made = Database(sqlite(tmp_path), ManualClock())
+    with made.store() as store:
+        store.workspaces.add(name="precious", created_at=ManualClock().now())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def newer(old: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """``old``; and ours is a version with one more migration, which empties the workspaces."""
+    folder, head = tmp_path / "migrations", upgrade.head()
+    shutil.copytree(upgrade.MIGRATIONS, folder)
+    (folder / "versions" / "9999_more.py").write_text(
         '"""more"""\nfrom alembic import op\n'
         f'revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None\n'
         'def upgrade():\n    op.execute("DELETE FROM workspaces")\n'
         "def downgrade():\n    pass\n"
     )
-    monkeypatch.setattr(upgrade, "MIGRATIONS", newer)
-    backup = upgrade.upgrade(url, clock)
-    database.close()
-    assert backup is not None
-    assert f"{head}.20260101" in backup
+    monkeypatch.setattr(upgrade, "MIGRATIONS", folder)
+    return old
+
+
+def workspaces_in(backup: str) -> list[str]:
+    """Return what a backup holds, after a look at all of its pages."""
     kept = open_engine(f"sqlite:///{backup}")
     with kept.connect() as connection:
+        assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
         names = connection.execute(text("SELECT name FROM workspaces")).scalars().all()
     kept.dispose()
-    assert names == ["precious"]
+    return list(names)
+
+
+def test_an_older_database_is_backed_up_before_it_is_changed(
+    tmp_path: Path, newer: Database
+) -> None:
+    backup = upgrade.upgrade(sqlite(tmp_path), ManualClock())
+    assert backup is not None
+    assert ".20260101" in backup
+    assert [path.name for path in tmp_path.glob("*.backup*")] == [Path(backup).name]
+    assert workspaces_in(backup) == ["precious"]
+    with newer.store(reads_only=True) as store:
+        assert store.workspaces.names() == {}
+
+
+def test_a_backup_is_of_one_moment_while_the_old_platform_still_writes(
+    tmp_path: Path, newer: Database
+) -> None:
+    has_written, enough = threading.Event(), threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not enough.is_set():
+            number += 1
+            with newer.store() as store:
+                for half in ("left", "right"):
+                    store.workspaces.add(name=f"{half} {number}" * 20, created_at=store.now())
+            if number == 20:
+                has_written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert has_written.wait(30)
+        backup = upgrade.upgrade(sqlite(tmp_path), ManualClock())
+    finally:
+        enough.set()
+        writer.join()
+    assert backup is not None
+    names = workspaces_in(backup)
+    assert "precious" in names
+    left = {name.replace("left", "") for name in names if name.startswith("left")}
+    right = {name.replace("right", "") for name in names if name.startswith("right")}
+    assert len(left) >= 20
+    assert left == right
+
+
+def test_without_room_for_a_backup_nothing_is_changed(tmp_path: Path, newer: Database) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        with pytest.raises(StorageFull, match="nothing was changed"):
+            upgrade.upgrade(sqlite(tmp_path), ManualClock())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.glob("*.backup*")) == []
+    assert upgrade.current(newer.engine) != "9999"
+    with newer.store(reads_only=True) as store:
+        assert set(store.workspaces.names().values()) == {"precious"}
 
 
 def test_there_is_one_head_and_a_note_for_each_migration() -> None:

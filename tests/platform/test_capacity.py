@@ -32,7 +32,7 @@ async def test_a_stopping_service_holds_its_gpus_until_it_has_ended(site: Site) 
     await alice.http.patch(f"services/{service}", json={"running": False})
     task = await alice.submit(resources={"gpu": 1})
     waiting = (await alice.get(f"tasks/{task['id']}"))["queue"]
-    assert waiting == {"ahead": 0, "waiting_for": "waiting for 1 GPUs (0 free)"}
+    assert waiting == {"ahead": 0, "waiting_for": "waiting for 1 GPU (0 free)"}
     await site.engine.finish(f"service-{service}-1")
     await alice.until(f"tasks/{task['id']}", "running")
 

@@ -33,7 +33,7 @@ SEEN: list[tuple[str, Cause, dict[str, Any], str, list[str]]] = [
     ("never_listened", Cause.NEVER_LISTENED, {"port": 8080}, "", ["8080"]),
     ("killed", Cause.KILLED, {}, "", ["killed"]),
     ("lost", Cause.LOST, {}, "", ["restarted"]),
-    ("start_failed", Cause.START_FAILED, {"message": "no such folder"}, "", ["no such folder"]),
+    ("start_failed", Cause.START_FAILED, {"error": "no such folder"}, "", ["no such folder"]),
     (
         "build_line",
         Cause.EXIT,
@@ -271,7 +271,7 @@ def test_texts_name_only_what_their_fault_knows() -> None:
         "limit_seconds",
         "port",
         "listening",
-        "message",
+        "error",
         "asked",
         "there",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from typing import Any
 
@@ -35,6 +36,15 @@ def test_a_packed_folder_loses_its_one_top_folder(alice: Client, context: Contex
     made = create(context, alice, "models", "save.tar", tar_of({"save/a": b"1", "save/d/b": b"2"}))
     assert [f["path"] for f in made["versions"][0]["files"]] == ["a", "d/b"]
     assert downloaded(alice) == {"a": b"1", "d/b": b"2"}
+
+
+def test_a_packed_file_whose_name_is_no_text_is_refused_by_its_name(
+    alice: Client, context: Context
+) -> None:
+    packed = tar_of({"save/a": b"1", os.fsdecode(b"save/\xff.bin"): b"2"})
+    made = create(context, alice, "models", "save.tar", packed)
+    assert (made["state"], made["reason"]) == ("failed", "bad_archive")
+    assert "xff.bin' has a name that is not text in UTF-8" in made["message"]
 
 
 def test_a_failed_version_leaves_the_one_before_in_use(alice: Client, context: Context) -> None:

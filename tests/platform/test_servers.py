@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
+from kpl_lab.clock import ManualClock
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause
-from kpl_lab.platform.domain import shutdown
+from kpl_lab.platform.domain import housekeeping, shutdown
 from kpl_lab.platform.runtime.world import World
 from tests.platform.conftest import tar_of
 from tests.platform.running import WAITS, Site, User, until
@@ -54,14 +56,42 @@ async def test_a_server_starts_has_an_address_and_the_contract_s_variables(site:
     assert found["KPL_METRIC_API"] and found["KPL_METRIC_TOKEN"] and workload.secrets["token"]
 
 
-async def test_it_is_refused_with_numbers_when_there_is_no_room_now(site: Site) -> None:
-    await started(site, resources={**RESOURCES, "gpu": 2})
-    id = await create(site, user="bob", resources={**RESOURCES, "gpu": 1})
-    answer = await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
-    assert (answer.status_code, answer.json()["code"]) == (409, "no_capacity")
-    status = await site.internal().get(f"internal/servers/{id}")
-    assert (status["state"], status["reason"]) == ("failed", "no_capacity")
-    assert "1 GPU" in status["message"] and "0 free" in status["message"]
+async def test_it_waits_with_numbers_while_there_is_no_room_and_starts_when_there_is(
+    site: Site,
+) -> None:
+    first = await started(site, resources={**RESOURCES, "gpu": 2})
+    hub = site.internal()
+    waiting = []
+    for user in ("bob", "carol"):
+        id = await create(site, user=user, resources={**RESOURCES, "gpu": 1})
+        await hub.post(f"internal/servers/{id}/start", LAUNCH)
+        waiting.append(await hub.get(f"internal/servers/{id}"))
+    assert [(s["state"], s["reason"]) for s in waiting] == [("pending", "waiting")] * 2
+    assert [s["message"] for s in waiting] == [
+        "Waiting for 1 GPU (0 free).",
+        "Waiting for 1 GPU (0 free); 1 ahead of you.",
+    ]
+    await hub.http.post(f"internal/servers/{first}/stop")
+    for server in waiting:
+        found = await hub.until(f"internal/servers/{server['id']}", "running")
+        assert found["message"] is None
+
+
+async def test_one_that_waits_is_not_overtaken_by_a_task_and_can_be_cancelled(site: Site) -> None:
+    site.engine.script = WAITS
+    first = await started(site, resources={**RESOURCES, "gpu": 1})
+    hub, alice = site.internal(), site.user()
+    id = await create(site, user="bob", resources={**RESOURCES, "gpu": 2})
+    await hub.post(f"internal/servers/{id}/start", LAUNCH)
+    later = await create(site, user="carol", resources={**RESOURCES, "gpu": 1})
+    await hub.post(f"internal/servers/{later}/start", LAUNCH)
+    assert (await hub.get(f"internal/servers/{later}"))["state"] == "pending", "bob came first"
+    task = await alice.submit(resources={"gpu": 2})
+    await hub.http.post(f"internal/servers/{id}/stop")
+    await hub.until(f"internal/servers/{id}", "stopped")
+    await hub.until(f"internal/servers/{later}", "running")
+    assert (await alice.get(f"tasks/{task['id']}"))["state"] == "queued"
+    assert (await hub.get(f"internal/servers/{first}"))["state"] == "running"
 
 
 async def test_it_is_refused_with_numbers_when_it_could_never_fit(site: Site) -> None:
@@ -69,6 +99,8 @@ async def test_it_is_refused_with_numbers_when_it_could_never_fit(site: Site) ->
     answer = await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
     assert (answer.status_code, answer.json()["code"]) == (429, "never_fits")
     assert "1000000" in answer.text.replace("1e+06", "1000000")
+    status = await site.internal().get(f"internal/servers/{id}")
+    assert (status["state"], status["reason"]) == ("failed", "never_fits")
 
 
 async def test_it_stops_when_it_is_told_to(site: Site) -> None:
@@ -79,6 +111,27 @@ async def test_it_stops_when_it_is_told_to(site: Site) -> None:
     status = await site.internal().until(f"internal/servers/{id}", "stopped")
     assert status["reason"] is None
     await until(lambda: not site.engine.workloads)
+
+
+async def test_what_was_mounted_when_it_ended_is_known_for_the_next_start(site: Site) -> None:
+    alice = site.user()
+    for name in ("asked", "added"):
+        await dataset(alice, name)
+    id = await started(site, mounts=["asked"])
+    await until(lambda: mounted(alice, id))
+    await alice.post(f"servers/{id}/mounts", {"dataset": "added"})
+    mounts = (await alice.get(f"servers/{id}/mounts"))["items"]
+    [asked] = [mount["id"] for mount in mounts if mount["dataset"] == "asked"]
+    await alice.http.delete(f"servers/{id}/mounts/{asked}")
+
+    async def is_changed() -> bool:
+        return await mounted(alice, id) == ["datasets/added"]
+
+    await until(is_changed)
+    assert (await alice.get(f"servers/{id}"))["wanted_mounts"] == ["asked"]
+    await site.internal().http.post(f"internal/servers/{id}/stop")
+    await site.internal().until(f"internal/servers/{id}", "stopped")
+    assert (await alice.get(f"servers/{id}"))["wanted_mounts"] == ["added"]
 
 
 async def test_one_that_ends_by_itself_in_peace_is_stopped(site: Site) -> None:
@@ -165,6 +218,20 @@ async def test_a_new_server_of_a_name_ends_what_is_left_of_the_old(site: Site) -
     new = await started(site)
     await site.internal().until(f"internal/servers/{old}", "stopped")
     await until(lambda: set(site.engine.workloads) == {f"server-{new}"})
+
+
+async def test_a_server_that_the_hub_died_before_starting_is_ended_and_none_that_waits(
+    site: Site, clock: ManualClock
+) -> None:
+    forgotten, other = await create(site), await started(site, user="bob")
+    clean = partial(housekeeping.clean, files=site.context.files, options=site.context.options)
+    hub = site.internal()
+    for passed, state in ((0, "pending"), (3600, "stopped")):
+        clock.advance(passed)
+        with site.context.database.store() as store:
+            clean(store)
+        assert (await hub.get(f"internal/servers/{forgotten}"))["state"] == state
+    assert (await hub.get(f"internal/servers/{other}"))["state"] == "running"
 
 
 async def test_a_notebook_may_end_itself_and_nothing_else(site: Site) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kpl_dataset import WriteOnlyDataset
+from kpl_lab.client.unpacking import unpack
 from kpl_lab.engines.fake import Script, Stage
 from tests.platform.running import CODE, ENVIRONMENT, Site, User
 
@@ -41,6 +43,31 @@ async def test_a_kpl_dataset_becomes_a_dataset_version(site: Site, tmp_path: Pat
     assert (kept["kind"], kept["name"], kept["version"]) == ("dataset", "digits", 1)
     found = await alice.get("datasets/digits")
     assert (found["state"], found["records"]) == ("ready", 3)
+
+
+async def test_a_file_whose_name_is_no_text_is_shown_in_ascii_and_downloaded_under_its_name(
+    site: Site, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"\xff.bin")
+    site.engine.script = Script(outputs={"save": {name: b"1", "权重.bin": b"22"}})
+    alice = site.user()
+    done = await alice.ended(await alice.submit())
+    assert done["outputs"][0]["version"] == 1, done["outputs"]
+    (version,) = (await alice.get("models/digits"))["versions"]
+    assert {f["path"]: f["bytes"] for f in version["files"]} == {"\\xff.bin": 1, "权重.bin": 2}
+    answer = await alice.http.get("models/digits/versions/1/download")
+    unpack(iter([answer.content]), tmp_path / "digits")
+    assert (tmp_path / "digits" / name).read_bytes() == b"1"
+
+
+async def test_a_file_beside_a_dataset_may_have_a_name_that_is_no_text(
+    site: Site, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"\xff.bin")
+    alice, kept = await infer(site, dataset(tmp_path / "d") | {name: b"1"})
+    assert (kept["kind"], kept["version"]) == ("dataset", 1)
+    (version,) = (await alice.get("datasets/digits"))["versions"]
+    assert version["skipped"] == ["\\xff.bin: does not belong to the dataset"]
 
 
 async def test_other_results_are_kept_as_files(site: Site) -> None:

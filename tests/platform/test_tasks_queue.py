@@ -34,8 +34,8 @@ async def test_what_does_not_fit_waits_and_says_for_what(site: Site) -> None:
     third = await alice.submit(resources={"gpu": 1})
     await settled(site)
     found = [(await alice.get(f"tasks/{t['id']}"))["queue"] for t in (second, third)]
-    assert found[0] == {"ahead": 0, "waiting_for": "waiting for 1 GPUs (0 free)"}
-    assert found[1] == {"ahead": 1, "waiting_for": "waiting for 1 GPUs (0 free); 1 ahead of you"}
+    assert found[0] == {"ahead": 0, "waiting_for": "waiting for 1 GPU (0 free)"}
+    assert found[1] == {"ahead": 1, "waiting_for": "waiting for 1 GPU (0 free); 1 ahead of you"}
     await alice.post(f"tasks/{first['id']}/stop")
     await alice.until(f"tasks/{third['id']}", "running")
     assert (await alice.get(f"tasks/{third['id']}"))["queue"] is None
@@ -123,6 +123,7 @@ async def test_what_is_promised_and_what_waits_is_shown(site: Site) -> None:
     assert found["gpu"] == {"limit": 2.0, "used": 2.0}
     assert found["memory"]["used"] == 1000
     assert found["cpu"]["used"] == 2
+    assert found["cpu"]["limit"] == found["cores"] * site.context.options.cpu_overcommit
     assert (found["running_tasks"], found["queued_tasks"]) == (1, 1)
 
 

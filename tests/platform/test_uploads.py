@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from httpx import Client, Response
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient, Client, Response
 
 from kpl_lab.clock import ManualClock
+from kpl_lab.platform.api.uploads import WRITE_BYTES
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping
 from tests.platform.conftest import Login, SmallDisk, send
@@ -62,6 +65,81 @@ def test_bytes_that_a_dead_process_wrote_but_never_counted_are_written_over(
     put(alice, id, 3, b"def")
     assert alice.post(f"uploads/{id}/complete").status_code == 200
     assert context.files.upload(id).read_bytes() == b"abcdef"
+
+
+@pytest.fixture
+async def streaming(alice: Client, app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """A client of alice's whose requests run beside each other, their bodies read as they come."""
+    transport = ASGITransport(app, raise_app_exceptions=False)
+    async with AsyncClient(
+        transport=transport, base_url=alice.base_url, headers=alice.headers
+    ) as made:
+        yield made
+
+
+class SlowPut:
+    """A PUT that has sent its first half and keeps the second until told."""
+
+    def __init__(self, client: AsyncClient, id: int, content: bytes) -> None:
+        self._content = content
+        self._has_begun, self._may_end = asyncio.Event(), asyncio.Event()
+        body = self._body()
+        sending = client.put(f"uploads/{id}", params={"offset": 0}, content=body)
+        self._sending = asyncio.create_task(sending)
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        half = len(self._content) // 2
+        yield self._content[:half]
+        self._has_begun.set()
+        await self._may_end.wait()
+        yield self._content[half:]
+
+    async def begun(self) -> None:
+        async with asyncio.timeout(20):
+            await self._has_begun.wait()
+
+    async def ended(self) -> Response:
+        self._may_end.set()
+        return await self._sending
+
+
+async def test_of_two_that_write_at_once_the_second_is_refused_and_spoils_nothing(
+    alice: Client, streaming: AsyncClient, context: Context
+) -> None:
+    ours, theirs = b"a" * (4 * WRITE_BYTES), b"b" * (3 * WRITE_BYTES)
+    id = announce(alice)
+    first = SlowPut(streaming, id, ours)
+    await first.begun()
+    second = await streaming.put(f"uploads/{id}", params={"offset": 0}, content=theirs)
+    assert (second.status_code, second.json()["code"]) == (409, "upload_busy")
+    assert (await first.ended()).json()["received"] == len(ours)
+    assert context.files.upload(id).read_bytes() == ours
+    again = await streaming.put(f"uploads/{id}", params={"offset": len(ours)}, content=theirs)
+    assert again.json()["received"] == len(ours + theirs)
+
+
+async def test_what_is_still_being_written_cannot_be_declared_whole(
+    alice: Client, streaming: AsyncClient
+) -> None:
+    id = announce(alice)
+    sending = SlowPut(streaming, id, b"x" * WRITE_BYTES)
+    await sending.begun()
+    refused = await streaming.post(f"uploads/{id}/complete")
+    assert (refused.status_code, refused.json()["code"]) == (409, "upload_busy")
+    await sending.ended()
+    assert (await streaming.post(f"uploads/{id}/complete")).json()["size"] == WRITE_BYTES
+
+
+async def test_an_upload_given_up_while_it_is_written_leaves_nothing(
+    alice: Client, streaming: AsyncClient, context: Context
+) -> None:
+    id = announce(alice)
+    sending = SlowPut(streaming, id, b"x" * WRITE_BYTES)
+    await sending.begun()
+    assert (await streaming.delete(f"uploads/{id}")).status_code == 204
+    ended = await sending.ended()
+    assert (ended.status_code, ended.json()["code"]) == (409, "upload_ended")
+    assert not context.files.upload(id).exists()
 
 
 def test_more_than_announced_is_refused_and_does_not_count(alice: Client) -> None:

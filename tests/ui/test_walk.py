@@ -52,8 +52,18 @@ def test_the_start_page_shows_images_limits_and_what_is_free(
     start = StartPage(page)
     expect(start.card("Python and scikit-learn")).to_contain_text("scikit-learn")
     expect(start.free("memory")).to_have_text(re.compile(r"^[\d.]+ GiB of [\d.]+ GiB free$"))
+    expect(start.free("cpu")).to_have_text(re.compile(r"^[\d.]+ of [\d.]+ CPUs? free$"))
+    start.limit("CPU cores").fill("0")
     start.limit("Memory, MiB").fill("99999999")
     expect(start.warning).to_contain_text("more than the machine has")
+    expect(start.wrong("cpu")).to_have_text("Write at least 0.1.")
+    expect(start.wrong("memory")).to_have_text(
+        re.compile(r"^The machine has [\d.]+ GiB in all; choose less\.$")
+    )
+    expect(start.wrong("shm")).to_be_hidden()
+    pictures.take("start-page-wrong")
+    start.start_button.click()
+    expect(start.limit("CPU cores")).to_be_focused()
     start.limit("Memory, MiB").fill("2048")
     start.limit("CPU cores").fill("1")
     expect(start.warning).to_be_hidden()
@@ -226,8 +236,9 @@ def test_a_service_of_two_replicas_is_deployed(lab: Lab, pictures: Pictures) -> 
 
 def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) -> None:
     panel = lab.resource.tab("Test")
-    picture = lab.user_home / "digits" / "pictures" / "7" / "0007.png"
-    panel.locator('input[type="file"]').set_input_files(picture)
+    panel.get_by_role("button", name="Choose from my home…").click()
+    lab.choose_file("digits", "pictures", "7", "0007.png")
+    expect(panel.get_by_text(re.compile(r"^0007\.png · "))).to_be_visible()
     answer = panel.locator(".kpl-Classified strong")
 
     def call() -> bool:
@@ -240,6 +251,17 @@ def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) 
     expect(answer).to_have_text("7")
     expect(panel.get_by_alt_text("The picture that was sent")).to_be_visible()
     pictures.take("service-test", for_documentation=True)
+
+
+def test_the_service_names_the_digit_of_an_uploaded_picture(lab: Lab) -> None:
+    panel = lab.resource.tab("Test")
+    picture = lab.user_home / "digits" / "pictures" / "3" / "0003.png"
+    panel.locator('input[type="file"]').set_input_files(picture)
+    panel.get_by_role("button", name="Call").click()
+    expect(panel.locator(".kpl-Classified strong")).to_have_text("3")
+    panel.get_by_role("button", name="Choose from my home…").click()
+    lab.choose_file("digits", "pictures", "7", "0007.png")
+    expect(panel.locator(".kpl-FileChoice-name")).to_contain_text("0007.png")
 
 
 def test_the_curl_line_runs_as_it_was_copied(lab: Lab) -> None:

@@ -16,15 +16,12 @@ from kpl_lab.engines.docker.names import Address
 from kpl_lab.engines.docker.network import Network
 from kpl_lab.engines.docker.planner import Planner
 from kpl_lab.engines.local import mounts
-from kpl_lab.engines.running.calls import Answer, CallTable, Message, Stream
-from kpl_lab.engines.running.checks import check_digest, check_name, check_segment, check_target
-from kpl_lab.engines.running.collect import collect
+from kpl_lab.engines.running.calls import Answer, Message, Stream
+from kpl_lab.engines.running.checks import check_digest, check_name, check_segment
 from kpl_lab.engines.running.protocol import Json, decode, encode
-from kpl_lab.engines.running.rules import USER_PREFIX, identity_of
-from kpl_lab.engines.running.trees import Account
+from kpl_lab.engines.running.workload_calls import Grounds, WorkloadCalls
 from kpl_lab.engines.spec import (
     Capacity,
-    Handle,
     MountResult,
     Recipe,
     Usage,
@@ -37,16 +34,23 @@ _CPU_SAMPLE_SECONDS = 0.2
 _MIB = 1 << 20
 
 
-class Calls(CallTable[Entry]):
+class Calls(WorkloadCalls[Entry]):
     """Everything that a caller may ask for."""
 
     def __init__(self, settings: Settings, planner: Planner, daemon: Daemon) -> None:
-        self._settings = settings
         self._planner = planner
         self._daemon = daemon
         self._folder = settings.home.docker
         self._ledger = Ledger(self._folder / "workloads")
-        super().__init__(self._ledger)
+        super().__init__(
+            self._ledger,
+            Grounds(
+                engine="docker",
+                storage=settings.home.storage,
+                accounts=planner.accounts,
+                platform=planner.platform,
+            ),
+        )
         chosen = planner.options.network
         self._network = Network(daemon, planner.installation, chosen)
         self._keeper = Keeper(self._ledger, Tools(daemon, planner, self._network, self.publish))
@@ -91,15 +95,8 @@ class Calls(CallTable[Entry]):
         entry = self._ledger.entries.get(workload.name)
         if entry is None:
             entry = self._ledger.create(workload, recipe=recipe)
-        yield self._handle(workload.name)
-        async with entry.lock:
-            if entry.is_deleting:
-                raise EngineError(f"{workload.name} is being deleted.", code="deleting")
-            if entry.workload.replicas != workload.replicas:
-                entry.with_replicas(workload.replicas)
-                entry.save()
-            self._scale(entry)
-        yield self._handle(workload.name, started=True)
+        async for item in self._bring_up(entry, workload):
+            yield item
 
     def _scale(self, entry: Entry) -> None:
         if self._planner.machine.can_mount and entry.workload.home is not None:
@@ -113,16 +110,8 @@ class Calls(CallTable[Entry]):
             if index >= entry.workload.replicas:
                 self._keeper.retire(entry, index)
 
-    def _handle(self, name: str, **data: bool) -> Message:
-        return dict(encode(Handle(engine="docker", name=name, data=data)))
-
-    async def _stop(self, name: str, grace_seconds: float | None = None) -> None:
-        entry = self._ledger.entries.get(name)
-        if entry is None:
-            return
-        async with entry.lock:
-            for index in list(entry.statuses):
-                self._keeper.ask_to_stop(entry, index, grace_seconds)
+    def _ask_to_stop(self, entry: Entry, index: int, grace_seconds: float | None) -> None:
+        self._keeper.ask_to_stop(entry, index, grace_seconds)
 
     async def _delete(self, name: str) -> None:
         entry = self._ledger.entries.get(name)
@@ -137,14 +126,6 @@ class Calls(CallTable[Entry]):
         self._free_accounts(entry)
         await self._network.remove_if(lambda: not self._ledger.entries)
         self.publish_gone(entry)
-
-    def _free_accounts(self, entry: Entry) -> None:
-        if entry.workload.identity.startswith(USER_PREFIX):
-            return
-        others = self._ledger.entries.values()
-        if any(other.workload.identity == entry.workload.identity for other in others):
-            return
-        self._planner.accounts.free_all(entry.workload.identity)
 
     async def _usage(self, name: str, replica: int = 0) -> Json:
         entry = self._ledger.entries.get(name)
@@ -192,40 +173,11 @@ class Calls(CallTable[Entry]):
             "network": self._planner.network,
         }
 
-    async def _collect(self, name: str, output: str, target: str) -> int:
-        check_segment(output, "output key")
-        entry = self.entry(name)
-        status = entry.statuses.get(0)
-        if status is None or not status.is_final:
-            raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
-        place = check_target(Path(target), self._settings.home.storage)
-        root = entry.place(0)
-        source = root.outputs / output
-        if source.is_symlink() or not source.is_dir():
-            raise EngineError(
-                f"{name} has no output {output!r} any more: the program has removed its folder.",
-                code="no_output",
-            )
-        uid = self._planner.accounts.get(identity_of(entry.workload, 0)).uid
-        async with entry.lock:
-            return await asyncio.to_thread(
-                collect,
-                source,
-                root.root / "collected" / output,
-                place,
-                giver=Account(uid, uid),
-                taker=self._planner.platform,
-            )
-
     async def _mount(self, name: str, source: str, mount: str) -> Json:
         check_segment(mount, "name of a mount")
         folder = self._planner.check_source(Path(source))
         entry = self.entry(name)
-        home = entry.workload.home
-        if home is None:
-            raise EngineError(
-                f"{name} has no home to mount into; only servers have.", code="no_home"
-            )
+        home = self._home_of(entry)
         if not self._planner.machine.can_mount:
             raise EngineError(
                 "The runner has not the right to mount (CAP_SYS_ADMIN); run it as root, or mount "

@@ -193,16 +193,19 @@ class Daemon:
         filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
         return list(await self._get("images/json", {"filters": filters}))
 
-    async def has_image(self, reference: str) -> bool:
-        """Say whether an image is there."""
+    async def image(self, reference: str) -> Json | None:
+        """Return all about an image; None when it is not there."""
         with _translated():
             try:
-                await self._docker.images.inspect(reference)
+                return dict(await self._docker.images.inspect(reference))
             except aiodocker.DockerError as error:
                 if error.status != _NOT_FOUND:
                     raise
-                return False
-        return True
+                return None
+
+    async def has_image(self, reference: str) -> bool:
+        """Say whether an image is there."""
+        return await self.image(reference) is not None
 
     async def image_environment(self, reference: str) -> dict[str, str]:
         """Return the variables that an image sets."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab.engines.docker.names import Address, Role
+from kpl_lab.engines.running import fullhome
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.service_watch import Timing
 from kpl_lab.engines.spec import Limits, RelayTarget
@@ -223,10 +224,13 @@ def _environment(plan: Plan, values: Mapping[str, str]) -> dict[str, str]:
     }
     if plan.serves:
         found |= {"HOST": values["{{host}}"]}
-    return found | {
+    found |= {
         name: fill(value, values) if plan.templates is None or name in plan.templates else value
         for name, value in plan.environment.items()
     }
+    if plan.kind == "server" and plan.home is not None:
+        found |= fullhome.variables(plan.home, "/tmp")  # noqa: S108 (made private)
+    return found
 
 
 def _confined(processes: int) -> dict[str, Any]:
@@ -270,12 +274,17 @@ def _mounts(plan: Plan, place: Place) -> list[dict[str, Any]]:
         found.append(_bind(folder_of(place, role) / READY_FOLDER, _ready_folder(role)))
     if plan.home is not None:
         found.append(_bind(Path(plan.home), plan.inner_home, read_only=False))
-        if plan.mounts is not None:
+        if plan.mounts is not None and not _lacks_mount_root(Path(plan.home)):
             mounted = _bind(Path(plan.mounts), f"{plan.inner_home}/datasets")
             # What is mounted below the root later on arrives inside, and nothing goes back.
             mounted["BindOptions"] = {"Propagation": "rslave"}
             found.append(mounted)
     return found
+
+
+def _lacks_mount_root(home: Path) -> bool:
+    """Say whether there was no room for it; the daemon would find none either."""
+    return home.is_dir() and not (home / "datasets").exists()
 
 
 def _bind(source: Path, target: str, *, read_only: bool = True) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.docker.plan import INSIDE, Plan
 from kpl_lab.engines.local.accounts import PLATFORM, Accounts
 from kpl_lab.engines.running.checks import check_paths, check_source
-from kpl_lab.engines.running.rules import USER_PREFIX, identity_of, pick_gpus, timing_of
-from kpl_lab.engines.spec import Kind, Workload
+from kpl_lab.engines.running.rules import identity_of, pick_gpus, timing_of, user_of
+from kpl_lab.engines.spec import Kind, Limits, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
 
@@ -66,13 +66,9 @@ class Planner:
 
     def plan(self, workload: Workload, index: int, gpus: list[int]) -> Plan:
         """Return what replica ``index`` is to be."""
-        home, options = self._settings.home, self.options
+        options = self.options
         identity = identity_of(workload, index)
         account = self.accounts.get(identity)
-        is_persons = identity.startswith(USER_PREFIX)
-        limits = workload.limits
-        has_mounts = workload.kind is Kind.SERVER and self.machine.can_mount
-        serves = workload.kind in (Kind.SERVICE, Kind.SERVER)
         return Plan(
             address=Address(workload.name, index),
             labels=workload.labels,
@@ -84,22 +80,21 @@ class Planner:
             inputs=[(one.key, str(Path(one.source).resolve())) for one in workload.inputs],
             outputs=workload.outputs,
             code=workload.code and str(Path(workload.code).resolve()),
-            home=workload.home and str(home.docker / "homes" / workload.home),
+            home=workload.home and str(self._settings.home.docker / "homes" / workload.home),
             inner_home=f"/home/{workload.home}" if workload.home else f"{INSIDE}/home",
             skeleton=workload.skeleton,
-            user=identity.removeprefix(USER_PREFIX) if is_persons else "kpl",
+            user=user_of(identity),
             uid=account.uid,
             gid=account.gid,
             platform_uid=self.platform.uid,
             platform_gid=self.platform.gid,
-            mounts=str(self._folder(workload) / "mounts") if has_mounts else None,
-            # The daemon refuses more cores than it has; the platform admits by shares.
-            limits=dataclasses.replace(limits, cpu=min(limits.cpu, self.machine.cores)),
+            mounts=self._mounts(workload),
+            limits=self._limits(workload),
             gpus=gpus,
             processes=options.processes_max,
             log_bytes=options.log_max_bytes,
             network=self.network,
-            port=(workload.port or _DEFAULT_PORT) if serves else None,
+            port=_port(workload),
             timing=timing_of(workload, options, watchdog=options.measure_seconds),
             health=workload.health,
             relay=workload.relay,
@@ -126,5 +121,17 @@ class Planner:
         """Return the indices of GPUs that nobody has."""
         return pick_gpus(count, self.machine.gpu_count, in_use)
 
-    def _folder(self, workload: Workload) -> Path:
-        return self._settings.home.docker / "workloads" / workload.name
+    def _mounts(self, workload: Workload) -> str | None:
+        if workload.kind is not Kind.SERVER or not self.machine.can_mount:
+            return None
+        return str(self._settings.home.docker / "workloads" / workload.name / "mounts")
+
+    def _limits(self, workload: Workload) -> Limits:
+        # The daemon refuses more cores than it has; the platform admits by shares.
+        cpu = min(workload.limits.cpu, self.machine.cores)
+        return dataclasses.replace(workload.limits, cpu=cpu)
+
+
+def _port(workload: Workload) -> int | None:
+    serves = workload.kind in (Kind.SERVICE, Kind.SERVER)
+    return (workload.port or _DEFAULT_PORT) if serves else None

@@ -16,6 +16,7 @@ from typing import Protocol
 from kpl_lab.engines.local import processes
 from kpl_lab.engines.local.cgroups import Group, Hierarchy, group_name
 from kpl_lab.engines.local.plan import Plan
+from kpl_lab.measures.processes import is_expendable
 
 _MIB = 1024 * 1024
 
@@ -49,6 +50,10 @@ class Cage(Protocol):
 
     def oom_kills(self) -> int:
         """Return how often the kernel has killed in it for lack of memory."""
+        ...
+
+    def relieve(self) -> bool:
+        """Kill the largest expendable process; False where there is none to kill."""
         ...
 
     def close(self) -> None:
@@ -100,6 +105,10 @@ class GroupCage:
         """Return what the kernel has counted."""
         return self.group.oom_kills()
 
+    def relieve(self) -> bool:
+        """Leave it to the kernel, which never lets the groups grow beyond their limit."""
+        return False
+
     def close(self) -> None:
         """Remove the groups."""
         self.group.remove()
@@ -111,6 +120,8 @@ class TreeCage:
     def __init__(self, plan: Plan, *, without: set[int]) -> None:
         self._plan = plan
         self._without = without
+        self._killed = 0
+        self._dying: int | None = None
 
     def open(self) -> None:
         """Kill what an earlier supervisor left."""
@@ -158,8 +169,24 @@ class TreeCage:
         return ended.ru_utime + ended.ru_stime + processes.cpu_seconds(self.pids())
 
     def oom_kills(self) -> int:
-        """Return 0: the kernel kills for the machine's lack only."""
-        return 0
+        """Return how many we have killed: the kernel kills for the machine's lack only."""
+        return self._killed
+
+    def relieve(self) -> bool:
+        """Kill the largest of those that are to die first, as the kernel would in a group.
+
+        Until its memory is free, no other one is killed.
+        """
+        sizes = {pid: processes.memory_mb([pid]) for pid in self.pids() if is_expendable(pid)}
+        if self._dying is not None and sizes.get(self._dying):
+            return True
+        largest = max(sizes, key=lambda pid: sizes[pid], default=None)
+        if largest is None or not sizes[largest]:
+            return False
+        processes.send([largest], signal.SIGKILL)
+        self._dying = largest
+        self._killed += 1
+        return True
 
     def close(self) -> None:
         """Nothing to remove."""

@@ -10,17 +10,16 @@ from pathlib import Path
 
 from kpl_lab.engines.local import builds, cgroups, environments, machine, mounts, processes
 from kpl_lab.engines.local.access import Passes
-from kpl_lab.engines.local.accounts import Account
 from kpl_lab.engines.local.cgroups import Group
 from kpl_lab.engines.local.keeper import Keeper
 from kpl_lab.engines.local.ledger import Entry, Ledger
 from kpl_lab.engines.local.planner import Planner
-from kpl_lab.engines.running.calls import Answer, CallTable, Message, Stream
-from kpl_lab.engines.running.checks import check_digest, check_segment, check_target
-from kpl_lab.engines.running.collect import collect
+from kpl_lab.engines.running.calls import Answer, Message, Stream
+from kpl_lab.engines.running.checks import check_digest, check_segment
 from kpl_lab.engines.running.protocol import Json, decode, encode
-from kpl_lab.engines.running.rules import USER_PREFIX, identity_of
-from kpl_lab.engines.spec import Handle, MountResult, Recipe, Usage, Workload
+from kpl_lab.engines.running.rules import identity_of
+from kpl_lab.engines.running.workload_calls import Grounds, WorkloadCalls
+from kpl_lab.engines.spec import MountResult, Recipe, Usage, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
 from kpl_lab.trees import remove_tree
@@ -28,16 +27,23 @@ from kpl_lab.trees import remove_tree
 _CPU_SAMPLE_SECONDS = 0.2
 
 
-class Calls(CallTable[Entry]):
+class Calls(WorkloadCalls[Entry]):
     """Everything that a caller may ask for."""
 
     def __init__(self, settings: Settings, planner: Planner) -> None:
-        self._settings = settings
         self._planner = planner
         self._local = settings.home.local
         self._ledger = Ledger(self._local / "workloads")
         self._passes = Passes(self._ledger, settings.home.storage.resolve())
-        super().__init__(self._ledger)
+        super().__init__(
+            self._ledger,
+            Grounds(
+                engine="local",
+                storage=settings.home.storage,
+                accounts=planner.accounts,
+                platform=planner.platform,
+            ),
+        )
         self._keeper = Keeper(self._ledger, planner, self.publish)
 
     def begin(self) -> None:
@@ -80,15 +86,8 @@ class Calls(CallTable[Entry]):
         entry = self._ledger.entries.get(workload.name)
         if entry is None:
             entry = self._ledger.create(workload, build=build)
-        yield self._handle(workload.name)
-        async with entry.lock:
-            if entry.is_deleting:
-                raise EngineError(f"{workload.name} is being deleted.", code="deleting")
-            if entry.workload.replicas != workload.replicas:
-                entry.with_replicas(workload.replicas)
-                entry.save()
-            self._scale(entry)
-        yield self._handle(workload.name, started=True)
+        async for item in self._bring_up(entry, workload):
+            yield item
 
     def _scale(self, entry: Entry) -> None:
         if self._planner.machine.is_namespaced and entry.workload.home is not None:
@@ -105,16 +104,8 @@ class Calls(CallTable[Entry]):
             if index >= entry.workload.replicas:
                 self._keeper.retire(entry, index)
 
-    def _handle(self, name: str, **data: bool) -> Message:
-        return dict(encode(Handle(engine="local", name=name, data=data)))
-
-    async def _stop(self, name: str, grace_seconds: float | None = None) -> None:
-        entry = self._ledger.entries.get(name)
-        if entry is None:
-            return
-        async with entry.lock:
-            for index in list(entry.statuses):
-                self._keeper.ask_to_stop(entry, index, grace_seconds)
+    def _ask_to_stop(self, entry: Entry, index: int, grace_seconds: float | None) -> None:
+        self._keeper.ask_to_stop(entry, index, grace_seconds)
 
     async def _delete(self, name: str) -> None:
         entry = self._ledger.entries.get(name)
@@ -132,14 +123,6 @@ class Calls(CallTable[Entry]):
             await asyncio.to_thread(self._ledger.remove, entry)
         self._free_accounts(entry)
         self.publish_gone(entry)
-
-    def _free_accounts(self, entry: Entry) -> None:
-        if entry.workload.identity.startswith(USER_PREFIX):
-            return
-        others = self._ledger.entries.values()
-        if any(other.workload.identity == entry.workload.identity for other in others):
-            return
-        self._planner.accounts.free_all(entry.workload.identity)
 
     async def _usage(self, name: str, replica: int = 0) -> Json:
         entry = self._ledger.entries.get(name)
@@ -198,36 +181,11 @@ class Calls(CallTable[Entry]):
             "replicas_refuse_why_not": found.filter_obstacle,
         }
 
-    async def _collect(self, name: str, output: str, target: str) -> int:
-        check_segment(output, "output key")
-        entry = self.entry(name)
-        status = entry.statuses.get(0)
-        if status is None or not status.is_final:
-            raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
-        place = check_target(Path(target), self._settings.home.storage)
-        root = entry.place(0)
-        source = root.outputs / output
-        if source.is_symlink() or not source.is_dir():
-            raise EngineError(
-                f"{name} has no output {output!r} any more: the program has removed its folder.",
-                code="no_output",
-            )
-        uid = self._uid(entry, 0)
-        async with entry.lock:
-            return await asyncio.to_thread(
-                collect,
-                source,
-                root.root / "collected" / output,
-                place,
-                giver=Account(uid, uid),
-                taker=self._planner.platform,
-            )
-
     async def _mount(self, name: str, source: str, mount: str) -> Json:
         check_segment(mount, "name of a mount")
         folder = self._planner.check_source(Path(source))
         entry = self.entry(name)
-        home = self._home_of(entry)
+        home = self._home(entry)
         shown = home / "datasets" / mount
         async with entry.lock:
             if self._planner.machine.is_namespaced:
@@ -247,30 +205,22 @@ class Calls(CallTable[Entry]):
             if self._planner.machine.is_namespaced:
                 await asyncio.to_thread(mounts.remove, entry.mounts, mount)
             else:
-                source = mounts.unlink(self._home_of(entry) / "datasets", mount)
+                source = mounts.unlink(self._home(entry) / "datasets", mount)
                 if source is not None:
                     await asyncio.to_thread(self._passes.take, entry, source)
 
-    def _uid(self, entry: Entry, index: int) -> int:
-        return self._planner.accounts.get(identity_of(entry.workload, index)).uid
-
     def _give_pass(self, entry: Entry, index: int, source: Path) -> None:
         """Let a replica reach what it has a link to; what is mounted needs no pass."""
-        uid = self._uid(entry, index)
+        uid = self._account_of(entry, index).uid
         if not self._planner.machine.is_namespaced and uid != self._planner.platform.uid:
             self._passes.give(entry, uid, source)
 
-    def _home_of(self, entry: Entry) -> Path:
-        home = entry.workload.home
-        if home is None:
-            raise EngineError(
-                f"{entry.name} has no home to mount into; only servers have.", code="no_home"
-            )
-        return self._local / "homes" / home
+    def _home(self, entry: Entry) -> Path:
+        return self._local / "homes" / self._home_of(entry)
 
     def _remove_links(self, entry: Entry) -> None:
         for name in entry.links():
-            mounts.unlink(self._home_of(entry) / "datasets", name)
+            mounts.unlink(self._home(entry) / "datasets", name)
 
     async def _build(self, name: str, recipe: Message) -> AsyncIterator[Json]:
         wanted = decode(Recipe, recipe)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpl_lab.engines.local.plan import Ceilings
+from kpl_lab.measures.cgroups import SELF, Counters, mounts, own_folder, own_paths
 
 _MIB = 1024 * 1024
 _PERIOD = 100_000
-_SELF = Path("/proc/self")
 CONTROLLERS = ("memory", "cpu", "pids", "cpuacct")
 
 
@@ -44,39 +44,7 @@ def group_name(name: str, index: int) -> str:
 NONE = Hierarchy("none", {})
 
 
-def _lines(file: Path) -> list[str]:
-    """Return the lines of a file that names folders of the machine, which need not be text."""
-    return [os.fsdecode(line) for line in file.read_bytes().split(b"\n") if line]
-
-
-def _own_groups(proc: Path) -> dict[str, str]:
-    """Return this process's group by controller; version 2 under the empty name."""
-    found = {}
-    for line in _lines(proc / "cgroup"):
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            found[controller] = path
-    return found
-
-
-def _mounts(proc: Path) -> list[tuple[str, Path, str]]:
-    """Return kind, place and options of every cgroup mount."""
-    found = []
-    for line in _lines(proc / "mountinfo"):
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        if kind in ("cgroup", "cgroup2"):
-            found.append((kind, Path(before.split()[4]), options))
-    return found
-
-
-def _folder(mount: Path, own: str | None) -> Path:
-    """Return our own group below ``mount``; the mount where a container shows a part only."""
-    below = mount / (own or "/").lstrip("/")
-    return below if below.is_dir() else mount
-
-
-def detect(instance: str, mode: str = "auto", *, proc: Path = _SELF) -> Hierarchy:
+def detect(instance: str, mode: str = "auto", *, proc: Path = SELF) -> Hierarchy:
     """Return the best hierarchy in which groups can really be made.
 
     Parameters
@@ -98,12 +66,12 @@ def detect(instance: str, mode: str = "auto", *, proc: Path = _SELF) -> Hierarch
 
 
 def _detect_v1(name: str, proc: Path) -> dict[str, str]:
-    own, found = _own_groups(proc), {}
-    for kind, mount, options in _mounts(proc):
+    own, found = own_paths(proc), {}
+    for kind, mount, options in mounts(proc):
         if kind != "cgroup":
             continue
         for controller in set(options.split(",")) & set(CONTROLLERS):
-            parent = _folder(mount, own.get(controller)) / name
+            parent = own_folder(mount, own.get(controller)) / name
             with contextlib.suppress(OSError):
                 parent.mkdir(exist_ok=True)
                 if os.access(parent, os.W_OK):
@@ -112,12 +80,12 @@ def _detect_v1(name: str, proc: Path) -> dict[str, str]:
 
 
 def _detect_v2(name: str, proc: Path) -> dict[str, str]:
-    own = _own_groups(proc).get("")
-    for kind, mount, _ in _mounts(proc):
+    own = own_paths(proc).get("")
+    for kind, mount, _ in mounts(proc):
         if kind != "cgroup2":
             continue
         # The root first: only there may processes and groups with controllers live side by side.
-        for base in dict.fromkeys((mount, _folder(mount, own))):
+        for base in dict.fromkeys((mount, own_folder(mount, own))):
             with contextlib.suppress(OSError):
                 _delegate(base)
                 parent = base / name
@@ -198,10 +166,7 @@ class Group:
 
     def pids(self) -> list[int]:
         """Return the processes in it."""
-        for folder in self._distinct():
-            with contextlib.suppress(OSError):
-                return [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
-        return []
+        return self._counters.pids()
 
     def kill(self) -> None:
         """Kill every process in it, also those that fork meanwhile; returns when none is left."""
@@ -219,25 +184,19 @@ class Group:
 
     def memory_mb(self) -> int:
         """Return what is really held in MiB: not the page cache that the kernel can drop."""
-        if self.mode == "v2":
-            used, cache = self._number("memory.current"), self._statistic("inactive_file")
-        else:
-            used = self._number("memory.usage_in_bytes")
-            cache = self._statistic("total_inactive_file")
-        return max(0, used - cache) // _MIB
+        return self._counters.memory_bytes() // _MIB
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel has killed here for lack of memory."""
-        name = "memory.events" if self.mode == "v2" else "memory.oom_control"
-        return self._statistic("oom_kill", name)
+        return self._counters.oom_kills()
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time used by all processes that ever were in it."""
-        if self.mode == "v2":
-            return self._statistic("usage_usec", "cpu.stat", "cpu") / 1e6
-        if "cpuacct" in self.folders:
-            return self._number("cpuacct.usage", "cpuacct") / 1e9
-        return None
+        return self._counters.cpu_seconds()
+
+    @property
+    def _counters(self) -> Counters:
+        return Counters(self.mode, self.folders)
 
     def remove(self, *, patience_seconds: float = 2.0) -> bool:
         """Remove the groups; False when a process still sits in one after the patience.
@@ -272,29 +231,15 @@ class Group:
         with contextlib.suppress(OSError, KeyError):
             self._write(controller, name, value)
 
-    def _number(self, name: str, controller: str = "memory") -> int:
-        try:
-            return int((Path(self.folders[controller]) / name).read_text())
-        except (OSError, ValueError):
-            return 0
 
-    def _statistic(self, key: str, name: str = "memory.stat", controller: str = "memory") -> int:
-        with contextlib.suppress(OSError):
-            for line in (Path(self.folders[controller]) / name).read_text().splitlines():
-                word, _, value = line.partition(" ")
-                if word == key:
-                    return int(value)
-        return 0
-
-
-def machine_memory_limit_mb(proc: Path = _SELF) -> int | None:
+def machine_memory_limit_mb(proc: Path = SELF) -> int | None:
     """Return the tightest memory limit above this process in MiB; None: there is none."""
-    own, limits = _own_groups(proc), []
-    for kind, mount, options in _mounts(proc):
+    own, limits = own_paths(proc), []
+    for kind, mount, options in mounts(proc):
         if kind == "cgroup2":
-            folder, name = _folder(mount, own.get("")), "memory.max"
+            folder, name = own_folder(mount, own.get("")), "memory.max"
         elif "memory" in options.split(","):
-            folder, name = _folder(mount, own.get("memory")), "memory.limit_in_bytes"
+            folder, name = own_folder(mount, own.get("memory")), "memory.limit_in_bytes"
         else:
             continue
         for group in (folder, *folder.parents):

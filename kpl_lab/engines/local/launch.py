@@ -15,6 +15,7 @@ from kpl_lab.engines.local import namespace, warm
 from kpl_lab.engines.local.plan import Plan
 from kpl_lab.engines.local.prepare import view_of
 from kpl_lab.engines.local.processes import MARK
+from kpl_lab.engines.running import fullhome
 from kpl_lab.engines.running.place import Place
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,10 +79,14 @@ def environment_of(plan: Plan, place: Place, values: Mapping[str, str]) -> dict[
     }
     if not plan.is_namespaced:
         found["TMPDIR"] = str(place.tmp)
+    if not plan.cgroups:
+        found["KPL_MEMORY_EVENTS"] = str(place.memory_events)
     found |= {
         name: fill(value, values) if plan.templates is None or name in plan.templates else value
         for name, value in plan.environment.items()
     }
+    if plan.kind == "server":
+        found |= fullhome.variables(home, "/tmp" if plan.is_namespaced else str(place.tmp))  # noqa: S108 (made private)
     found[MARK] = plan.mark
     return found
 

@@ -7,12 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kpl_lab.engines.local import environments, namespace
-from kpl_lab.engines.local.accounts import PLATFORM, Accounts
+from kpl_lab.engines.local.accounts import PLATFORM, Account, Accounts
 from kpl_lab.engines.local.cgroups import Hierarchy
 from kpl_lab.engines.local.options import LocalOptions
 from kpl_lab.engines.local.plan import Ceilings, Plan, RelayPlan
 from kpl_lab.engines.running.checks import check_paths, check_source
-from kpl_lab.engines.running.rules import USER_PREFIX, identity_of, pick_gpus, timing_of
+from kpl_lab.engines.running.rules import (
+    USER_PREFIX,
+    identity_of,
+    pick_gpus,
+    timing_of,
+    user_of,
+)
 from kpl_lab.engines.spec import Kind, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
@@ -83,11 +89,6 @@ class Planner:
         home, machine = self._settings.home, self.machine
         identity = identity_of(workload, index)
         account = self.accounts.get(identity)
-        is_persons = identity.startswith(USER_PREFIX)
-        folder = home.local / "workloads" / workload.name
-        has_mounts = workload.kind is Kind.SERVER and machine.is_namespaced
-        relay = workload.relay
-        code = None if workload.code is None else str(self.check_source(Path(workload.code)))
         return Plan(
             mark=self.mark_of(workload.name, index),
             name=workload.name,
@@ -98,15 +99,15 @@ class Planner:
             templates=None if workload.templates is None else list(workload.templates),
             secrets=dict(workload.secrets),
             prefix=workload.image,
-            inputs=[(i.key, str(self.check_source(Path(i.source)))) for i in workload.inputs],
+            inputs=[(one.key, self._source(one.source)) for one in workload.inputs],
             outputs=list(workload.outputs),
-            code=code,
+            code=None if workload.code is None else self._source(workload.code),
             home=None if workload.home is None else str(home.local / "homes" / workload.home),
             skeleton=workload.skeleton,
-            user=identity.removeprefix(USER_PREFIX) if is_persons else "kpl",
+            user=user_of(identity),
             uid=account.uid,
             gid=account.gid,
-            owns_uid=not is_persons and account != self.platform and account.uid != 0,
+            owns_uid=self._owns_uid(identity, account),
             platform_uid=self.platform.uid,
             platform_gid=self.platform.gid,
             kpl_home=str(home.root.resolve()),
@@ -114,16 +115,29 @@ class Planner:
             is_namespaced=machine.is_namespaced,
             shown=[str(path) for path in self._shown(Path(workload.image))],
             relay_shown=[str(path) for path in namespace.platform_paths()],
-            mounts=str(folder / "mounts") if has_mounts else None,
+            mounts=self._mounts(workload),
             cgroups=dict(machine.hierarchy.parents),
             cgroup_mode=machine.hierarchy.mode,
             ceilings=self._ceilings(workload, gpus),
             timing=timing_of(workload, self._options, watchdog=self._options.watchdog_seconds),
             health=workload.health,
-            relay=None if relay is None else RelayPlan(**asdict(relay)),
+            relay=None if workload.relay is None else RelayPlan(**asdict(workload.relay)),
             build=None if build is None else str(build),
             service_ports=(self._options.service_port_first, self._options.service_port_last),
         )
+
+    def _source(self, source: str) -> str:
+        return str(self.check_source(Path(source)))
+
+    def _owns_uid(self, identity: str, account: Account) -> bool:
+        """Say whether nothing else runs under a replica's account."""
+        is_persons = identity.startswith(USER_PREFIX)
+        return not is_persons and account != self.platform and account.uid != 0
+
+    def _mounts(self, workload: Workload) -> str | None:
+        if workload.kind is not Kind.SERVER or not self.machine.is_namespaced:
+            return None
+        return str(self._settings.home.local / "workloads" / workload.name / "mounts")
 
     def _shown(self, image: Path) -> list[Path]:
         """Return the folders that a Python environment needs, with the platform's own packages."""

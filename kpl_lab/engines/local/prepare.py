@@ -23,8 +23,9 @@ def view_of(plan: Plan, place: Place) -> View:
     ]
     if plan.mounts is not None and home is not None and (home / "datasets").is_dir():
         binds.append(Bind(source=Path(plan.mounts), target=home / "datasets", read_only=False))
+    told = [] if plan.cgroups else [place.memory_events]
     return View(
-        read_only=tuple(Path(path) for path in plan.shown),
+        read_only=(*(Path(path) for path in plan.shown), *told),
         writable=tuple(writable),
         hidden=(Path(plan.kpl_home),),
         binds=tuple(binds),

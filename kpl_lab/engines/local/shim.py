@@ -106,6 +106,7 @@ class Shim:
     def _prepare(self) -> None:
         prepare(self._plan, self._place)
         self._cage.open()
+        self._tell_inside()
         if self._plan.relay is not None:
             self._relay = RelayProcess(self._plan, self._plan.relay, self._place, self._helpers)
 
@@ -253,6 +254,15 @@ class Shim:
         if news is not None:
             self._status.detail |= news
             self._save()
+            self._tell_inside()
+
+    def _tell_inside(self) -> None:
+        """Say to what runs inside how often something was killed; a group says it itself."""
+        if isinstance(self._cage, GroupCage):
+            return
+        with contextlib.suppress(OSError):
+            # In place: the file itself is what a workload sees in its view.
+            self._place.memory_events.write_text(f"oom_kill {self._cage.oom_kills()}\n")
 
     def _end_the_rest(self) -> None:
         """Kill what the command has left behind, and take its last words."""

@@ -40,7 +40,7 @@ class Vitals:
         self._next = moment + self.pause_seconds
         used = self._cage.memory_mb()
         self.peak_mb = max(self.peak_mb, used)
-        if self._is_watchdog and used > self._limit_mb:
+        if self._is_watchdog and used > self._limit_mb and not self._cage.relieve():
             return Doom(Cause.OUT_OF_MEMORY, self.numbers(), is_polite=False)
         return None
 

@@ -53,6 +53,11 @@ class Place:
         return self.root / "relay"
 
     @property
+    def memory_events(self) -> Path:
+        """How often its supervisor has killed in it for memory, as the kernel's file of that name."""
+        return self.root / "memory.events"
+
+    @property
     def log(self) -> Path:
         """What the command has printed."""
         return self.root / "log"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -134,6 +134,13 @@ def _make_home(plan: Wanted, home: Path) -> None:
 
 def _make_mount_root(plan: Wanted, folder: Path) -> None:
     """Make the folder of the mounts where the user has not put something else."""
-    with contextlib.suppress(FileExistsError):
+    try:
         folder.mkdir(mode=0o755)
-        os.chown(folder, plan.uid, plan.gid, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except OSError as error:
+        # A home without room: its owner gets in without mounts, and can make some.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return
+    os.chown(folder, plan.uid, plan.gid, follow_symlinks=False)

@@ -27,6 +27,11 @@ def identity_of(workload: Workload, index: int) -> str:
     return workload.identity
 
 
+def user_of(identity: str) -> str:
+    """Return the user name that a replica sees: a person's own, or one for all others."""
+    return identity.removeprefix(USER_PREFIX) if identity.startswith(USER_PREFIX) else "kpl"
+
+
 def timing_of(workload: Workload, options: RunningOptions, *, watchdog: float) -> Timing:
     """Return the seconds of a replica's life."""
     return Timing(

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from jupyterhub.spawner import Spawner, SpawnException
-from traitlets import Float, Instance, Integer, Unicode, default
+from jupyterhub.spawner import Spawner
+from sqlalchemy.orm import object_session
+from traitlets import Bool, Float, Instance, Integer, Unicode, default
 
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
-from kpl_lab.hub.platform_client import PlatformClient
-from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
+from kpl_lab.hub.failure import failure, refusal
+from kpl_lab.hub.platform_client import PlatformClient, client_of
+from kpl_lab.hub.progress import Progress, ProgressEvent, first_event
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.images import ImageView
@@ -21,14 +23,6 @@ from kpl_lab.schemas.servers import ServerCreate, ServerLaunch, ServerStatus
 ENDED = ("stopped", "failed")
 # Users are numbers without an entry in /etc/passwd: bash knows no name for its prompt.
 PROMPT_COMMAND = r"PS1=${PS1//\\u/${USER:-$JUPYTERHUB_USER}}"
-
-
-class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no types
-    """Why a server was not started, in the user's words alone."""
-
-    def __str__(self) -> str:
-        # JupyterHub puts this into the progress that users read.
-        return str(self.message)
 
 
 class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
@@ -47,6 +41,9 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     server_id = Integer(None, allow_none=True, help="The platform's id of the server.")
 
+    # Whether a start is under way, and whether the hub died over one.
+    _is_starting = Bool(False)
+    _is_interrupted = Bool(False)
     _steps = Instance(Progress, args=())
 
     @property
@@ -56,21 +53,32 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     # What survives a restart of the hub.
 
     def get_state(self) -> dict[str, Any]:
-        """Return what the hub keeps: the platform's id."""
+        """Return what the hub keeps: the platform's id, and whether the server is being started."""
         state: dict[str, Any] = super().get_state()
         if self.server_id is not None:
             state["server_id"] = self.server_id
+        if self._is_starting:
+            state["is_starting"] = True
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what the hub kept."""
         super().load_state(state)
         self.server_id = state.get("server_id")
+        self._is_interrupted = bool(state.get("is_starting"))
+
+    def _keep_state(self) -> None:
+        """Write down now what JupyterHub writes down when a start has ended."""
+        self.orm_spawner.state = self.get_state()
+        session = object_session(self.orm_spawner)
+        if session is not None:
+            session.commit()
 
     def clear_state(self) -> None:
         """Forget the server."""
         super().clear_state()
         self.server_id = None
+        self._is_starting = self._is_interrupted = False
 
     # The start page.
 
@@ -102,8 +110,9 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         try:
             return await self._start()
         except KplError as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
         finally:
+            self._is_starting = False
             self._steps.finish()
 
     async def _start(self) -> tuple[str, int]:
@@ -120,10 +129,14 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             )
         )
         self.server_id = grant.id
+        self._is_starting = True
+        # Before anything runs: a hub that dies meanwhile must know what it has begun.
+        self._keep_state()
         launch = ServerLaunch(
             command=list(self.cmd) + self.get_args(),
             environment=self._environment(grant.id, resources),
             skeleton=self.skeleton or None,
+            idle_stop_minutes=choice.idle_stop,
         )
         status = await self._platform.start_server(grant.id, launch)
         return await self._follow(grant.id, status)
@@ -131,12 +144,12 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     async def _follow(self, server: int, status: ServerStatus) -> tuple[str, int]:
         waits = backoff(0.03, max_seconds=self.look_seconds)
         while True:
-            self._steps.tell(event_of(status))
+            self._steps.tell_status(status)
             if status.state == "running" and status.address:
                 host, _, port = status.address.rpartition(":")
                 return host, int(port)
             if status.state in ENDED:
-                raise _failure(status)
+                raise await failure(self._platform, status)
             await asyncio.sleep(next(waits))
             try:
                 status = await self._platform.server(server)
@@ -175,9 +188,16 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             self.log.warning("server %s did not end in time", self.server_id)
 
     async def poll(self) -> int | None:
-        """Return None while it runs, its end's code otherwise; a silent platform means running."""
+        """Return None while it runs, its end's code otherwise; a silent platform means running.
+
+        A server over whose start the hub has died is ended here, in the hub's first question after
+        its restart: nobody follows that start any more, and whom the hub takes for ended it forgets.
+        """
         if self.server_id is None:
             return 0
+        if self._is_interrupted:
+            await self._end_interrupted()
+            return 1
         try:
             status = await self._platform.server(self.server_id)
         except NotFound:
@@ -188,6 +208,17 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         if status.state not in ENDED:
             return None
         return 1 if status.state == "failed" else 0
+
+    async def _end_interrupted(self) -> None:
+        self.log.warning("the hub has died over the start of server %s; it ends", self.server_id)
+        for wait in backoff(0.5, max_seconds=10.0):
+            try:
+                await self.stop()
+            except Unavailable:
+                await asyncio.sleep(wait)
+            else:
+                break
+        self._is_interrupted = False
 
     async def progress(self) -> AsyncIterator[ProgressEvent]:
         """Yield the steps of the start in words."""
@@ -222,23 +253,3 @@ def _find_image(images: list[ImageView], name: str | None) -> ImageView:
     raise Invalid(
         f"There is no image {name!r}; the catalog has: {names or 'none'}.", code="unknown_image"
     )
-
-
-def _refusal(error: KplError) -> NotStarted:
-    return NotStarted(error.message, reason=error.code, status_code=error.http_status)
-
-
-def _failure(status: ServerStatus) -> NotStarted:
-    message = status.message or "The server ended before it was ready; start it again."
-    return NotStarted(message, reason=status.reason or status.state, status_code=500)
-
-
-_clients: dict[tuple[str, str], PlatformClient] = {}
-
-
-def client_of(url: str, token: str) -> PlatformClient:
-    """Return the hub's one client for an address: its connections are shared by all spawners."""
-    key = (url, token)
-    if key not in _clients:
-        _clients[key] = PlatformClient(url, token)
-    return _clients[key]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
-from urllib.parse import quote, urlencode
+from collections.abc import AsyncIterator, Iterable
+from urllib.parse import urlencode
 
 import httpx
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from kpl_lab.client.failures import error_from, interrupted
-from kpl_lab.errors import Invalid, Unavailable
-from kpl_lab.lab.base import PROBLEM_TYPE, KplHandler
+from kpl_lab.client.failures import interrupted
+from kpl_lab.lab.base import KplHandler
 from kpl_lab.lab.client import Outgoing, Pipe
 from kpl_lab.lab.routes.table import platform_path
-from kpl_lab.schemas.services import ServiceDetail
 
 MAX_BODY_BYTES = 1 << 50
 """No limit of this side's own: the body is never kept, and the platform has its own limit."""
@@ -31,8 +29,6 @@ ANSWER_HEADERS = (
     "Location",
     "X-Request-Id",
 )
-# What is answered in a service's place where nobody is behind its address.
-_SILENT = (502, 503, 504)
 # What the Jupyter server itself understands; none of it is the platform's business.
 OWN_ARGUMENTS = frozenset({"token", "_xsrf", "no_track_activity"})
 # Answers that a browser may show when it is led to their address; all else is a download there.
@@ -146,7 +142,7 @@ class ForwardHandler(KplHandler):
             if kind.startswith("text/event-stream"):
                 # Told at once that it is open, also before the first event.
                 await self.flush()
-            async for piece in answer.aiter_raw():
+            async for piece in pieces_of(answer):
                 self.write(piece)
                 await self.flush()
         except StreamClosedError:
@@ -194,63 +190,10 @@ class ForwardHandler(KplHandler):
         await self._pass()
 
 
-@web.stream_request_body
-class ServiceCallHandler(ForwardHandler):
-    """One request to a deployed service, with the caller's token added on this side."""
-
-    async def target(self) -> str:
-        """Return the service's address with the wanted path below it."""
-        ref = self.path_args[0]
-        path = self.get_query_argument("path", "/")
-        if not path.startswith("/") or ".." in path.partition("?")[0].split("/"):
-            raise Invalid(
-                f"{path!r} is not a path; it starts with a slash and has no '..'.",
-                code="invalid_path",
-            )
-        door = self.door
-        answer = await door.send(
-            Outgoing("GET", f"{door.credentials.api_url}/services/{quote(ref, safe='')}")
-        )
-        try:
-            await answer.aread()
-            await door.refusal(answer)
-            if answer.status_code >= 300:
-                raise error_from(answer)
-            service = ServiceDetail.model_validate_json(answer.content)
-        finally:
-            await answer.aclose()
-        return door.credentials.url + service.url.rstrip("/") + path
-
-    async def send(self, outgoing: Outgoing) -> httpx.Response:
-        """Return the answer; where there is none, it is the service that is silent.
-
-        Raises
-        ------
-        Unavailable
-            Its address cannot be reached, or the connection ended before it answered.
-        """
-        try:
-            return await super().send(outgoing)
-        except Unavailable as error:
-            raise Unavailable(
-                "The address of the service cannot be reached; try again in a moment.",
-                code="service_unreachable",
-                detail=error.detail,
-            ) from error
-
-    async def check(self, answer: httpx.Response) -> None:
-        """Take every answer as the service's own, but for what is said in its place.
-
-        Raises
-        ------
-        Unavailable
-            No replica is ready, says whoever stands before them.
-        """
-        kind = answer.headers.get("Content-Type", "")
-        if answer.status_code in _SILENT and kind.startswith(PROBLEM_TYPE):
-            try:
-                await answer.aread()
-            finally:
-                await answer.aclose()
-            said = error_from(answer)
-            raise Unavailable(said.message, code="service_unavailable", detail=said.detail)
+async def pieces_of(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield an answer's body as it comes, or at once where it was read before."""
+    if answer.is_stream_consumed:
+        yield answer.content
+        return
+    async for piece in answer.aiter_raw():
+        yield piece

@@ -11,8 +11,10 @@ from tornado import web
 
 from kpl_lab.client.uploads import Source
 from kpl_lab.lab.base import KplHandler
+from kpl_lab.lab.cleaning import Home
 from kpl_lab.lab.folders import describe
 from kpl_lab.lab.jobs import Jobs, Report, Work
+from kpl_lab.lab.kernels import SETTING, Kernels
 from kpl_lab.lab.making import FromPath, Resource, make, prepare
 from kpl_lab.lab.usage import Usage
 
@@ -24,6 +26,11 @@ class LocalHandler(KplHandler):
     def root(self) -> Path:
         """The folder that the file browser shows."""
         return cast("Path", self.settings["kpl_lab_root"])
+
+    @property
+    def home(self) -> Home:
+        """What fills that folder."""
+        return cast("Home", self.settings["kpl_lab_home"])
 
     @property
     def jobs(self) -> Jobs:
@@ -88,6 +95,30 @@ class UsageHandler(LocalHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        """Answer what this server uses."""
+        """Answer what this server uses, and what lack of memory has cost it."""
         usage = cast("Usage", self.settings["kpl_lab_usage"])
-        self.answer(await asyncio.to_thread(usage.measure))
+        kernels = cast("Kernels", self.settings[SETTING])
+        kernels.look()
+        found = await asyncio.to_thread(usage.measure, await kernels.living())
+        more = {
+            "ended": kernels.ended,
+            "home": self.home.mebibytes(),
+            "is_cleaning_up": self.home.is_cleaning_up,
+        }
+        self.answer(found.model_copy(update=more))
+
+
+class HomeHandler(LocalHandler):
+    """``GET|DELETE local/home``."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer what fills the home folder."""
+        self.answer(await asyncio.to_thread(self.home.filling))
+
+    @web.authenticated
+    async def delete(self) -> None:
+        """Delete ``?path=`` for good."""
+        await asyncio.to_thread(self.home.remove, self.get_query_argument("path"))
+        self.set_status(204)
+        self.finish()

@@ -33,7 +33,8 @@ ROUTES: tuple[tuple[str, frozenset[str]], ...] = (
     (rf"services/{_REF}/(log|events)", READ),
     (rf"servers/{_NUMBER}/mounts", LIST),
     (rf"servers/{_NUMBER}/mounts/{_NUMBER}", frozenset({"DELETE"})),
-    (rf"servers/{_NUMBER}/events", READ),
+    (rf"servers/{_NUMBER}/(events|log)", READ),
+    (r"servers/history", READ),
     (rf"builds/{_NUMBER}", READ),
     (rf"builds/{_NUMBER}/log", READ),
 )

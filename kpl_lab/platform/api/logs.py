@@ -14,11 +14,12 @@ from fastapi import Depends, Query
 from kpl_lab.engines.spec import Handle, LogChunk
 from kpl_lab.errors import EngineError
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.storage.records.work import ServiceRecord, TaskRecord
+from kpl_lab.platform.storage.records.work import ServerRecord, ServiceRecord, TaskRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.tasks import LogPage
 
 MAX_BYTES = 4 * 1024 * 1024
+MAX_TAIL_BYTES = 64 * 1024
 READ_SECONDS = 10.0
 
 
@@ -85,6 +86,50 @@ def of_service(service: ServiceRecord, replica: int) -> LogSource:
     return LogSource(
         handle=handle_of(service.handle), replica=replica, has_ended=not service.is_wanted
     )
+
+
+def of_server(context: Context, server: ServerRecord) -> LogSource:
+    """Return where a notebook server's log is."""
+    kept = context.files.path("logs", "servers", f"{server.id}.log")
+    is_over = server.state in ("stopped", "failed")
+    if kept.exists():
+        return LogSource(kept=kept, has_ended=True)
+    return LogSource(handle=handle_of(server.handle), has_ended=is_over)
+
+
+def end(context: Context, source: LogSource, size: int) -> LogPage:
+    """Return the last ``size`` bytes of a log, without the line that this cuts."""
+    if source.kept is not None:
+        try:
+            offset = max(0, source.kept.stat().st_size - size)
+        except FileNotFoundError:  # deleted at this very moment
+            offset = 0
+        found = _kept_page(source.kept, LogPart(offset, size))
+    elif source.handle is not None:
+        chunk = anyio.from_thread.run(_read_end, context, source, size)
+        found = page_of(chunk, complete=source.has_ended)
+    else:
+        return LogPage(text="", offset=0, next_offset=0, complete=source.has_ended)
+    if found.offset == 0:
+        return found
+    cut, newline, rest = found.text.partition("\n")
+    skipped = len((cut + newline).encode()) if newline else 0
+    text = rest if newline else found.text
+    return found.model_copy(update={"text": text, "offset": found.offset + skipped})
+
+
+async def _read_end(context: Context, source: LogSource, size: int) -> LogChunk:
+    """Read a log through and keep its end."""
+    assert source.handle is not None  # noqa: S101 (the caller has looked)
+    data, at = b"", 0
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            async for chunk in context.engine.logs(source.handle, replica=source.replica):
+                at = chunk.offset + len(chunk.data)
+                data = (data + chunk.data)[-size:]
+    except (EngineError, TimeoutError):
+        pass
+    return LogChunk(data=data, offset=at - len(data))
 
 
 def page(context: Context, source: LogSource, part: LogPart) -> LogPage:

@@ -53,7 +53,7 @@ def _keep_upload(context: Context, owner: Caller, file: UploadFile) -> int:
     uploads.check_room(context.files, file.size)
     with context.database.store() as store:
         made = uploads.create(store, owner, file.filename or "upload", file.size, limit)
-    with explain_full_disk(), uploads.open_at(context.files, made) as out:
+    with explain_full_disk(), uploads.open_alone(context.files, made.id) as out:
         shutil.copyfileobj(file.file, out, 1024 * 1024)
         size = out.tell()
     with context.database.store() as store:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 
 from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated, Unavailable
 from kpl_lab.platform import scopes
-from kpl_lab.platform.api import views
+from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import (
     ContextDep,
     ReadingStoreDep,
@@ -19,7 +19,7 @@ from kpl_lab.platform.api.deps import (
     needs,
 )
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import servers, shutdown
+from kpl_lab.platform.domain import server_idle, server_queue, servers, shutdown
 from kpl_lab.platform.domain.capacity import ledger
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServerRecord
@@ -29,18 +29,22 @@ from kpl_lab.schemas.datasets import MountCreate, MountView
 from kpl_lab.schemas.servers import (
     Amount,
     CapacityView,
+    IdleReport,
     ServerCreate,
     ServerGrant,
     ServerLaunch,
+    ServerStart,
     ServerStatus,
     ServerView,
 )
+from kpl_lab.schemas.tasks import LogPage
 
 router = APIRouter(tags=["servers"])
 Reading = Annotated[Caller, Depends(needs(scope("servers", "read")))]
 Writing = Annotated[Caller, Depends(needs(scope("servers", "write")))]
 Internal = Annotated[Caller, Depends(needs(scopes.INTERNAL))]
 Anyone = Annotated[Caller, Depends(any_caller)]
+MOST_EVENTS = 200
 
 
 def _view(store: Store, server: ServerRecord) -> ServerView:
@@ -54,9 +58,42 @@ def _view(store: Store, server: ServerRecord) -> ServerView:
         created_at=server.created_at,
         resources=server.resources,
         mounts=[MountView.model_validate(m) for m in store.mounts.of(server.id)],
+        wanted_mounts=server.wanted_mounts,
         url=f"/user/{server.user}{suffix}/",
         reason=server.reason,
         message=server.message,
+    )
+
+
+def _history(store: Store, server: ServerRecord) -> list[Event]:
+    """Return the events that have a name, oldest first."""
+    found = [views.event(e) for e in store.events.of("servers", server.id, limit=MOST_EVENTS)]
+    return [event for event in reversed(found) if "event" in event.data]
+
+
+def _start(store: Store, server: ServerRecord) -> ServerStart:
+    return ServerStart(
+        id=server.id,
+        name=server.name,
+        user=server.user,
+        image=server.image,
+        state=server.state,
+        created_at=server.created_at,
+        resources=server.resources,
+        reason=server.reason,
+        message=server.message,
+        events=_history(store, server),
+    )
+
+
+def _status(store: Store, server: ServerRecord) -> ServerStatus:
+    return ServerStatus(
+        id=server.id,
+        state=server.state,
+        address=server.address,
+        reason=server.reason,
+        message=server.message,
+        events=_history(store, server),
     )
 
 
@@ -66,10 +103,32 @@ def list_servers(
     caller: Reading,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     state: Annotated[list[str] | None, Query()] = None,
+    user: str | None = None,
+    name: str | None = None,
 ) -> Page[ServerView]:
-    """Return notebook servers, newest first."""
-    found = [s for s in store.servers.of(caller.reader, limit) if not state or s.state in state]
+    """Return notebook servers, newest first: every start is one of its own.
+
+    ``user`` and ``name`` (empty: the default server) leave the starts of one server.
+    """
+    all_starts = store.servers.of(caller.reader, limit, user=user, name=name)
+    found = [s for s in all_starts if not state or s.state in state]
     return Page(items=[_view(store, s) for s in found], next=None)
+
+
+@router.get("/servers/history")
+def list_server_starts(
+    store: ReadingStoreDep,
+    caller: Reading,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    user: str | None = None,
+    name: str | None = None,
+) -> Page[ServerStart]:
+    """Return starts of notebook servers with their events, newest first.
+
+    ``user`` and ``name`` (empty: the default server) leave the starts of one server.
+    """
+    found = store.servers.of(caller.reader, limit, user=user, name=name)
+    return Page(items=[_start(store, server) for server in found])
 
 
 @router.get("/servers/{id}")
@@ -88,6 +147,27 @@ def list_server_events(
     """Return what happened to a server, newest first."""
     server = servers.find(store, caller, id)
     return Page(items=[views.event(e) for e in store.events.of("servers", server.id, limit=limit)])
+
+
+@router.get("/servers/{id}/log")
+def get_server_log(
+    id: int,
+    context: ContextDep,
+    caller: Reading,
+    part: logs.LogPartDep,
+    tail: Annotated[int | None, Query(ge=1, le=logs.MAX_TAIL_BYTES)] = None,
+) -> LogPage:
+    """Return a part of what a server wrote itself; with ``tail`` its last bytes, in whole lines."""
+    with context.database.store(reads_only=True) as store:
+        server = servers.find(store, caller, id)
+    source = logs.of_server(context, server)
+    return logs.page(context, source, part) if tail is None else logs.end(context, source, tail)
+
+
+@router.post("/servers/{id}/idle", status_code=204)
+def report_idle(id: int, body: IdleReport, store: StoreDep, caller: Writing) -> None:
+    """Note that a server warns of its stop, was asked to run on, or has been idle for long enough."""
+    server_idle.report(store, servers.find(store, caller, id), body)
 
 
 @router.get("/servers/{id}/mounts")
@@ -120,6 +200,7 @@ def get_capacity(context: ContextDep, store: ReadingStoreDep, caller: Anyone) ->
     counts = store.tasks.counts()
     return CapacityView(
         cpu=Amount(limit=book.limit.cpu, used=book.used.cpu),
+        cores=capacity.cpu,
         memory=Amount(limit=book.limit.memory, used=book.used.memory),
         gpu=Amount(limit=book.limit.gpu, used=book.used.gpu),
         queued_tasks=counts.get("queued", 0),
@@ -142,16 +223,16 @@ def create_server(
 def start_server(
     id: int, body: ServerLaunch, context: ContextDep, caller: Internal
 ) -> ServerStatus:
-    """Admit a server and start it."""
+    """Start a server, at once or as soon as there is room."""
     del caller
     capacity = anyio.from_thread.run(context.engine.capacity)
     with context.database.store() as store:
         refusal: KplError | None = None
         try:
-            servers.start(store, context, id, body.model_dump(), capacity)
+            server_queue.start(store, context, id, body.model_dump(), capacity)
         except KplError as error:
             refusal = error  # the row keeps the reason, so the transaction must stand
-        status = ServerStatus.model_validate(servers.require(store, id))
+        status = _status(store, servers.require(store, id))
     if refusal is not None:
         raise refusal
     return status
@@ -161,7 +242,7 @@ def start_server(
 def get_server_status(id: int, store: ReadingStoreDep, caller: Internal) -> ServerStatus:
     """Return how a server is doing."""
     del caller
-    return ServerStatus.model_validate(servers.require(store, id))
+    return _status(store, servers.require(store, id))
 
 
 @router.post("/internal/servers/{id}/stop", status_code=204)

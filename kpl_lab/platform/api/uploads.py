@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import IO, Annotated
 
 import anyio.to_thread
@@ -55,10 +56,21 @@ def get_upload(id: int, store: ReadingStoreDep, caller: CallerDep) -> UploadView
 def _begin(
     context: Context, caller: Caller, id: int, offset: int
 ) -> tuple[UploadRecord, IO[bytes]]:
+    """Return the upload and its file, which is this request's alone until it is closed."""
+    _get(context, caller, id)
+    with ExitStack() as closing:
+        file = closing.enter_context(uploads.open_alone(context.files, id))
+        # How far it is: now that nobody else can change it.
+        upload = _get(context, caller, id)
+        uploads.check_offset(upload, offset)
+        uploads.go_to_end(file, upload)
+        closing.pop_all()
+    return upload, file
+
+
+def _get(context: Context, caller: Caller, id: int) -> UploadRecord:
     with context.database.store(reads_only=True) as store:
-        upload = uploads.get(store, caller, id)
-    uploads.check_offset(upload, offset)
-    return upload, uploads.open_at(context.files, upload)
+        return uploads.get(store, caller, id)
 
 
 def _note(context: Context, upload: UploadRecord, received: int) -> UploadRecord:
@@ -73,15 +85,14 @@ async def _receive(request: Request, file: IO[bytes], upload: UploadRecord, limi
     """
     received = upload.received
     allowed = limit if upload.size is None else min(limit, upload.size)
-    with file:
-        async for part in _blocks(request):
-            received += len(part)
-            if received > allowed:
-                break
-            with explain_full_disk():
-                await anyio.to_thread.run_sync(file.write, part)
+    async for part in _blocks(request):
+        received += len(part)
+        if received > allowed:
+            break
         with explain_full_disk():
-            await anyio.to_thread.run_sync(file.flush)
+            await anyio.to_thread.run_sync(file.write, part)
+    with explain_full_disk():
+        await anyio.to_thread.run_sync(file.flush)
     return received
 
 
@@ -109,15 +120,19 @@ async def put_upload(
 ) -> UploadView:
     """Append the raw body at ``offset``, which must be where the upload stands."""
     upload, file = await anyio.to_thread.run_sync(_begin, context, caller, id, offset)
-    received = await _receive(request, file, upload, context.options.max_upload_bytes)
-    changed = await anyio.to_thread.run_sync(_note, context, upload, received)
+    with file:
+        received = await _receive(request, file, upload, context.options.max_upload_bytes)
+        changed = await anyio.to_thread.run_sync(_note, context, upload, received)
     return UploadView.model_validate(changed)
 
 
 @router.post("/uploads/{id}/complete")
-def complete_upload(id: int, store: StoreDep, caller: CallerDep) -> UploadView:
+def complete_upload(id: int, context: ContextDep, caller: CallerDep) -> UploadView:
     """Declare an upload whole."""
-    return UploadView.model_validate(uploads.complete(store, caller, id))
+    _get(context, caller, id)
+    # The lock goes last: what is written must not come after what was declared whole.
+    with uploads.open_alone(context.files, id), context.database.store() as store:
+        return UploadView.model_validate(uploads.complete(store, caller, id))
 
 
 @router.delete("/uploads/{id}", status_code=204)

@@ -16,6 +16,7 @@ from kpl_lab.schemas.common import Resources
 
 ALIVE_INSTANCES = ("starting", "ready", "unhealthy")
 KINDS = {"cpu": "CPU cores", "memory": "MiB of memory", "gpu": "GPUs"}
+_ONE = {"cpu": "CPU core", "memory": "MiB of memory", "gpu": "GPU"}
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,8 @@ def _plain(amount: float) -> str:
 def words(lacking: list[str], wanted: Amounts, free: Amounts) -> str:
     """Return what something waits for, as a sentence's end."""
     parts = [
-        f"{_plain(getattr(wanted, kind))} {KINDS[kind]} "
+        f"{_plain(asked)} {(_ONE if asked == 1 else KINDS)[kind]} "
         f"({_plain(max(getattr(free, kind), 0))} free)"
-        for kind in lacking
+        for kind, asked in ((kind, getattr(wanted, kind)) for kind in lacking)
     ]
     return "waiting for " + " and ".join(parts)

@@ -245,7 +245,7 @@ FAULTS: tuple[Fault, ...] = (
         code="start_failed",
         causes=(Cause.START_FAILED,),
         who="platform",
-        cause="It could not be started: {message}.",
+        cause="It could not be started: {error}.",
         action="Try again; if it stays, ask an administrator.",
     ),
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from kpl_lab.platform.domain import uploads
+from kpl_lab.platform.domain import servers, uploads
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.store import Store
@@ -22,6 +22,8 @@ TICKS_KEPT = dt.timedelta(hours=1)
 INCOMING_SECONDS = 2 * 24 * 3600
 # A version's folder is made after its row; a younger folder may belong to a row not yet seen.
 ORPHAN_SECONDS = 3600
+# The hub starts what it has created in the same breath, unless it dies in between.
+FORGOTTEN_START = dt.timedelta(minutes=10)
 
 
 def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
@@ -32,6 +34,8 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     now = store.now()
     days = dt.timedelta(days=options.event_days)
     store.events.trim(before=now - days, ticks_before=now - TICKS_KEPT)
+    _end_forgotten_starts(store, now - FORGOTTEN_START)
+    _forget_starts(store, files, options.server_starts_kept)
     store.idempotency.trim(now - dt.timedelta(days=options.event_days))
     _forget_uploads(store, files, now - dt.timedelta(days=options.upload_days))
     known = {
@@ -44,6 +48,24 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     for kind, ids in known.items():
         store.after_commit(partial(_remove_old, files.path(kind), ORPHAN_SECONDS, ids))
     store.after_commit(partial(_remove_old, files.path("incoming"), INCOMING_SECONDS))
+
+
+def _end_forgotten_starts(store: Store, before: dt.datetime) -> None:
+    """End servers that were created and never asked to start: nobody knows of them any more."""
+    for server in store.servers.active():
+        if server.state == "pending" and server.launch is None and server.created_at < before:
+            message = "The hub ended before it had started the server; start it again."
+            servers.end(store, server, "stopped", "never_started", message)
+
+
+def _forget_starts(store: Store, files: FileStore, kept: int) -> None:
+    """Forget old starts of notebook servers, with events and log."""
+    for server in store.servers.older_starts(kept):
+        store.events.forget("servers", server.id)
+        store.tokens.forget("notebook", server.id)
+        store.servers.delete(server.id)
+        log = files.path("logs", "servers", f"{server.id}.log")
+        store.after_commit(partial(log.unlink, missing_ok=True))
 
 
 def _forget_uploads(store: Store, files: FileStore, before: dt.datetime) -> None:

@@ -18,7 +18,7 @@ from kpl_dataset import BasicType, DatasetError, ReadOnlyDataset, WriteOnlyDatas
 from kpl_dataset.common import ClassificationDatasetDefine
 from kpl_lab.errors import Invalid
 from kpl_lab.platform.domain import pictures
-from kpl_lab.platform.storage.archives import plain_files
+from kpl_lab.platform.storage.archives import plain_files, shown
 from kpl_lab.platform.storage.files import size_of
 
 MAX_CLASSES_COUNTED = 1000
@@ -66,7 +66,7 @@ class Source:
 
     def path_of(self, file: Path) -> str:
         """Return the ``path`` of a file's record."""
-        relative = file.relative_to(self.folder).as_posix()
+        relative = shown(file.relative_to(self.folder))
         return f"{self.root}/{relative}" if self.root else relative
 
     def files(self) -> list[Path]:
@@ -235,8 +235,31 @@ def read_image_folder(source: Source, result: Path) -> Imported:
             "here. Sort the pictures into folders, or import them as plain files.",
             code="no_classes",
         )
-    numbers = {name: number for number, name in enumerate(names)}
     files = source.files()
+    counts, skipped = _write_pictures(source, files, root, names, result)
+    if not counts:
+        raise Invalid(
+            f"None of the {len(files)} files is a picture in a folder of its class. "
+            f"The first: {skipped[0]}.",
+            code="no_pictures",
+            detail={"skipped": skipped[:MAX_SKIPPED_TOLD]},
+        )
+    classes: list[Mapping[str, Any]] = [{"class_name": n, "count": counts[n]} for n in names]
+    return Imported(
+        records=counts.total(),
+        bytes=size_of(result),
+        fields=describe(ClassificationDatasetDefine),
+        classes=classes[:MAX_CLASSES_COUNTED],
+        skipped=skipped,
+        format="image-folder",
+    )
+
+
+def _write_pictures(
+    source: Source, files: list[Path], root: Path, names: list[str], result: Path
+) -> tuple[Counter[str], list[str]]:
+    """Write the records; return how many there are of each class, and what was left out and why."""
+    numbers = {name: number for number, name in enumerate(names)}
     counts: Counter[str] = Counter()
     skipped: list[str] = []
     with WriteOnlyDataset(result, "root", ClassificationDatasetDefine) as writer:
@@ -257,22 +280,7 @@ def read_image_folder(source: Source, result: Path) -> Imported:
                     "class_id": numbers[label],
                 }
             )
-    if not counts:
-        raise Invalid(
-            f"None of the {len(files)} files is a picture in a folder of its class. "
-            f"The first: {skipped[0]}.",
-            code="no_pictures",
-            detail={"skipped": skipped[:MAX_SKIPPED_TOLD]},
-        )
-    classes: list[Mapping[str, Any]] = [{"class_name": n, "count": counts[n]} for n in names]
-    return Imported(
-        records=counts.total(),
-        bytes=size_of(result),
-        fields=describe(ClassificationDatasetDefine),
-        classes=classes[:MAX_CLASSES_COUNTED],
-        skipped=skipped,
-        format="image-folder",
-    )
+    return counts, skipped
 
 
 def _why_left_out(path: Path, root: Path) -> str | None:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import Conflict, KplError, NotFound
 from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, datasets, images
-from kpl_lab.platform.domain.capacity import Amounts, ledger, limits, require_possible, words
+from kpl_lab.platform.domain import access, datasets, images, server_events
 from kpl_lab.platform.domain.faults import Explanation
+from kpl_lab.platform.domain.server_events import PULLING_REASON, subject, tell
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.repositories.base import Reader
-from kpl_lab.platform.storage.repositories.workspaces import Subject
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.servers import ServerCreate
 
 ALIVE = ("pending", "starting", "running", "stopping")
 MOUNT_ROOT = "datasets"
-
-
-def subject(server: ServerRecord) -> Subject:
-    """Return the subject of events about a server."""
-    return Subject(resource="servers", id=server.id, owner=server.user)
 
 
 def create(store: Store, context: Context, request: ServerCreate) -> tuple[ServerRecord, str]:
@@ -47,6 +39,7 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
         if (old.user, old.name) == (request.user, request.name):
             stop(store, old.id)
     now = store.now()
+    before = store.servers.latest(request.user, request.name)
     record = store.servers.add(
         name=request.name,
         user=request.user,
@@ -67,48 +60,59 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
         gpu=request.resources.gpu,
         shm=request.resources.shm,
     )
-    store.events.write(subject(record), "created", "The server is being prepared.")
+    tell(store, record, server_events.CREATED)
+    if before is not None:
+        _tell_changes(store, before, record)
     token = auth.issue(store, context.jwt_key, "notebook", record.id, record.user)
     return record, token
 
 
-def start(
-    store: Store,
-    context: Context,
-    id: int,
-    launch: Mapping[str, Any],
-    capacity: Capacity,
-) -> ServerRecord:
-    """Admit a server and hand it to the controller; repeating it changes nothing.
+def _tell_changes(store: Store, before: ServerRecord, now: ServerRecord) -> None:
+    if before.image != now.image:
+        event = server_events.UPDATE_IMAGE
+        tell(store, now, event, image=now.image, before=before.image)
+    if before.resources != now.resources:
+        event = server_events.UPDATE_FLAVOR
+        tell(store, now, event, limits=_limit_words(now), before=_limit_words(before))
 
-    Raises
-    ------
-    QuotaExceeded, Conflict
-        It can never fit, or there is no room now; says of what, with numbers.
-    """
-    server = require(store, id)
-    if server.state != "pending":
-        return server
-    require_possible(server.resources, limits(capacity, context.options))
-    book = ledger(store, capacity, context.options)
-    wanted = Amounts.of(server.resources)
-    lacking = book.free.lacks(wanted)
-    if lacking:
-        message = (
-            f"There is no room for the server: {words(lacking, wanted, book.free)}. "
-            "Choose less, or stop a task, service or other server first."
-        )
-        end(store, server, "failed", "no_capacity", message)
-        raise Conflict(message, code="no_capacity")
-    store.servers.update(
-        id,
+
+def _limit_words(server: ServerRecord) -> str:
+    gpu = f", {server.gpu} GPU" if server.gpu else ""
+    return f"{server.cpu:g} CPU, {server.memory} MiB{gpu}"
+
+
+def admitted(store: Store, server: ServerRecord) -> bool:
+    """Note that there is room for a server that waited; tell whether it still did."""
+    changed = store.servers.update(
+        server.id,
         where={"state": "pending"},
         state="starting",
-        launch=dict(launch),
+        reason=None,
+        message=None,
         updated_at=store.now(),
     )
-    store.events.write(subject(server), "starting", "There is room; the server is starting.")
-    return require(store, id)
+    if changed:
+        tell(store, server, server_events.SCHEDULED)
+    return changed
+
+
+def pulling(store: Store, server: ServerRecord, done: int, total: int) -> None:
+    """Note how much of a starting server's image is there: layers."""
+    message = f"Pulling the image: {100 * done // max(total, 1)} % ({done} of {total} layers)."
+    if message == server.message:
+        return
+    changed = store.servers.update(
+        server.id, where={"state": "starting"}, reason=PULLING_REASON, message=message
+    )
+    if changed and server.reason != PULLING_REASON:
+        tell(store, server, server_events.PULLING)
+
+
+def pulled(store: Store, server: ServerRecord) -> None:
+    """Note that the image of a starting server has arrived."""
+    where = {"state": "starting", "reason": PULLING_REASON}
+    if store.servers.update(server.id, where=where, reason=None, message=None):
+        tell(store, server, server_events.PULLED)
 
 
 def require(store: Store, id: int) -> ServerRecord:
@@ -139,16 +143,31 @@ def find(store: Store, caller: Caller, id: int) -> ServerRecord:
     return found
 
 
-def stop(store: Store, id: int) -> None:
-    """Ask a server to end; no-op when it has."""
+def stop(store: Store, id: int, reason: str | None = None, message: str | None = None) -> None:
+    """Ask a server to end; no-op when it has.
+
+    Parameters
+    ----------
+    reason, message
+        Why, where it was nobody's wish at this moment; they stay with the server.
+    """
     server = store.servers.get(id)
     if server is None or server.state not in ALIVE:
         return
     if server.state == "pending":
         end(store, server, "stopped")
         return
-    store.servers.update(id, desired="stop", state="stopping", updated_at=store.now())
-    store.events.write(subject(server), "stopping", "The server is stopping.")
+    if server.state == "stopping":
+        return
+    store.servers.update(
+        id,
+        desired="stop",
+        state="stopping",
+        reason=reason,
+        message=message,
+        updated_at=store.now(),
+    )
+    tell(store, server, server_events.STOPPING)
 
 
 def end(
@@ -159,6 +178,10 @@ def end(
     message: str | None = None,
 ) -> None:
     """Note that a server is no more; its mounts and token end with it. Repeatable."""
+    mounts, wanted = store.mounts.of(server.id), server.wanted_mounts
+    if server.address is not None:
+        # It ran: what its user mounted and unmounted meanwhile is what they want again.
+        wanted = [mount.dataset for mount in mounts if mount.state in ("mounting", "mounted")]
     changed = store.servers.update(
         server.id,
         where={"state": ALIVE},
@@ -167,20 +190,18 @@ def end(
         message=message,
         launch=None,
         address=None,
+        wanted_mounts=wanted,
         updated_at=store.now(),
     )
     if not changed:
         return
     auth.revoke(store, "notebook", server.id)
-    for mount in store.mounts.of(server.id):
+    for mount in mounts:
         store.mounts.delete(mount.id)
-    store.events.write(
-        subject(server),
-        "state",
-        message or "The server has stopped.",
-        level="error" if state == "failed" else "normal",
-        data={"state": state},
-    )
+    event = server_events.STOPPED
+    if state == "failed":
+        event = server_events.failure(server, reason)
+    tell(store, server, event, {"state": state}, message=message or "", reason=reason or "")
 
 
 def end_explained(store: Store, server: ServerRecord, explanation: Explanation) -> None:
@@ -196,12 +217,12 @@ def running(store: Store, server: ServerRecord, address: str | None) -> None:
         state="running",
         address=address,
         launch=None,
+        reason=None,
+        message=None,
         updated_at=store.now(),
     )
     if changed:
-        store.events.write(
-            subject(server), "state", "The server is ready.", data={"state": "running"}
-        )
+        tell(store, server, server_events.HEALTHY, {"state": "running"})
 
 
 def mount(
@@ -259,7 +280,7 @@ def mount_at_start(store: Store, server: ServerRecord) -> Sequence[MountRecord]:
             name, number = split_reference(reference)
             made.append(mount(store, caller, server, name, number))
         except KplError as error:
-            store.events.write(subject(server), "warning", error.message, level="warning")
+            tell(store, server, server_events.NOT_MOUNTED_AT_START, message=error.message)
     return made
 
 

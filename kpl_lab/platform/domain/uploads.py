@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import IO
@@ -90,17 +91,41 @@ def check_offset(upload: UploadRecord, offset: int) -> None:
         )
 
 
-def open_at(files: FileStore, upload: UploadRecord) -> IO[bytes]:
-    """Open the upload's file at the place where the next bytes go."""
+def open_alone(files: FileStore, id: int) -> IO[bytes]:
+    """Open an upload's file for this request alone, until it is closed.
+
+    Two that write at once would each write over what the other was told is kept. The lock is the
+    file's, so it holds between two processes too: one that ends and the one after it.
+
+    Raises
+    ------
+    Conflict
+        Another request writes it.
+    """
     with explain_full_disk():
-        path = files.upload(upload.id)
+        path = files.upload(id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        file = os.fdopen(descriptor, "wb")
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        if not isinstance(error, BlockingIOError):
+            raise
+        raise Conflict(
+            f"Another request writes the upload {id} at this moment; wait until it has ended, "
+            "then ask how far the upload is and go on from there.",
+            code="upload_busy",
+        ) from error
+    return file
+
+
+def go_to_end(file: IO[bytes], upload: UploadRecord) -> None:
+    """Make an upload's file ready for the bytes that come next."""
+    with explain_full_disk():
         # Bytes behind the last acknowledged one belong to a request that was cut off.
         file.truncate(upload.received)
         file.seek(upload.received)
-        return file
 
 
 def note_received(store: Store, upload: UploadRecord, received: int, limit: int) -> UploadRecord:
@@ -111,20 +136,21 @@ def note_received(store: Store, upload: UploadRecord, received: int, limit: int)
     TooLarge
         More than announced or allowed.
     Conflict
-        Another request wrote at the same time.
+        It was given up meanwhile.
     """
     allowed = limit if upload.size is None else min(limit, upload.size)
     if received > allowed:
         raise TooLarge(f"The upload is larger than the {allowed} bytes that were announced.")
-    if not store.uploads.update(upload.id, where={"received": upload.received}, received=received):
-        raise Conflict("Two requests write this upload at once; use one.", code="wrong_offset")
+    where = {"received": upload.received, "complete": False}
+    if not store.uploads.update(upload.id, where=where, received=received):
+        raise Conflict("The upload was given up or ended meanwhile.", code="upload_ended")
     changed = store.uploads.get(upload.id)
     assert changed is not None  # noqa: S101 (changed just above)
     return changed
 
 
 def complete(store: Store, caller: Caller, id: int) -> UploadRecord:
-    """Declare an upload whole; repeatable.
+    """Declare an upload whole; repeatable. Nothing may write it: see :func:`open_alone`.
 
     Raises
     ------

@@ -64,22 +64,7 @@ def routes(
 ) -> dict[str, Any]:
     """Return the whole dynamic configuration as Traefik reads it."""
     base = platform_url.split("/kpl/")[0]
-    routers: dict[str, Any] = {
-        PLATFORM: {"rule": _rule("/kpl/api"), "service": PLATFORM, "priority": 10_000},
-        "kpl-internal": {
-            "rule": _rule("/kpl/api/v1/internal"),
-            "service": PLATFORM,
-            "middlewares": [CLOSED],
-            "priority": 20_000,
-        },
-        # Below every service and above the hub, which would ask a program to sign in.
-        "kpl-no-service": {
-            "rule": _rule("/svc/"),
-            "service": PLATFORM,
-            "middlewares": ["kpl-no-service"],
-            "priority": 9_000,
-        },
-    }
+    routers = _own_routers()
     targets: dict[str, Any] = {PLATFORM: {"loadBalancer": {"servers": [{"url": base}]}}}
     middlewares = _middlewares()
     for service in found:
@@ -101,6 +86,26 @@ def routes(
             middlewares[f"{name}-strip"] = {"stripPrefix": {"prefixes": [prefix]}}
             targets[name] = {"loadBalancer": {"servers": [{"url": url} for url in urls]}}
     return {"http": {"routers": routers, "services": targets, "middlewares": middlewares}}
+
+
+def _own_routers() -> dict[str, Any]:
+    """Return the routes of the platform itself."""
+    return {
+        PLATFORM: {"rule": _rule("/kpl/api"), "service": PLATFORM, "priority": 10_000},
+        "kpl-internal": {
+            "rule": _rule("/kpl/api/v1/internal"),
+            "service": PLATFORM,
+            "middlewares": [CLOSED],
+            "priority": 20_000,
+        },
+        # Below every service and above the hub, which would ask a program to sign in.
+        "kpl-no-service": {
+            "rule": _rule("/svc/"),
+            "service": PLATFORM,
+            "middlewares": ["kpl-no-service"],
+            "priority": 9_000,
+        },
+    }
 
 
 def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from kpl_lab.platform.domain import datasets, imports, models
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.archives import plain_files
 from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree, size_of
-from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
+from kpl_lab.platform.storage.records.assets import Asset, DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -103,22 +104,11 @@ class OutputKeeper:
                 )
                 known, version = models.begin_version(store, planned["name"], origin)
         assert known is not None  # noqa: S101 (found or made just above)
-        target = self._world.context.files.model(known.id, version.number)
         found = models.files_of(incoming)
-        _publish(self._world.context.files, incoming, target)
-        kept = {
-            **planned,
-            "kind": "model",
-            "resource": "models",
-            "resource_id": known.id,
-            "name": known.name,
-            "version": version.number,
-            "bytes": sum(f["bytes"] for f in found),
-        }
-        # Together: a version that is ready, of an output not yet noted, would be made once more.
-        with self._world.context.database.store() as store:
-            models.finish_version(store, version, found)
-            _note(store, task, kept)
+        size = sum(f["bytes"] for f in found)
+        kept = _as_kept(planned, "model", known, version.number, size)
+        finish = partial(models.finish_version, version=version, files=found)
+        self._register(task, kept, incoming, finish)
 
     def _as_dataset(self, task: TaskRecord, planned: Planned, incoming: Path) -> None:
         result = incoming.with_name(f"{incoming.name}-dataset")
@@ -140,20 +130,34 @@ class OutputKeeper:
                 )
                 known, version = datasets.begin_version(store, planned["name"], origin)
         assert known is not None  # noqa: S101 (found or made just above)
-        target = self._world.context.files.dataset(known.id, version.number)
-        _publish(self._world.context.files, result, target)
-        kept = {
-            **planned,
-            "kind": "dataset",
-            "resource": "datasets",
-            "resource_id": known.id,
-            "name": known.name,
-            "version": version.number,
-            "bytes": found.bytes,
-        }
+        kept = _as_kept(planned, "dataset", known, version.number, found.bytes)
+        finish = partial(datasets.finish_version, version=version, found=found)
+        self._register(task, kept, result, finish)
+
+    def _register(
+        self, task: TaskRecord, kept: Planned, filled: Path, finish: Callable[[Store], None]
+    ) -> None:
+        """Put a version's files in their place, and make it usable."""
+        files = self._world.context.files
+        target = files.path(kept["resource"], kept["resource_id"], kept["version"])
+        _publish(files, filled, target)
+        # Together: a version that is ready, of an output not yet noted, would be made once more.
         with self._world.context.database.store() as store:
-            datasets.finish_version(store, version, found)
+            finish(store)
             _note(store, task, kept)
+
+
+def _as_kept(planned: Planned, kind: str, asset: Asset, number: int, size: int) -> Planned:
+    """Return an output that has become a version."""
+    return {
+        **planned,
+        "kind": kind,
+        "resource": f"{kind}s",
+        "resource_id": asset.id,
+        "name": asset.name,
+        "version": number,
+        "bytes": size,
+    }
 
 
 def _is_noted(store: Store, task: TaskRecord, planned: Planned) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import tarfile
 import zipfile
@@ -18,6 +19,7 @@ COPY_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 MAX_NAME_BYTES = 255
 _ZIP_UTF8_FLAG = 0x800
+_NO_TEXT = "has a name that is not text in UTF-8; rename it"
 # Small archives of text shrink a lot: the ratio counts from here on.
 RATIO_FREE_BYTES = 64 * 1024 * 1024
 
@@ -96,12 +98,18 @@ class _Unpacker:
                 raise _refusal(entry.name, "is a file and a folder at once") from error
 
 
+def shown(name: str | Path) -> str:
+    """Return a name from a disk or an archive as text; bytes that are none of UTF-8 are escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _refusal(name: str, why: str) -> Invalid:
+    told = shown(name)[:200]
     return Invalid(
-        f"The archive was refused: its entry {name[:200]!r} {why}. "
+        f"The archive was refused: its entry {told!r} {why}. "
         "Pack plain files and folders with relative names.",
         code="bad_archive",
-        detail={"entry": name[:200]},
+        detail={"entry": told},
     )
 
 
@@ -109,6 +117,8 @@ def _safe_parts(name: str) -> tuple[str, ...]:
     """Return the parts of an entry's name, or refuse a name that leads elsewhere."""
     if "\0" in name or "\\" in name:
         raise _refusal(name, "has a backslash or zero byte in its name")
+    if not _is_text(name):
+        raise _refusal(name, _NO_TEXT)
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise _refusal(name, "leads out of the folder")
@@ -116,6 +126,14 @@ def _safe_parts(name: str) -> tuple[str, ...]:
     if len(parts) > MAX_DEPTH or any(len(p.encode()) > MAX_NAME_BYTES for p in parts):
         raise _refusal(name, "has a name that is too long or too deep")
     return parts
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a byte that the archive's reader could not decode
+        return False
+    return True
 
 
 def zip_name(info: zipfile.ZipInfo) -> str:
@@ -193,6 +211,8 @@ def unpack(archive: Path, target: Path, limits: ArchiveLimits) -> None:
     try:
         with explain_full_disk():
             reader(archive, unpacker)
+    except UnicodeDecodeError as error:  # a zip that promises UTF-8 and does not keep it
+        raise _refusal(os.fsdecode(error.object), _NO_TEXT) from error
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
@@ -216,9 +236,9 @@ def plain_files(folder: Path) -> Iterator[Path]:
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
-    """Return path and size of every file below a folder."""
+    """Return path and size of every file below a folder, to be shown: see :func:`shown`."""
     return [
-        {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size}
+        {"path": shown(path.relative_to(folder)), "bytes": path.stat().st_size}
         for path in plain_files(folder)
     ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -10,10 +11,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
-from kpl_lab.errors import Conflict
+from kpl_lab.errors import Conflict, StorageFull
 from kpl_lab.platform.storage.database import open_engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -82,6 +82,8 @@ def upgrade(url: str, clock: Clock = SYSTEM_CLOCK) -> str | None:
     ------
     Conflict
         A newer version has written it.
+    StorageFull
+        There is no room for the backup; nothing was changed.
     """
     engine = open_engine(url)
     try:
@@ -90,21 +92,35 @@ def upgrade(url: str, clock: Clock = SYSTEM_CLOCK) -> str | None:
             return None
         if found is not None and found not in _known_revisions():
             check(engine)
-        backup = _back_up(url, found, clock) if found else None
+        backup = _back_up(engine, found, clock) if found else None
         command.upgrade(alembic_config(engine), "head")
         return backup
     finally:
         engine.dispose()
 
 
-def _back_up(url: str, revision: str, clock: Clock) -> str | None:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+def _back_up(engine: Engine, revision: str, clock: Clock) -> str | None:
+    """Copy an SQLite database as it is at one moment, whoever still writes to it."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database:
         return None
-    source = Path(parsed.database)
+    source = Path(database)
     target = source.with_name(f"{source.name}.{revision}.{clock.now():%Y%m%d%H%M%S}.backup")
-    for suffix in ("", "-wal"):
-        beside = source.with_name(source.name + suffix)
-        if beside.exists():
-            shutil.copy2(beside, target.with_name(target.name + suffix))
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as new:
+            part.chmod(source.stat().st_mode & 0o777)
+            # All pages in one step: between steps others could write, and it would begin anew.
+            old.backup(new)
+            # The copy needs no log of its own beside it.
+            new.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.OperationalError as error:
+        part.unlink(missing_ok=True)
+        raise StorageFull(
+            f"The database could not be copied to {target} before its upgrade ({error}), so "
+            "nothing was changed. Make room on that disk and try again.",
+            code="no_backup",
+        ) from error
+    part.replace(target)
     return str(target)

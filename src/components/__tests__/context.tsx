@@ -54,6 +54,7 @@ export function makeContext(answers: Record<string, unknown>): ITestContext {
   });
   const context: IKplContext = {
     browse: async () => 'chosen/folder',
+    chooseFile: async () => null,
     client,
     commands,
     rendermime: {} as IRenderMimeRegistry,

@@ -6,6 +6,7 @@ import * as React from 'react';
 import type { FormDescription } from '../../api/types';
 import { Skeleton } from '../../components/basic';
 import { useKpl } from '../../context';
+import { TEMPLATES } from './fields';
 
 type Validator = ValidatorType<ReadonlyJSONObject>;
 
@@ -31,8 +32,6 @@ export function Parameters(props: {
       isMounted = false;
     };
   }, []);
-  const box = React.useRef<HTMLDivElement>(null);
-  React.useEffect(() => Private.name(box.current));
   if (Object.keys(schema.properties ?? {}).length === 0) {
     return (
       <p className="kpl-quiet">
@@ -44,15 +43,15 @@ export function Parameters(props: {
     return <Skeleton rows={3} />;
   }
   return (
-    <div className="kpl-Parameters" ref={box}>
+    <div className="kpl-Parameters">
       <FormComponent
         schema={schema}
         formData={values as ReadonlyJSONObject}
         validator={validator}
+        templates={TEMPLATES}
         tagName="div"
         liveValidate
         showErrorList={false}
-        compact
         onChange={({ formData, errors }) =>
           onChange(
             (formData ?? {}) as Record<string, unknown>,
@@ -62,25 +61,4 @@ export function Parameters(props: {
       />
     </div>
   );
-}
-
-/**
- * A namespace for private helpers.
- */
-namespace Private {
-  /**
-   * Tie the fields to the words above them, which JupyterLab's form only puts there.
-   */
-  export function name(box: HTMLElement | null): void {
-    box
-      ?.querySelectorAll<HTMLInputElement>('input, select, textarea')
-      .forEach(field => {
-        const words = field
-          .closest('.jp-FormGroup-content')
-          ?.querySelector('.jp-FormGroup-fieldLabel')?.textContent;
-        if (!field.labels?.length) {
-          field.setAttribute('aria-label', words || field.name);
-        }
-      });
-  }
 }

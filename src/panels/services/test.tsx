@@ -7,8 +7,8 @@ import { useKpl } from '../../context';
 import { useAction } from '../../hooks';
 import { PlatformError } from '../../request';
 import { Answer, type IAnswer } from './answer';
-import { Silent, isSilent } from './silent';
-import type { CallValues, ICall, ICallInput } from './interface';
+import { InputField } from './fields';
+import type { CallValues, ICall } from './interface';
 import {
   PLAIN_CALL,
   command,
@@ -18,6 +18,7 @@ import {
   python,
   readInterface
 } from './interface';
+import { Silent, isSilent } from './silent';
 
 /**
  * What was put in and what came back; kept while the page is open.
@@ -211,70 +212,6 @@ function CallForm(props: {
           text={python(call, values, address, service.access === 'public')}
         />
       </section>
-    </div>
-  );
-}
-
-/**
- * One input of a call: a file to choose or drop, or a text.
- */
-function InputField(props: {
-  call: ICall;
-  input: ICallInput;
-  value: string | File | undefined;
-  onChange: (value: string | File | undefined) => void;
-}): JSX.Element {
-  const { trans } = useKpl();
-  const { call, input, value, onChange } = props;
-  const id = React.useId();
-  // A browser's field shows what was chosen in it, not what was chosen before it was there.
-  const [isOwn, setOwn] = React.useState(false);
-  return (
-    <div className="kpl-Field">
-      <label htmlFor={id}>
-        {input.name}
-        {input.required && <span className="kpl-quiet">{' *'}</span>}
-      </label>
-      {isFile(call, input) ? (
-        <>
-          <input
-            id={id}
-            type="file"
-            className="kpl-File"
-            required={input.required && !value}
-            onChange={event => {
-              setOwn(true);
-              onChange(event.target.files?.[0]);
-            }}
-          />
-          {value instanceof File && !isOwn && (
-            <span className="kpl-quiet">
-              {trans.__('Chosen before: %1', value.name)}
-            </span>
-          )}
-        </>
-      ) : call.format === 'text' ? (
-        <textarea
-          id={id}
-          className="jp-mod-styled"
-          rows={4}
-          required={input.required}
-          value={typeof value === 'string' ? value : ''}
-          onChange={event => onChange(event.target.value)}
-        />
-      ) : (
-        <input
-          id={id}
-          type="text"
-          className="jp-mod-styled"
-          required={input.required}
-          value={typeof value === 'string' ? value : ''}
-          onChange={event => onChange(event.target.value)}
-        />
-      )}
-      {input.description && (
-        <span className="kpl-quiet">{input.description}</span>
-      )}
     </div>
   );
 }

@@ -48,6 +48,10 @@ class StartPage:
             fold.locator("summary").click()
         return self.page.get_by_label(label, exact=True)
 
+    def wrong(self, kind: str) -> Locator:
+        """What is wrong with the limit ``cpu``, ``memory``, ``gpu`` or ``shm``, beside its field."""
+        return self.page.locator(f"#kpl-{kind}-wrong")
+
     def free(self, kind: str) -> Locator:
         """What is free of ``cpu`` or ``memory``, in words."""
         return self.page.locator(f'.kpl-Meter[data-kind="{kind}"] .kpl-Meter-free')

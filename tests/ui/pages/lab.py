@@ -106,7 +106,10 @@ class Lab:
 
     def file(self, name: str) -> Locator:
         """A row of the file browser."""
-        return self.page.locator(".jp-DirListing-item").filter(
+        return self._row(self.page.locator("#filebrowser"), name)
+
+    def _row(self, browser: Locator, name: str) -> Locator:
+        return browser.locator(".jp-DirListing-item").filter(
             has=self.page.get_by_text(name, exact=True)
         )
 
@@ -114,6 +117,21 @@ class Lab:
         """Choose from the context menu of a file or folder."""
         self.file(name).click(button="right")
         self.page.locator(".lm-Menu-item", has_text=words).click()
+
+    def choose_file(self, *parts: str) -> None:
+        """Choose a file of the home in the file dialog, folder by folder."""
+        dialog = self.page.locator(".jp-Dialog", has=self.page.locator(".jp-Open-Dialog"))
+        crumbs = dialog.locator(".jp-FileBrowser-crumbs")
+        self._go(dialog.locator(".jp-BreadCrumbs-home").click, crumbs, "")
+        shown = ""
+        for part in parts[:-1]:
+            shown = f"{shown}/{part}"
+            self._go(self._row(dialog, part).dblclick, crumbs, shown)
+        row = self._row(dialog, parts[-1])
+        row.click()
+        expect(row).to_have_class(re.compile("jp-mod-selected"))
+        dialog.get_by_role("button", name="Select").click()
+        expect(dialog).to_have_count(0)
 
     def _show_tab(self, panel: str) -> None:
         tab = self.page.locator(f'.jp-SideBar .lm-TabBar-tab[data-id="{panel}"]')

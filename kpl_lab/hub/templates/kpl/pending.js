@@ -12,6 +12,8 @@
       const time = step.querySelector('time');
       if (index <= at && !time.textContent) {
         time.textContent = clock();
+      } else if (index > at) {
+        time.textContent = '';
       }
       step.classList.toggle('kpl-mod-done', index < at || (index === at && name === 'ready'));
       step.classList.toggle('kpl-mod-now', index === at && name !== 'ready');
@@ -20,30 +22,42 @@
       steps[at].querySelector('.kpl-Steps-words').textContent = text(words);
     }
   }
-  function fail(words) {
+  function fail(words, html = '') {
     const now = steps.find(step => step.classList.contains('kpl-mod-now')) || steps[0];
     now.classList.remove('kpl-mod-now');
     now.classList.add('kpl-mod-failed');
     by('kpl-headline').textContent = text('Your server did not start');
-    by('kpl-failure').textContent = words;
+    if (html) {
+      // Of our own making (hub/failure.py): the log in it is escaped there.
+      by('kpl-failure').innerHTML = html;
+      text.translate(by('kpl-failure'));
+      const why = by('kpl-failure').querySelector('.kpl-Why');
+      if (why) {
+        why.textContent = text(why.textContent);
+      }
+    } else {
+      by('kpl-failure').textContent = text(words);
+    }
     by('kpl-failure').hidden = false;
     by('kpl-cancel').hidden = true;
     by('kpl-again').hidden = false;
     by('kpl-again').focus();
   }
-  function report(words) {
+  function report(event) {
     const line = document.createElement('div');
-    line.textContent = `${clock()}  ${words}`;
+    const words = event.message ? text(event.message) : JSON.stringify(event);
+    line.textContent = [clock(), event.event, words].filter(Boolean).join('  ');
+    line.dataset.level = event.level || 'normal';
     by('kpl-raw').append(line);
   }
 
   const stream = new EventSource(facts.progress);
   stream.onmessage = message => {
     const event = JSON.parse(message.data);
-    report(event.message || JSON.stringify(event));
+    report(event);
     if (event.failed) {
       stream.close();
-      fail((event.message || '').replace(/^Spawn failed:\s*/, ''));
+      fail((event.message || '').replace(/^Spawn failed:\s*/, ''), event.html_message);
     } else if (event.ready) {
       stream.close();
       reach('ready', '');

@@ -13,7 +13,12 @@
     return Number(chosen ? chosen.dataset[name] : form.elements[name].value) || 0;
   };
   const gib = mib => (mib >= 1024 ? `${+(mib / 1024).toFixed(1)} GiB` : `${mib} MiB`);
-  const amount = (kind, number) => (kind === 'memory' ? gib(number) : `${+number.toFixed(1)}`);
+  const amount = (kind, number) => (kind === 'memory' || kind === 'shm' ? gib(number) : `${+number.toFixed(1)}`);
+  const FREE = {
+    cpu: ['{free} of {limit} CPU free', '{free} of {limit} CPUs free'],
+    memory: ['{free} of {limit} free', '{free} of {limit} free'],
+    gpu: ['{free} of {limit} GPU free', '{free} of {limit} GPUs free']
+  };
 
   function image() {
     return form.querySelector('input[name=image]:checked');
@@ -35,7 +40,7 @@
       meter.hidden = limit === 0 && mine === 0;
       meter.querySelector('.kpl-Meter-used').style.width = share(used);
       meter.querySelector('.kpl-Meter-mine').style.width = share(Math.min(mine, Math.max(0, limit - used)));
-      meter.querySelector('.kpl-Meter-free').textContent = text('{free} of {limit} free', {
+      meter.querySelector('.kpl-Meter-free').textContent = text(FREE[kind][limit === 1 ? 0 : 1], {
         free: amount(kind, Math.max(0, limit - used)),
         limit: amount(kind, limit)
       });
@@ -55,12 +60,13 @@
     if (over.some(one => one.isImpossible)) {
       sentences.push(text('This is more than the machine has; choose less.'));
     } else if (over.length) {
-      sentences.push(text('Not enough is free right now: choose less, or stop a task, service or other server first.'));
+      sentences.push(text('Not enough is free right now: the server will wait for its turn. Choose less, or stop something, to start sooner.'));
     }
     by('kpl-warning').textContent = sentences.join(' ');
     by('kpl-warning').hidden = sentences.length === 0;
   }
   function show() {
+    check();
     const chosen = image();
     by('kpl-sum-image').textContent = chosen ? chosen.dataset.title : '–';
     const gpu = value('gpu') ? ` · ${value('gpu')} GPU` : '';
@@ -74,6 +80,9 @@
     if (value('gpu')) {
       words.push(`--gpu ${value('gpu')}`);
     }
+    if (form.elements.idle_stop.value !== '') {
+      words.push(`--idle-stop ${form.elements.idle_stop.value}`);
+    }
     words.push(...mounts().map(name => `--mount ${quote(name)}`));
     by('kpl-command').replaceChildren(...words.flatMap((word, at) => [at ? ' ' : '', unbroken(word)]));
     warn(showCapacity());
@@ -84,6 +93,40 @@
     span.className = 'kpl-Unbroken';
     span.textContent = words;
     return span;
+  }
+  // What is wrong with a field, in words; empty where nothing is.
+  function problem(name) {
+    const { value: typed, validity, min, max } = form.elements[name];
+    const number = Number(typed);
+    if (validity.badInput || !Number.isFinite(number)) {
+      return text('Write a number.');
+    }
+    if (typed === '') {
+      return '';
+    }
+    if (name !== 'cpu' && !Number.isInteger(number)) {
+      return text('Write a whole number.');
+    }
+    if (number < Number(min)) {
+      return text('Write at least {least}.', { least: min });
+    }
+    if (max !== '' && number > Number(max)) {
+      return text('The machine has {most} in all; choose less.', { most: amount(name, Number(max)) });
+    }
+    return '';
+  }
+  function check() {
+    const wrong = FIELDS.filter(name => {
+      const words = problem(name);
+      const note = by(`kpl-${name}-wrong`);
+      form.elements[name].setAttribute('aria-invalid', String(words !== ''));
+      if (note.textContent !== words) {
+        note.textContent = words;
+      }
+      note.hidden = words === '';
+      return words !== '';
+    });
+    return wrong.length ? form.elements[wrong[0]] : null;
   }
   function take(source) {
     for (const name of FIELDS) {
@@ -108,11 +151,23 @@
     }
     show();
   });
-  // A field that is folded away must be seen to be corrected.
-  form.addEventListener('invalid', () => { by('kpl-exact').open = true; }, true);
-  form.addEventListener('submit', () => {
+  // Our own sentences stay beside the fields; the browser's would go after a moment.
+  form.noValidate = true;
+  form.addEventListener('submit', event => {
+    const wrong = check();
+    if (wrong) {
+      event.preventDefault();
+      // A field that is folded away must be seen to be corrected.
+      by('kpl-exact').open = true;
+      wrong.focus();
+      return;
+    }
     by('kpl-start').disabled = true;
     by('kpl-start').textContent = text('Starting…');
   });
+  const share = by('kpl-share');
+  if (share) {
+    share.textContent = text('CPU is shared: {limit} are given out, the machine has {cores}; when all are busy, work gets slower.', share.dataset);
+  }
   show();
 })();

@@ -3,17 +3,37 @@ window.kplText = (() => {
   const catalogs = JSON.parse(document.getElementById('kpl-catalogs').textContent);
   const language = navigator.languages.map(tag => tag.split('-')[0]).find(tag => tag === 'en' || tag in catalogs);
   const catalog = catalogs[language] || {};
-  const text = (english, values = {}) =>
-    (catalog[english] || english).replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '');
+  const fill = (words, values) => words.replace(/\{(\w+)\}/g, (_, key) => values[key] ?? '');
+  // The platform's sentences come with their numbers filled in: those with places for them are
+  // looked for by what stands around the places.
+  const literal = words => words.replace(/[.*+?^$()|[\]\\/]/g, '\\$&');
+  const patterns = Object.keys(catalog)
+    .filter(english => english.includes('{'))
+    .map(english => [new RegExp(`^${literal(english).replace(/\{(\w+)\}/g, '(?<$1>.+)')}$`, 's'), catalog[english]]);
+  function text(english, values = null) {
+    if (values || catalog[english]) {
+      return fill(catalog[english] || english, values || {});
+    }
+    for (const [pattern, words] of patterns) {
+      const match = pattern.exec(english);
+      if (match) {
+        return fill(words, Object.fromEntries(Object.entries(match.groups).map(([key, part]) => [key, text(part)])));
+      }
+    }
+    return english;
+  }
   if (language in catalogs) {
     document.documentElement.lang = language;
   }
-  for (const element of document.querySelectorAll('[data-i18n]')) {
-    element.textContent = text(element.textContent.trim().replace(/\s+/g, ' '));
-  }
-  for (const element of document.querySelectorAll('[data-i18n-attr]')) {
-    const name = element.dataset.i18nAttr;
-    element.setAttribute(name, text(element.getAttribute(name)));
-  }
+  text.translate = root => {
+    for (const element of root.querySelectorAll('[data-i18n]')) {
+      element.textContent = text(element.textContent.trim().replace(/\s+/g, ' '));
+    }
+    for (const element of root.querySelectorAll('[data-i18n-attr]')) {
+      const name = element.dataset.i18nAttr;
+      element.setAttribute(name, text(element.getAttribute(name)));
+    }
+  };
+  text.translate(document);
   return text;
 })();

@@ -6,7 +6,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import contract, images, servers
+from kpl_lab.platform.domain import contract, images, server_events, server_idle, servers
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     NO_ROOM_SECONDS,
@@ -50,10 +50,20 @@ class ServerReconciler:
             await self._stop(server, name)
         elif seen is None or not seen.replicas:
             return await self._start_or_lose(server)
-        elif seen.replicas[0].state is ReplicaState.READY and server.state == "starting":
-            address = seen.replicas[0].address
-            await self._world.write(lambda s: self._ready(s, server, address))
+        elif server.state == "starting":
+            await self._follow_start(server, seen.replicas[0])
         return None
+
+    async def _follow_start(self, server: ServerRecord, replica: Replica) -> None:
+        pull = replica.detail.get("pull")
+        if pull:
+            done, total = int(pull["done"]), int(pull["total"])
+            await self._world.write(lambda s: servers.pulling(s, server, done, total))
+            return
+        if server.reason == server_events.PULLING_REASON:
+            await self._world.write(lambda s: servers.pulled(s, server))
+        if replica.state is ReplicaState.READY:
+            await self._world.write(lambda s: self._ready(s, server, replica.address))
 
     @staticmethod
     def _ready(store: Store, server: ServerRecord, address: str | None) -> None:
@@ -67,7 +77,9 @@ class ServerReconciler:
             await self._world.engine.stop(self._world.handle(name, server.handle))
         elif self._world.is_synced:
             await self._world.forget(name, server.handle)
-            await self._world.write(lambda s: servers.end(s, server, "stopped"))
+            await self._world.write(
+                lambda s: servers.end(s, server, "stopped", server.reason, server.message)
+            )
 
     async def _start_or_lose(self, server: ServerRecord) -> float | None:
         if server.state == "starting" and server.launch is not None:
@@ -130,6 +142,7 @@ class ServerReconciler:
                 **image.variables,
                 **launch["environment"],
                 **contract.variables(facts),
+                **server_idle.variables(context.options, launch, server.gpu),
             },
             secrets={contract.TOKEN_FILE: token},
             port=0,
@@ -144,7 +157,9 @@ class ServerReconciler:
         is_asked = server.desired == "stop" or replica.cause is Cause.STOPPED
         is_clean = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
         if is_asked or (is_clean and server.state == "running"):
-            await self._world.write(lambda s: servers.end(s, server, "stopped"))
+            await self._world.write(
+                lambda s: servers.end(s, server, "stopped", server.reason, server.message)
+            )
         else:
             why = await self._world.explain(replica, handle)
             await self._world.write(lambda s: servers.end_explained(s, server, why))
@@ -191,19 +206,16 @@ class MountReconciler:
             mount.id, where={"state": "mounting"}, state="mounted", enforced=enforced
         )
         if changed:
-            text = f"The dataset {mount.dataset} is mounted at {mount.path}."
-            data = {"dataset": mount.dataset, "path": mount.path}
-            store.events.write(servers.subject(server), "mounted", text, data=data)
+            event = server_events.MOUNTED
+            server_events.tell(store, server, event, dataset=mount.dataset, path=mount.path)
 
     @staticmethod
     def _unmounted(store: Store, server: ServerRecord, mount: MountRecord) -> None:
         store.mounts.delete(mount.id)
-        text = f"The dataset {mount.dataset} is no longer mounted."
-        data = {"dataset": mount.dataset}
-        store.events.write(servers.subject(server), "unmounted", text, data=data)
+        server_events.tell(store, server, server_events.UNMOUNTED, dataset=mount.dataset)
 
     @staticmethod
     def _failed(store: Store, server: ServerRecord, mount: MountRecord, message: str) -> None:
         values = {"state": "failed", "reason": "mount_failed", "message": message}
         if store.mounts.update(mount.id, where={"state": "mounting"}, **values):
-            store.events.write(servers.subject(server), "warning", message, level="error")
+            server_events.tell(store, server, server_events.NOT_MOUNTED, message=message)

@@ -22,6 +22,7 @@ from kpl_lab.platform.runtime.world import (
 )
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
 
 # Ends that are not the service's own doing: it is started again.
 _NOT_ITS_FAULT = (Cause.STOPPED, Cause.LOST, Cause.KILLED)
@@ -130,7 +131,7 @@ class ServiceReconciler:
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
-            facts = {"message": error.message.rstrip(".")}
+            facts = {"error": error.message.rstrip(".")}
             why = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: services.fail(s, service, why))
             if not _is_alive(self._world.seen.get(name)):
@@ -160,19 +161,7 @@ class ServiceReconciler:
     def _workload(self, service: ServiceRecord, code: Code, image: str, token: str) -> Workload:
         context = self._world.context
         function = code.environment.function(services.FUNCTION)
-        given = [entry["key"] for entry in service.inputs]
-        facts = contract.Facts(
-            kind="deploy",
-            id=service.id,
-            token=token,
-            api_url=context.settings.runtime_url,
-            metric_token="none",  # noqa: S106 (services have no metrics; the variable must be set)
-            parameters=service.parameters,
-            inputs=given,
-            outputs=[port.key for port in function.outputs],
-            absent_inputs=[p.key for p in function.inputs if p.key not in given],
-            gpus=service.gpu,
-        )
+        facts = self._facts(service, function, token)
         return Workload(
             name=workload_name(service),
             kind=Kind.SERVICE,
@@ -197,4 +186,20 @@ class ServiceReconciler:
             replicas=service.replicas,
             port=function.port,
             health=function.health,
+        )
+
+    def _facts(self, service: ServiceRecord, function: FunctionView, token: str) -> contract.Facts:
+        """Return what the program is told of its service."""
+        given = [entry["key"] for entry in service.inputs]
+        return contract.Facts(
+            kind="deploy",
+            id=service.id,
+            token=token,
+            api_url=self._world.context.settings.runtime_url,
+            metric_token="none",  # noqa: S106 (services have no metrics; the variable must be set)
+            parameters=service.parameters,
+            inputs=given,
+            outputs=[port.key for port in function.outputs],
+            absent_inputs=[p.key for p in function.inputs if p.key not in given],
+            gpus=service.gpu,
         )

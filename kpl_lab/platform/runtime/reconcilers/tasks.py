@@ -20,7 +20,7 @@ from kpl_lab.engines.spec import (
     Workload,
 )
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import access, contract, shutdown, tasks
+from kpl_lab.platform.domain import access, contract, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import Amounts, explain_impossible, ledger
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
@@ -36,6 +36,7 @@ from kpl_lab.platform.runtime.world import (
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.schemas.algorithms import FunctionView
 from kpl_lab.schemas.tasks import TaskState
 
 AFTER_CLOSING_SECONDS = 1.0
@@ -118,7 +119,7 @@ class TaskReconciler:
             if is_no_room(error):
                 await self._wait_again(task)
                 return
-            facts = {"message": error.message.rstrip(".")}
+            facts = {"error": error.message.rstrip(".")}
             explanation = explain_fault(BY_CODE["start_failed"], facts)
             await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
             # What there is of it by then is removed: the engine tells nothing of it by itself.
@@ -140,21 +141,7 @@ class TaskReconciler:
     def _workload(self, task: TaskRecord, code: Code, token: str) -> Workload:
         context = self._world.context
         function = code.environment.function(task.function)
-        given = [entry["key"] for entry in task.inputs]
-        metric_token = hashlib.sha256(f"metric {token}".encode()).hexdigest()[:32]
-        facts = contract.Facts(
-            kind="pipeline",
-            id=task.id,
-            token=token,
-            api_url="{{relay}}",
-            metric_token=metric_token,
-            parameters=task.parameters,
-            inputs=given,
-            outputs=[port.key for port in function.outputs],
-            absent_inputs=[p.key for p in function.inputs if p.key not in given],
-            gpus=task.gpu,
-            code_limit_mb=context.options.code_limit_mb,
-        )
+        facts = self._facts(task, function, token)
         return Workload(
             name=workload_name(task),
             kind=Kind.TASK,
@@ -176,10 +163,27 @@ class TaskReconciler:
             relay=RelayTarget(
                 url=context.settings.runtime_url,
                 token=token,
-                metric_token=metric_token,
+                metric_token=facts.metric_token,
                 task_id=task.id,
             ),
             time_limit_seconds=task.time_limit_seconds,
+        )
+
+    def _facts(self, task: TaskRecord, function: FunctionView, token: str) -> contract.Facts:
+        """Return what the program is told of its task."""
+        given = [entry["key"] for entry in task.inputs]
+        return contract.Facts(
+            kind="pipeline",
+            id=task.id,
+            token=token,
+            api_url="{{relay}}",
+            metric_token=hashlib.sha256(f"metric {token}".encode()).hexdigest()[:32],
+            parameters=task.parameters,
+            inputs=given,
+            outputs=[port.key for port in function.outputs],
+            absent_inputs=[p.key for p in function.inputs if p.key not in given],
+            gpus=task.gpu,
+            code_limit_mb=self._world.context.options.code_limit_mb,
         )
 
     async def _finish(self, task: TaskRecord, replica: Replica | None) -> None:
@@ -237,7 +241,10 @@ class TaskReconciler:
 
 
 class TaskScheduler:
-    """Admits queued tasks: by priority, then by age; a task never overtakes one it would starve."""
+    """Admits servers that wait, for somebody sits before each of them, then queued tasks.
+
+    Tasks by priority, then by age; a task never overtakes one it would starve.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -247,19 +254,19 @@ class TaskScheduler:
         del id
         if shutdown.is_closing(self._world.context.settings.home):
             return AFTER_CLOSING_SECONDS
-        queued = await self._world.read(lambda s: s.tasks.queued())
-        if not queued:
+        if not await self._world.read(lambda s: s.tasks.queued() or s.servers.waiting()):
             return None
         capacity = await self._world.engine.capacity()
         admitted = await self._world.write(lambda s: self._admit(s, capacity))
-        for task in admitted:
-            self._world.add(task)
+        for key in admitted:
+            self._world.add(key)
         return None
 
     def _admit(self, store: Store, capacity: Capacity) -> list[Key]:
-        book = ledger(store, capacity, self._world.context.options)
+        context = self._world.context
+        admitted = [Key("servers", id) for id in server_queue.admit(store, context, capacity)]
+        book = ledger(store, capacity, context.options)
         blocked: set[str] = set()
-        admitted = []
         for task in store.tasks.queued():
             build = store.builds.get(task.build_id) if task.build_id else None
             if build is not None and build.state == "failed":  # a draft sees its end only now

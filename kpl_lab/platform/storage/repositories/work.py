@@ -111,10 +111,42 @@ class ServerRepository(Repository[ServerRow, ServerRecord]):
         """Return the servers that run or are about to."""
         return self.find(ServerRow.state.in_(("pending", "starting", "running", "stopping")))
 
-    def of(self, reader: Reader, limit: int = 200) -> list[ServerRecord]:
-        """Return the servers that ``reader`` may see, newest first."""
+    def waiting(self) -> list[ServerRecord]:
+        """Return the servers that asked to start and wait for room, oldest first."""
+        found = self.find(ServerRow.state == "pending", ServerRow.launch.is_not(None))
+        return found[::-1]
+
+    def latest(self, user: str, name: str) -> ServerRecord | None:
+        """Return the newest start of a user's server of that name."""
+        found = self.find(ServerRow.user == user, ServerRow.name == name, limit=1)
+        return found[0] if found else None
+
+    def of(
+        self,
+        reader: Reader,
+        limit: int = 200,
+        *,
+        user: str | None = None,
+        name: str | None = None,
+    ) -> list[ServerRecord]:
+        """Return the servers that ``reader`` may see, newest first; of one user and name if given."""
         conditions = [] if reader.sees_all else [ServerRow.user == reader.name]
+        if user is not None:
+            conditions.append(ServerRow.user == user)
+        if name is not None:
+            conditions.append(ServerRow.name == name)
         return self.find(*conditions, limit=limit)
+
+    def older_starts(self, kept: int) -> list[ServerRecord]:
+        """Return what has ended and is not among the newest ``kept`` starts of its name."""
+        place = (
+            func.row_number()
+            .over(partition_by=(ServerRow.user, ServerRow.name), order_by=ServerRow.id.desc())
+            .label("place")
+        )
+        ranked = select(ServerRow.id, place).subquery()
+        old = select(ranked.c.id).where(ranked.c.place > kept)
+        return self.find(ServerRow.id.in_(old), ServerRow.state.in_(("stopped", "failed")))
 
 
 class MountRepository(Repository[MountRow, MountRecord]):

@@ -118,6 +118,12 @@ class EventRepository(Repository[EventRow, EventRecord]):
             limit=limit,
         )
 
+    def forget(self, resource: str, id: int) -> None:
+        """Forget what happened to one thing."""
+        self._session.execute(
+            delete(EventRow).where(EventRow.resource == resource, EventRow.resource_id == id)
+        )
+
     def trim(self, *, before: dt.datetime, ticks_before: dt.datetime) -> None:
         """Forget what is older than ``before``, and ticks older than ``ticks_before``."""
         is_tick = EventRow.kind.in_(TICKS) & (EventRow.time < ticks_before)
@@ -139,6 +145,12 @@ class TokenRepository(Repository[TokenRow, TokenRecord]):
         """End all tokens of one thing."""
         for token in self.find(TokenRow.kind == kind, TokenRow.subject_id == subject_id):
             self.update(token.id, revoked=True)
+
+    def forget(self, kind: str, subject_id: int) -> None:
+        """Forget all tokens of one thing, which is gone."""
+        self._session.execute(
+            delete(TokenRow).where(TokenRow.kind == kind, TokenRow.subject_id == subject_id)
+        )
 
 
 class IdempotencyRepository:

@@ -1,0 +1,96 @@
+"""Which notebook servers may start, and what the others wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kpl_lab.engines.spec import Capacity
+from kpl_lab.errors import QuotaExceeded
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import server_events, servers
+from kpl_lab.platform.domain.capacity import (
+    Amounts,
+    Ledger,
+    explain_impossible,
+    ledger,
+    limits,
+    require_possible,
+    words,
+)
+from kpl_lab.platform.storage.records.work import ServerRecord
+from kpl_lab.platform.storage.store import Store
+
+WAITING_REASON = "waiting"
+"""``reason`` of a server that has asked to start and for which there is no room yet."""
+
+
+def start(
+    store: Store,
+    context: Context,
+    id: int,
+    launch: Mapping[str, Any],
+    capacity: Capacity,
+) -> ServerRecord:
+    """Let a server start as soon as there is room; repeating it changes nothing.
+
+    Raises
+    ------
+    QuotaExceeded
+        It can never fit; says of what, with numbers.
+    """
+    server = servers.require(store, id)
+    if server.state != "pending" or server.launch is not None:
+        return server
+    try:
+        require_possible(server.resources, limits(capacity, context.options))
+    except QuotaExceeded as error:
+        servers.end(store, server, "failed", error.code, error.message)
+        raise
+    store.servers.update(id, where={"state": "pending"}, launch=dict(launch))
+    admit(store, context, capacity)
+    return servers.require(store, id)
+
+
+def admit(store: Store, context: Context, capacity: Capacity) -> list[int]:
+    """Let those that wait start in the order in which they came; return their ids.
+
+    Who waits for a kind is not overtaken by later ones that take of it.
+    """
+    book = ledger(store, capacity, context.options)
+    blocked: set[str] = set()
+    admitted: list[int] = []
+    ahead = 0
+    for server in store.servers.waiting():
+        wanted = Amounts.of(server.resources)
+        why = explain_impossible(wanted, book.limit)
+        if why is not None:  # the machine became smaller since it asked
+            servers.end_explained(store, server, why)
+            continue
+        lacking = book.free.lacks(wanted)
+        held = sorted(kind for kind in blocked if getattr(wanted, kind) > 0)
+        if lacking or held:
+            _wait(store, server, _sentence(lacking or held, wanted, book, ahead))
+            blocked.update(lacking)
+            ahead += 1
+        elif servers.admitted(store, server):
+            book = book.with_use(wanted)
+            admitted.append(server.id)
+    return admitted
+
+
+def _sentence(kinds: list[str], wanted: Amounts, book: Ledger, ahead: int) -> str:
+    text = words(kinds, wanted, book.free)
+    behind = f"; {ahead} ahead of you" if ahead else ""
+    return f"{text[0].upper()}{text[1:]}{behind}."
+
+
+def _wait(store: Store, server: ServerRecord, message: str) -> None:
+    """Say what a server waits for; the history has the first sentence, the state the latest."""
+    if message == server.message:
+        return
+    store.servers.update(
+        server.id, where={"state": "pending"}, reason=WAITING_REASON, message=message
+    )
+    if server.message is None:
+        server_events.tell(store, server, server_events.QUEUED, message=message)

@@ -1,0 +1,226 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import {
+  Dialog,
+  ICommandPalette,
+  Notification,
+  ReactWidget,
+  showDialog
+} from '@jupyterlab/apputils';
+import type { Event, ServiceManager } from '@jupyterlab/services';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { IEnded, IServerUsage } from '../api/local';
+import { CommandIDs } from '../commandids';
+import { memory, percent } from '../format';
+import { UsageModel } from '../models/usage';
+import { IPlatformClient } from '../tokens';
+import { LazyPanel } from '../widgets/lazy';
+
+/**
+ * What the server emits when something was ended for memory.
+ */
+const ENDED_SCHEMA = 'http://kpl-lab/kernel-ended';
+
+/**
+ * How long a warning stays, in milliseconds; that a kernel is lost stays until it is closed.
+ */
+const STAYS = 60_000;
+
+/**
+ * Shows what this server uses, and warns before and after memory or disk run out.
+ */
+export const usagePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'kpl-lab:usage',
+  description:
+    'Adds CPU, memory, GPU and disk of the server to the status bar.',
+  autoStart: true,
+  requires: [IPlatformClient],
+  optional: [IStatusBar, ICommandPalette, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPlatformClient,
+    statusBar: IStatusBar | null,
+    palette: ICommandPalette | null,
+    translator: ITranslator | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('kpl_lab');
+    const model = new UsageModel({
+      read: () => client.local.usage(),
+      memory: window.localStorage
+    });
+    Private.addHomeCommand(app, client, model, trans, palette);
+    Private.addStatus(app, model, trans, statusBar);
+    model.memoryShort.connect((_, usage) =>
+      Private.warnOfMemory(app.serviceManager, trans, usage)
+    );
+    model.ended.connect((_, ended) =>
+      Private.tellEnded(trans, ended, model.usage)
+    );
+    app.serviceManager.events.stream.connect((_, event: Event.Emission) => {
+      if (event.schema_id === ENDED_SCHEMA) {
+        void model.refresh();
+      }
+    });
+    void app.restored.then(async () => {
+      model.start();
+      await model.refresh();
+      if (model.usage?.is_cleaning_up) {
+        await app.commands.execute(CommandIDs.showHome);
+      }
+    });
+  }
+};
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  export function addHomeCommand(
+    app: JupyterFrontEnd,
+    client: IPlatformClient,
+    model: UsageModel,
+    trans: TranslationBundle,
+    palette: ICommandPalette | null
+  ): void {
+    app.commands.addCommand(CommandIDs.showHome, {
+      label: trans.__('What Fills the Home Folder'),
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: async () => {
+        const { homeWidget } = await import('../panels/home');
+        const id = 'kpl-lab-home';
+        if (![...app.shell.widgets('main')].some(widget => widget.id === id)) {
+          const widget = homeWidget({
+            api: client.local,
+            trans,
+            isCleaningUp: model.usage?.is_cleaning_up ?? false,
+            onRemoved: () => void model.refresh()
+          });
+          app.shell.add(widget, 'main');
+        }
+        app.shell.activateById(id);
+      }
+    });
+    palette?.addItem({
+      command: CommandIDs.showHome,
+      category: trans.__('KPL Lab')
+    });
+  }
+
+  export function addStatus(
+    app: JupyterFrontEnd,
+    model: UsageModel,
+    trans: TranslationBundle,
+    statusBar: IStatusBar | null
+  ): void {
+    const item = new LazyPanel(async () => {
+      const { UsageStatus } = await import('../panels/usage');
+      return ReactWidget.create(
+        <UsageStatus
+          model={model}
+          trans={trans}
+          onClick={() => void app.commands.execute(CommandIDs.showHome)}
+        />
+      );
+    });
+    item.addClass('kpl-Status-item');
+    statusBar?.registerStatusItem('kpl-lab:usage', {
+      item,
+      align: 'left',
+      rank: 2.9
+    });
+  }
+
+  /**
+   * Say that memory runs out, which kernel uses most, and offer to restart it.
+   */
+  export function warnOfMemory(
+    services: ServiceManager.IManager,
+    trans: TranslationBundle,
+    usage: IServerUsage
+  ): void {
+    const [largest] = usage.kernels;
+    const head = trans.__(
+      'Memory: %1 of %2 in use.',
+      percent(usage.memory / (usage.memory_limit ?? usage.memory)),
+      memory(usage.memory_limit)
+    );
+    const advice = largest
+      ? trans.__(
+          'The kernel of %1 uses %2. Restart it to free them, or start the server with more memory: above the limit a kernel is ended.',
+          largest.path,
+          memory(largest.memory)
+        )
+      : trans.__(
+          'End programs in terminals, or start the server with more memory: above the limit they are ended.'
+        );
+    Notification.warning(`${head} ${advice}`, {
+      autoClose: STAYS,
+      actions: largest
+        ? [
+            {
+              label: trans.__('Restart kernel…'),
+              callback: () => void restart(services, trans, largest.path)
+            }
+          ]
+        : []
+    });
+  }
+
+  /**
+   * Say which kernel is lost, and what to do.
+   */
+  export function tellEnded(
+    trans: TranslationBundle,
+    ended: IEnded,
+    usage: IServerUsage | null
+  ): void {
+    const limit = memory(usage?.memory_limit);
+    const what =
+      ended.path === null
+        ? trans.__(
+            'A program that a kernel or terminal of this server had started was ended: the memory of the server (%1) was used up.',
+            limit
+          )
+        : trans.__(
+            'The kernel of %1 was ended: the memory of the server (%2) was used up.',
+            ended.path,
+            limit
+          );
+    const advice =
+      ended.path === null
+        ? trans.__(
+            'Give it less at once, or start the server with more memory.'
+          )
+        : trans.__(
+            'Its variables are lost, the notebook is not. Load less at once, shut down other kernels, or start the server with more memory.'
+          );
+    Notification.error(`${what} ${advice}`, { autoClose: false });
+  }
+
+  async function restart(
+    services: ServiceManager.IManager,
+    trans: TranslationBundle,
+    path: string
+  ): Promise<void> {
+    const answer = await showDialog({
+      title: trans.__('Restart the kernel of %1?', path),
+      body: trans.__('Its variables are lost.'),
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.warnButton({ label: trans.__('Restart') })
+      ]
+    });
+    const session = await services.sessions.findByPath(path);
+    if (answer.button.accept && session?.kernel) {
+      const kernel = services.kernels.connectTo({ model: session.kernel });
+      await kernel.restart();
+      kernel.dispose();
+    }
+  }
+}

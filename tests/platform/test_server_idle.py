@@ -1,0 +1,97 @@
+"""Idle stop as the platform sees it: who decides, what the server knows, how it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kpl_lab.platform.domain import server_idle
+from kpl_lab.platform.settings import PlatformOptions
+from tests.platform.running import Site
+from tests.platform.test_server_events import history
+from tests.platform.test_servers import LAUNCH, create, started
+
+
+def options(**values: Any) -> PlatformOptions:
+    return PlatformOptions(**values)
+
+
+@pytest.mark.parametrize(
+    ("default", "is_ceiling", "wish", "expected"),
+    [
+        (0, False, None, 0),
+        (0, False, 30, 30),
+        (60, False, None, 60),
+        (60, False, 0, 0),
+        (60, False, 120, 120),
+        (60, True, 0, 60),
+        (60, True, 120, 60),
+        (60, True, 15, 15),
+        (0, True, 30, 30),
+    ],
+)
+def test_the_user_decides_within_what_the_administrator_leaves(
+    default: float, is_ceiling: bool, wish: float | None, expected: float
+) -> None:
+    found = options(idle_stop_minutes=default, idle_stop_is_ceiling=is_ceiling)
+    assert server_idle.minutes(found, wish) == expected
+
+
+def test_nothing_stops_by_itself_unless_somebody_asks_for_it() -> None:
+    assert server_idle.variables(options(), {}, gpus=1) == {}
+
+
+def test_a_warning_leaves_at_least_half_of_the_time_unwarned() -> None:
+    found = server_idle.variables(options(), {"idle_stop_minutes": 4}, gpus=2)
+    assert found == {
+        "KPL_IDLE_STOP_MINUTES": "4",
+        "KPL_IDLE_WARNING_MINUTES": "2",
+        "KPL_SERVER_GPUS": "2",
+    }
+
+
+async def test_the_server_is_told_what_was_chosen(site: Site) -> None:
+    id = await create(site)
+    body = {**LAUNCH, "idle_stop_minutes": 45}
+    await site.internal().post(f"internal/servers/{id}/start", body)
+    await site.internal().until(f"internal/servers/{id}", "running")
+    environment = site.workload(f"server-{id}").environment
+    assert environment["KPL_IDLE_STOP_MINUTES"] == "45"
+    assert environment["KPL_IDLE_WARNING_MINUTES"] == "5"
+
+
+async def say(site: Site, id: int, state: str, minutes: float, user: str = "alice") -> int:
+    body = {"state": state, "minutes": minutes}
+    answer = await site.user(user).http.post(f"servers/{id}/idle", json=body)
+    return answer.status_code
+
+
+async def test_a_warning_a_wish_and_the_stop_stand_in_the_history_and_the_reason_stays(
+    site: Site,
+) -> None:
+    id = await started(site)
+    assert await say(site, id, "warned", 5) == 204
+    assert await say(site, id, "kept", 0) == 204
+    assert await say(site, id, "over", 30) == 204
+    status = await site.internal().until(f"internal/servers/{id}", "stopped")
+    assert status["reason"] == "idle"
+    assert status["message"] == "The server was stopped: nothing had run in it for 30 minutes."
+    assert (await history(site, id))[3:] == [
+        ("StopNotebookResourceIdle", "warning"),
+        ("KeepNotebookRunning", "normal"),
+        ("StopNotebookResourceIdle", "warning"),
+        ("StoppingNotebook", "normal"),
+        ("StopNotebook", "normal"),
+    ]
+
+
+async def test_only_its_own_user_can_have_a_server_stopped(site: Site) -> None:
+    id = await started(site)
+    assert await say(site, id, "over", 30, user="bob") == 404
+    assert (await site.internal().get(f"internal/servers/{id}"))["state"] == "running"
+
+
+async def test_a_server_that_does_not_run_has_nothing_to_say(site: Site) -> None:
+    id = await create(site)
+    assert await say(site, id, "over", 30) == 409
