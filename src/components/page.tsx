@@ -4,7 +4,7 @@ import * as React from 'react';
 import { useKpl } from '../context';
 import { useModel, useSignal } from '../hooks';
 import type { ResourceDetail } from '../models/detail';
-import { Empty, ErrorNotice, Skeleton } from './basic';
+import { Empty, ErrorNotice, Notice, Skeleton } from './basic';
 import type { ITab } from './tabs';
 import { Tabs } from './tabs';
 
@@ -26,6 +26,11 @@ export interface IPageParts {
    * What must be seen before the tabs, e.g. why it failed.
    */
   notice?: React.ReactNode;
+
+  /**
+   * What the platform wants known, in its words, e.g. that another image stands in.
+   */
+  notices?: string[];
 
   tabs: ITab[];
 }
@@ -67,7 +72,7 @@ export function Page<T extends { name: string }>(props: {
       </div>
     );
   }
-  const { facts, actions, notice, tabs } = props.parts(value);
+  const { facts, actions, notice, notices = [], tabs } = props.parts(value);
   const Icon = props.icon.react;
   const isStale =
     client.stream.state === 'reconnecting' || model.error !== null;
@@ -89,6 +94,11 @@ export function Page<T extends { name: string }>(props: {
         <div className="kpl-Page-actions">{actions}</div>
       </header>
       {notice}
+      {notices.map(text => (
+        <Notice key={text} tone="info">
+          {text}
+        </Notice>
+      ))}
       <Tabs
         label={value.name}
         tabs={tabs}

@@ -241,6 +241,7 @@ namespace Private {
             )}
           </Notice>
         ) : null,
+      notices: algorithm.notices,
       tabs: [
         {
           id: 'readme',

@@ -7,6 +7,7 @@ import type {
 } from '../../api/types';
 import { ResourceLink } from '../../components/links';
 import { useKpl } from '../../context';
+import { modelIcon } from '../../icons';
 import { pluralKind } from '../../kinds';
 
 /**
@@ -34,7 +35,14 @@ export function Lineage(props: {
       <section>
         <h2>{trans.__('This version')}</h2>
         <ul>
-          <li className="kpl-mod-this">{`${model.name} v${version.number}`}</li>
+          <li className="kpl-mod-this">
+            <modelIcon.react
+              tag="span"
+              className="kpl-Button-icon"
+              width="14px"
+            />
+            <span>{`${model.name} v${version.number}`}</span>
+          </li>
         </ul>
       </section>
       <Column

@@ -4,7 +4,6 @@ import * as React from 'react';
 import type { ServiceDetail } from '../../api/types';
 import {
   Button,
-  CopyBlock,
   ErrorNotice,
   Facts,
   Notice,
@@ -26,6 +25,7 @@ import type { ResourceDetail } from '../../models/detail';
 import { stateWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
+import { Access } from './access';
 import { NO_TRIAL, ServiceTest } from './test';
 
 /**
@@ -46,6 +46,7 @@ export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
           service.state === 'failed' || service.state === 'degraded' ? (
             <FailureNotice service={service} />
           ) : null,
+        notices: service.notices,
         tabs: [
           {
             id: 'health',
@@ -172,7 +173,16 @@ function Health(props: {
       <div>
         <h2>{trans.__('Replicas')}</h2>
         <Scale key={service.replicas} service={service} model={model} />
-        <table className="kpl-Table">
+        <table className="kpl-Table kpl-Replicas">
+          <thead>
+            <tr>
+              <th className="kpl-mod-number">{trans.__('Replica')}</th>
+              <th>{trans.__('State')}</th>
+              <th>{trans.__('Started')}</th>
+              <th className="kpl-mod-number">{trans.__('Restarts')}</th>
+              <th>{trans.__('Message')}</th>
+            </tr>
+          </thead>
           <tbody>
             {service.instances.map(replica => (
               <tr key={replica.index}>
@@ -186,10 +196,7 @@ function Health(props: {
                 <td>
                   {replica.started_at && <TimeAgo time={replica.started_at} />}
                 </td>
-                <td>
-                  {replica.restarts > 0 &&
-                    trans._n('%1 restart', '%1 restarts', replica.restarts)}
-                </td>
+                <td className="kpl-mod-number">{replica.restarts}</td>
                 <td className="kpl-quiet">{replica.message}</td>
               </tr>
             ))}
@@ -340,53 +347,5 @@ function ReplicaLog(props: {
     <LogView model={model} filename={`${service.name}-${replica}.log`} />
   ) : (
     <></>
-  );
-}
-
-/**
- * Who may call it, and from where.
- */
-function Access(props: {
-  service: ServiceDetail;
-  model: ResourceDetail<ServiceDetail>;
-}): JSX.Element {
-  const { client, trans } = useKpl();
-  const { service, model } = props;
-  const action = useAction();
-  return (
-    <div className="kpl-Narrow">
-      <label className="kpl-Field">
-        <span>{trans.__('Who may call it')}</span>
-        <select
-          className="kpl-Select"
-          value={service.access}
-          disabled={action.isBusy}
-          onChange={event => {
-            const access = event.target.value as 'private';
-            action.run(async () =>
-              model.put(await client.services.update(service.id, { access }))
-            );
-          }}
-        >
-          <option value="private">{trans.__('I alone, with my token')}</option>
-          <option value="workspace">
-            {trans.__('Members of the workspace, with their tokens')}
-          </option>
-          <option value="public">
-            {trans.__('Everybody, without a token')}
-          </option>
-        </select>
-      </label>
-      {action.error && <ErrorNotice error={action.error} />}
-      <CopyBlock
-        label={trans.__('Address')}
-        text={new URL(service.url, window.location.origin).href}
-      />
-      <p className="kpl-quiet">
-        {trans.__(
-          'The address stays the same while the service is stopped, started and scaled.'
-        )}
-      </p>
-    </div>
   );
 }

@@ -108,6 +108,7 @@ namespace Private {
       facts: <Head task={task} />,
       actions: actions(context, task),
       notice: notice(context, task),
+      notices: task.notices,
       tabs: [
         {
           id: 'overview',
@@ -182,29 +183,22 @@ namespace Private {
   }
 
   function notice({ trans }: IKplContext, task: TaskDetail): React.ReactNode {
-    if (task.state === 'failed') {
-      return (
-        <Notice
-          tone="bad"
-          title={task.remedy?.cause || trans.__('The task failed.')}
-        >
-          {task.message &&
-            !(task.remedy && task.message.startsWith(task.remedy.cause)) && (
-              <p>{task.message}</p>
-            )}
-          {task.remedy && (
-            <p>
-              <strong>{trans.__('What to do:')}</strong> {task.remedy.action}
-            </p>
+    return task.state === 'failed' ? (
+      <Notice
+        tone="bad"
+        title={task.remedy?.cause || trans.__('The task failed.')}
+      >
+        {task.message &&
+          !(task.remedy && task.message.startsWith(task.remedy.cause)) && (
+            <p>{task.message}</p>
           )}
-        </Notice>
-      );
-    }
-    return task.notices.map(text => (
-      <Notice key={text} tone="info">
-        {text}
+        {task.remedy && (
+          <p>
+            <strong>{trans.__('What to do:')}</strong> {task.remedy.action}
+          </p>
+        )}
       </Notice>
-    ));
+    ) : null;
   }
 }
 
