@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -64,7 +65,7 @@ SHOW = (
 
 def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
     """What may be said about an image."""
-    for option in (
+    options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...] = (
         click.option("--password-stdin", is_flag=True, help="Read the password from stdin."),
         click.option("--username", metavar="NAME", help="Who the registry lets in."),
         click.option(
@@ -78,7 +79,8 @@ def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
         click.option("--documentation", metavar="URL", help="A page to read."),
         click.option("--description", metavar="TEXT"),
         click.option("--title", metavar="TEXT", help="What its card says."),
-    ):
+    )
+    for option in options:
         function = option(function)
     return function
 
@@ -97,7 +99,7 @@ def _facts(values: dict[str, Any]) -> dict[str, Any]:
         }
     )
     if username:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
         if not password:
             raise click.UsageError("There is no password on stdin.")
         found["credentials"] = Credentials(username=username, password=password)

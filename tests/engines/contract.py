@@ -68,6 +68,12 @@ class EngineContract:
         assert {one.name for one in seen} == {"a", "b", ""}
         assert seen[0].labels["owner"] == "alice"
 
+    async def test_an_image_tells_what_is_in_it(self, bench: Bench) -> None:
+        base = bench.recipe().base
+        found = await bench.engine.inspect_image(base)
+        assert found.packages["python"].startswith("3.")
+        assert await bench.engine.inspect_image(base) == found
+
     async def test_stop_ends_it_as_stopped_and_is_harmless_afterwards(self, bench: Bench) -> None:
         handle = await start(bench.engine, behaving("t", "sleeps"))
         await see(bench.engine, "t", is_state(ReplicaState.RUNNING))

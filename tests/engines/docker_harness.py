@@ -23,6 +23,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import bcrypt
+
 from kpl_lab import settings as settings_module
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon
@@ -351,8 +353,11 @@ async def inspect(bench: DockerBench, name: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def registry(root: Path) -> Iterator[str]:
-    """Give a real registry of our own on the loopback; its ``host:port``."""
+def registry(root: Path, *, password: str | None = None) -> Iterator[str]:
+    """Give a real registry of our own on the loopback; its ``host:port``.
+
+    With a password it lets in nobody but the user ``ada``.
+    """
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{trial.getsockname()[1]}"
@@ -362,6 +367,11 @@ def registry(root: Path) -> Iterator[str]:
         f"storage: {{filesystem: {{rootdirectory: '{root / 'registry'}'}}}}\n"
         f"http: {{addr: '{address}'}}\n"
     )
+    if password is not None:
+        hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+        (root / "htpasswd").write_text(f"ada:{hashed}\n")
+        with config.open("a") as file:
+            file.write(f"auth: {{htpasswd: {{realm: kpl, path: '{root / 'htpasswd'}'}}}}\n")
     with (root / "registry.log").open("ab") as log:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(config)], stdout=log, stderr=log

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kpl_lab.engines.docker import builds, names, vitals
 from kpl_lab.engines.docker.daemon import Daemon
+from kpl_lab.engines.docker.images import Inspector
 from kpl_lab.engines.docker.keeper import Keeper
 from kpl_lab.engines.docker.ledger import Entry, Ledger
 from kpl_lab.engines.docker.life import Tools
@@ -24,6 +25,7 @@ from kpl_lab.engines.spec import (
     Capacity,
     MountResult,
     Recipe,
+    RegistryLogin,
     Usage,
     Workload,
 )
@@ -52,6 +54,7 @@ class Calls(WorkloadCalls[Entry]):
             ),
         )
         chosen = planner.options.network
+        self._inspector = Inspector(daemon, planner.options, planner.installation)
         self._network = Network(daemon, planner.installation, chosen)
         self._keeper = Keeper(self._ledger, Tools(daemon, planner, self._network, self.publish))
 
@@ -82,8 +85,14 @@ class Calls(WorkloadCalls[Entry]):
             "mount": self._mount,
             "unmount": self._unmount,
             "find_image": self._find_image,
+            "inspect_image": self._inspect_image,
             "facts": self._facts,
         }
+
+    async def _inspect_image(self, reference: str, login: Message | None = None) -> Json:
+        builds.check_base(reference)
+        given = None if login is None else decode(RegistryLogin, login)
+        return encode(await self._inspector.inspect(reference, given))
 
     async def _run(self, workload: Message) -> AsyncIterator[Json]:
         wanted = decode(Workload, workload)

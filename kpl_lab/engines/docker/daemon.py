@@ -23,6 +23,7 @@ import aiodocker
 import aiohttp
 from yarl import URL
 
+from kpl_lab.engines.spec import RegistryLogin
 from kpl_lab.errors import EngineError, Unavailable
 
 T = TypeVar("T")
@@ -223,10 +224,22 @@ class Daemon:
                 if error.status != _NOT_FOUND:
                     raise
 
-    async def pull(self, reference: str) -> AsyncGenerator[Json, None]:
+    async def pull(
+        self, reference: str, login: RegistryLogin | None = None
+    ) -> AsyncGenerator[Json, None]:
         """Pull an image; yields what the daemon says of its progress."""
+        auth = None
+        if login is not None:
+            host, slash, _ = reference.partition("/")
+            if not slash or not (":" in host or "." in host or host == "localhost"):
+                raise EngineError(
+                    f"A user name and password are for a registry, and {reference} names none; "
+                    "write it as HOST/NAME:TAG.",
+                    code="registry_denied",
+                )
+            auth = {"username": login.username, "password": login.password}
         with _translated():
-            async for item in self._docker.images.pull(reference, stream=True):
+            async for item in self._docker.images.pull(reference, auth=auth, stream=True):
                 yield item
 
     async def stats(self, id: str) -> Json | None:

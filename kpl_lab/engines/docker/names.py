@@ -11,6 +11,8 @@ INSTALLATION = PREFIX + "installation"
 WORKLOAD = PREFIX + "workload"
 REPLICA = PREFIX + "replica"
 ROLE = PREFIX + "role"
+# Of containers that look into an image for a moment: they belong to no workload.
+LOOK = PREFIX + "look"
 # Labels of images have names of their own: containers that anybody starts from one inherit them.
 IMAGE_PREFIX = PREFIX + "image."
 IMAGE_INSTALLATION = IMAGE_PREFIX + "installation"

@@ -1,0 +1,136 @@
+"""Looking into images: what is found, what is refused and why, with a real daemon and registry."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kpl_lab.engines.docker.images import packages_of
+from kpl_lab.engines.spec import RegistryLogin
+from kpl_lab.errors import EngineError
+from tests.engines.docker_harness import IMAGE, DockerBench, registry
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+ADA = RegistryLogin(username="ada", password="open sesame")
+OTHER = {"amd64": "arm64", "arm64": "amd64"}
+
+
+def imported(docker: DockerBench, folder: Path, name: str, *options: str) -> str:
+    """Make an image of a single file that nobody has yet; return its reference."""
+    tar = folder / "layer.tar"
+    with tarfile.open(tar, "w") as layer:
+        content = docker.settings.instance.encode()
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        layer.addfile(entry, io.BytesIO(content))
+    reference = f"{name}:{docker.settings.instance}"
+    docker.daemon.docker("import", *options, str(tar), reference)
+    return reference
+
+
+@contextlib.contextmanager
+def pushed(docker: DockerBench, address: str, login: RegistryLogin | None = None) -> Iterator[str]:
+    """Give the reference of the base in a registry, which the daemon itself has not."""
+    reference = f"{address}/{docker.settings.instance}/base:1"
+    docker.daemon.docker("tag", IMAGE, reference)
+    if login is not None:
+        docker.daemon.docker("login", "-u", login.username, "-p", login.password, address)
+    try:
+        docker.daemon.docker("push", "-q", reference)
+        docker.daemon.docker("rmi", reference)
+        if login is not None:
+            docker.daemon.docker("logout", address)
+        yield reference
+    finally:
+        with contextlib.suppress(Exception):
+            docker.daemon.docker("rmi", "-f", reference)
+
+
+@pytest.fixture(autouse=True)
+def needs_registry() -> None:
+    if shutil.which("docker-registry") is None:
+        pytest.skip("there is no docker-registry to pull from")
+
+
+async def refusal(docker: DockerBench, reference: str, login: RegistryLogin | None = None) -> str:
+    with pytest.raises(EngineError) as caught:
+        await docker.engine.inspect_image(reference, login=login)
+    assert caught.value.message.endswith((".", ")."))
+    return caught.value.code
+
+
+async def test_a_remote_image_is_pulled_and_its_packages_are_read(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    with registry(tmp_path) as address, pushed(docker, address) as reference:
+        found = await docker.engine.inspect_image(reference)
+        assert found.packages["python"].startswith("3.11")
+        assert found.digest is not None
+        assert found.digest.startswith("sha256:")
+        assert found.architecture in OTHER
+        assert (found.size_bytes or 0) > 50_000_000
+        # By its digest it is the same.
+        by_digest = f"{reference.rpartition(':')[0]}@{found.digest}"
+        assert (await docker.engine.inspect_image(by_digest)).packages == found.packages
+
+
+async def test_a_password_opens_a_registry(docker: DockerBench, tmp_path: Path) -> None:
+    with (
+        registry(tmp_path, password=ADA.password) as address,
+        pushed(docker, address, ADA) as reference,
+    ):
+        assert await refusal(docker, reference) == "registry_denied"
+        wrong = RegistryLogin(username="ada", password="guess")
+        assert await refusal(docker, reference, wrong) == "registry_denied"
+        assert (await docker.engine.inspect_image(reference, login=ADA)).packages
+
+
+async def test_what_cannot_be_had_says_why(docker: DockerBench, tmp_path: Path) -> None:
+    assert await refusal(docker, "127.0.0.1:9/nothing:1") == "registry_unreachable"
+    with registry(tmp_path) as address, pushed(docker, address) as reference:
+        assert await refusal(docker, f"{address}/nothing:1") == "image_missing"
+        assert await refusal(docker, reference.replace(":1", ":2")) == "image_missing"
+        lost = f"{reference.rpartition(':')[0]}@sha256:{'0' * 64}"
+        assert await refusal(docker, lost) == "image_missing"
+
+
+async def test_an_image_for_another_machine_is_refused(docker: DockerBench, tmp_path: Path) -> None:
+    machine = docker.daemon.docker("version", "--format", "{{.Server.Arch}}").strip()
+    reference = imported(docker, tmp_path, "other", "--platform", f"linux/{OTHER[machine]}")
+    try:
+        assert await refusal(docker, reference) == "wrong_architecture"
+    finally:
+        docker.daemon.docker("rmi", "-f", reference)
+
+
+async def test_an_image_without_a_shell_is_refused_and_nothing_is_left(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    reference = imported(docker, tmp_path, "empty")
+    try:
+        assert await refusal(docker, reference) == "image_unusable"
+        assert "-look-" not in docker.daemon.docker("ps", "-a", "--format", "{{.Names}}")
+    finally:
+        docker.daemon.docker("rmi", "-f", reference)
+
+
+@pytest.mark.parametrize(
+    ("said", "packages"),
+    [
+        (b"", {}),
+        (b"hello\n", {}),
+        (b"[1, 2]\n", {}),
+        (b'{"python": 3, "Pip_X": "1.0"}\n', {"pip-x": "1.0"}),
+        (b'a line of its own\n{"python": "3.11.2"}\n', {"python": "3.11.2"}),
+        (json.dumps({"x" * 200: "1", "y": "1" * 200}).encode(), {}),
+    ],
+)
+def test_an_image_that_lies_is_not_believed(said: bytes, packages: dict[str, str]) -> None:
+    assert packages_of(said) == packages
