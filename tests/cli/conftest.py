@@ -8,7 +8,8 @@ import pytest
 from kpl_lab.cli import kpl
 from kpl_lab.client import credentials
 from kpl_lab.client.credentials import Credentials, save_credentials
-from tests.doubles.platform import TOKEN, Platform, Server, running
+from tests.doubles.platform import TOKEN, Platform
+from tests.doubles.server import Server, running
 from tests.said import Said
 
 Kpl = Callable[..., Said]

@@ -14,7 +14,8 @@ from kpl_lab.schemas.datasets import MountView
 from kpl_lab.schemas.servers import ServerView
 from kpl_lab.schemas.tasks import CurveResult, Figure, Series, TaskMetrics
 from tests.cli.conftest import Kpl
-from tests.doubles.platform import MORE, NOW, TOKEN, Platform, Server, packed, unpacked
+from tests.doubles.platform import MORE, NOW, TOKEN, Platform, packed, unpacked
+from tests.doubles.server import Server
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from kpl_lab.client import Client, Credentials
-from tests.doubles.platform import TOKEN, Platform, Server, running
+from tests.doubles.platform import TOKEN, Platform
+from tests.doubles.server import Server, running
 
 
 @pytest.fixture

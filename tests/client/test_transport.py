@@ -19,7 +19,8 @@ from kpl_lab.errors import (
 )
 from kpl_lab.schemas.servers import VersionView
 from kpl_lab.schemas.tasks import TaskCreate
-from tests.doubles.platform import Platform, Server
+from tests.doubles.platform import Platform
+from tests.doubles.server import Server
 
 
 def answering(*answers: httpx.Response | Exception) -> tuple[Transport, list[httpx.Request]]:

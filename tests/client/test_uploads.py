@@ -12,7 +12,8 @@ from kpl_lab.client import Client
 from kpl_lab.client import uploads as module
 from kpl_lab.client.uploads import Source, source_of, source_of_code
 from kpl_lab.errors import Conflict, StorageFull, TooLarge
-from tests.doubles.platform import Platform, Server, unpacked
+from tests.doubles.platform import Platform, unpacked
+from tests.doubles.server import Server
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from kpl_lab.errors import NotFound
 from kpl_lab.schemas.datasets import DatasetCreate
 from kpl_lab.schemas.services import ServiceCreate
 from kpl_lab.schemas.tasks import TaskCreate, TaskState
-from tests.doubles.platform import Platform, Row, Server
+from tests.doubles.platform import Platform, Row
+from tests.doubles.server import Server
 
 
 def soon(act: object, *arguments: object, seconds: float = 0.3) -> None:

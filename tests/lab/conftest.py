@@ -35,7 +35,8 @@ from pytest_jupyter.jupyter_server import (
 )
 from pytest_jupyter.pytest_tornasync import http_server, http_server_client, http_server_port
 
-from tests.doubles.platform import TOKEN, Platform, Server, running
+from tests.doubles.platform import TOKEN, Platform
+from tests.doubles.server import Server, running
 
 __all__ = [
     "echo_kernel_spec",

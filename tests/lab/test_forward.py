@@ -16,7 +16,8 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from kpl_lab.errors import NotFound
 from kpl_lab.lab.routes import service_call
 from kpl_lab.lab.routes.table import MethodNotAllowed, platform_path
-from tests.doubles.platform import TOKEN, Platform, Server
+from tests.doubles.platform import TOKEN, Platform
+from tests.doubles.server import Server
 
 Fetch = Callable[..., Any]
 

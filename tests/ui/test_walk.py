@@ -154,6 +154,8 @@ def test_a_form_submits_a_task(lab: Lab, pictures: Pictures) -> None:
     expect(form.card).to_contain_text("--param epochs=150")
     expect(form.card).to_contain_text("--input data=dataset:digits")
     pictures.take("task-form", for_documentation=True)
+    form.root.get_by_label("hidden, value 1").scroll_into_view_if_needed()
+    pictures.take("task-form-parameters")
     form.send("Submit")
     lab.resource.wait("train digits", "running")
 
