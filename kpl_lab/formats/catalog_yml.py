@@ -16,7 +16,6 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from kpl_lab import __version__
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
 from kpl_lab.schemas.common import Resources, Visibility
@@ -50,6 +49,7 @@ _ACCELERATORS = ("cpu", "gpu")
 _VISIBILITIES = (Visibility.PRESET, Visibility.PUBLIC)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LOCAL = "local"
+_VERSION = "{version}"
 # What the distribution specification calls a reference, roughly: no space, no option.
 REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 
@@ -67,8 +67,8 @@ class CatalogEntry:
     environment
         Folder of the Python environment, for the local engine; None: it has none there.
     reference
-        What engines with containers pull or have; ``{version}`` is this program's. None: the entry
-        is for the local engine alone.
+        What engines with containers pull or have; ``{version}`` stands for the program's. None: the
+        entry is for the local engine alone.
     groups
         Groups of the hub that may use it; empty: everybody whom ``visibility`` lets see it.
     variables
@@ -94,9 +94,17 @@ class CatalogEntry:
     max_resources: Resources | None
     variables: Mapping[str, str]
 
-    def place(self, engine: str) -> str | None:
-        """Return what an engine of that name knows the image by; None: it is not for it."""
-        return self.environment if engine == LOCAL else self.reference
+    def place(self, engine: str, version: str) -> str | None:
+        """Return what an engine of that name knows the image by; None: it is not for it.
+
+        Parameters
+        ----------
+        version
+            The program's, for references that hold ``{version}``.
+        """
+        if engine == LOCAL:
+            return self.environment
+        return self.reference and self.reference.replace(_VERSION, version)
 
 
 @dataclass(frozen=True)
@@ -169,8 +177,8 @@ class _Reader:
         """Return environment and reference; an entry that names neither is the default one's."""
         reference = None
         if "reference" in found:
-            reference = found["reference"].word().replace("{version}", __version__)
-            if not REFERENCE.fullmatch(reference):
+            reference = found["reference"].word()
+            if not REFERENCE.fullmatch(reference.replace(_VERSION, "1")):
                 raise found["reference"].error(
                     f"{reference!r} is no reference of an image; write it as `docker pull` takes it."
                 )
@@ -264,6 +272,24 @@ def load_catalog(path: Path) -> Catalog:
 
 def _unreadable(path: Path, error: OSError) -> Invalid:
     return Invalid(f"The image catalog {path} cannot be read: {error.strerror}.", code="no_catalog")
+
+
+def catalog_of(path: Path, engine: str) -> Catalog:
+    """Return the part of a catalog that an engine can start.
+
+    Raises
+    ------
+    Invalid
+        The file cannot be used: file, line and reason; or its default is not for the engine.
+    """
+    kept = tuple(one for one in load_catalog(path).entries if one.place(engine, "") is not None)
+    if not any(one.is_default for one in kept):
+        key = "environment" if engine == LOCAL else "reference"
+        raise Invalid(
+            f"{path.name}: the default image has no `{key}`, which the engine {engine} starts.",
+            code="invalid_file",
+        )
+    return Catalog(kept)
 
 
 @lru_cache(maxsize=8)

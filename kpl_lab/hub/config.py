@@ -185,6 +185,9 @@ def _servers(c: Any, settings: Settings) -> None:  # noqa: ANN401
     spawner.platform_token = settings.home.read_secret(Secret.HUB_TO_PLATFORM)
     spawner.front_door_url = settings.public_url
     spawner.skeleton = examples_folder()
+    if settings.engine != "local":
+        # Where things are on the hub's machine says nothing inside an image.
+        c.Spawner.env_keep = ["LANG", "LC_ALL", "TZ"]
     c.Spawner.default_url = "/lab"
     c.Spawner.args = [f"--ServerApp.terminado_settings=shell_command={_TERMINAL}"]
     c.Spawner.server_token_scopes = [*_SERVER_TOKEN_SCOPES, scopes.SELF]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from kpl_lab.errors import BY_STATUS, KplError, NotFound, Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import DatasetView
-from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.images import PRESET_OWNER, ImageView, is_shown
 from kpl_lab.schemas.servers import (
     CapacityView,
     ServerCreate,
@@ -30,6 +31,15 @@ M = TypeVar("M", bound=BaseModel)
 MOST_ITEMS = 200
 # Longer than the supervisor takes to restart what has died.
 RESTART_SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom the hub acts for."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
+    is_admin: bool = False
 
 
 class PlatformClient:
@@ -75,9 +85,12 @@ class PlatformClient:
         """Return how far a server is."""
         return await self._call("GET", f"/internal/servers/{server}", ServerStatus)
 
-    async def images(self) -> list[ImageView]:
-        """Return the catalog."""
-        return (await self._call("GET", "/images", Page[ImageView])).items
+    async def images(self, person: Person) -> list[ImageView]:
+        """Return the part of the catalog that somebody may use, their own first."""
+        found = (await self._call("GET", f"/images?limit={MOST_ITEMS}", Page[ImageView])).items
+        if not person.is_admin:
+            found = [one for one in found if is_shown(one, person.name, person.groups)]
+        return sorted(found, key=lambda one: one.owner not in (person.name, PRESET_OWNER))
 
     async def capacity(self) -> CapacityView:
         """Return what there is and what of it is promised."""

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from kpl_lab.errors import Invalid, KplError
 from kpl_lab.hub import options
-from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.platform_client import Person, PlatformClient
 from kpl_lab.schemas.common import Resources, Visibility
 from kpl_lab.schemas.datasets import DatasetView
 from kpl_lab.schemas.images import ImageView
@@ -59,11 +59,11 @@ class Scene:
 
 
 async def collect(
-    platform: PlatformClient, user: str, server_name: str, remembered: Mapping[str, Any]
+    platform: PlatformClient, person: Person, server_name: str, remembered: Mapping[str, Any]
 ) -> Scene:
     """Ask the platform for everything at once; what does not answer is left out and named."""
     images, capacity, datasets, servers = await asyncio.gather(
-        _or_none(platform.images()),
+        _or_none(platform.images(person)),
         _or_none(platform.capacity()),
         _or_none(platform.datasets()),
         _or_none(platform.servers()),
@@ -71,6 +71,7 @@ async def collect(
     problem = ""
     if images is None:
         problem = "The platform does not answer at the moment. Reload this page in a few seconds."
+    user = person.name
     mine = [server for server in servers or [] if server.user == user]
     last = next((s for s in mine if s.name == server_name), None)
     choice = _choice(remembered)
@@ -80,7 +81,7 @@ async def collect(
         server_name=server_name,
         choice=choice,
         last_mounts={reference.partition(":")[0]: reference for reference in mounts},
-        images=images or [],
+        images=[one for one in images or [] if one.serves_notebooks or one.state != "ready"],
         capacity=capacity,
         datasets=[d for d in datasets or [] if _may_see(user, d)],
         running=[s for s in mine if s.state in ("pending", "starting", "running")],

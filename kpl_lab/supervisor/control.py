@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kpl_lab.errors import Conflict, EngineError
+from kpl_lab.errors import Conflict
+from kpl_lab.formats.catalog_yml import catalog_of, find_catalog
+from kpl_lab.platform.settings import load_options
 from kpl_lab.platform.storage.upgrade import upgrade
 from kpl_lab.settings import Settings
 from kpl_lab.supervisor import frontdoor, launch, ports, records
@@ -32,6 +34,7 @@ from kpl_lab.supervisor.workloads import end_with_reasons, sweep, unmount_all
 
 Say = Callable[[str], None]
 READY_SECONDS = 90.0
+DOCKER = "docker"
 _RETRY = signal.SIGHUP
 
 
@@ -54,29 +57,36 @@ def bring_up(settings: Settings, say: Say) -> None:
     Raises
     ------
     KplError
-        The engine cannot be had, a port is taken, a folder is closed, the database is of another
-        version, or a process does not come up.
+        The engine cannot be had, the image catalog is wrong, a port is taken, a folder is closed,
+        the database is of another version, or a process does not come up.
     """
-    if settings.engine == "docker":
-        raise EngineError(
-            "The Docker engine is not ready for use: the image catalog of this version lists Python "
-            "environments alone. Leave KPL_ENGINE out, or set it to local.",
-            code="engine_not_ready",
-        )
     if not settings.home.secrets.exists():
         # Refused before anything is made: a home without processes would only puzzle.
         ports.require_free(settings, public=True, private=True)
+    catalog_of(
+        find_catalog(settings.home.root, load_options(settings.home).image_catalog), settings.engine
+    )
     account = prepare(settings)
     wanted = plans(settings, account, os.environ)
     for plan in wanted:
         launch.needs_namespace(settings.home, plan.account)
     found = {plan.name: records.read(settings.home, plan.name) for plan in wanted}
     _require_ports(settings, wanted, found)
+    if settings.engine == DOCKER:
+        _ensure_base_image(settings, say)
     backup = upgrade_database(settings)
     if backup:
         say(f"database upgraded; the former one is kept as {backup}")
     _supervise(settings, wanted, say)
     wait_ready(settings, seconds=READY_SECONDS, say=say)
+
+
+def _ensure_base_image(settings: Settings, say: Say) -> None:
+    # Not at the top: the client of Docker is an extra that other engines do without.
+    from kpl_lab.engines.docker.options import load_options as load_docker_options
+    from kpl_lab.supervisor.base_image import ensure_base_image
+
+    ensure_base_image(settings, load_docker_options(settings.home), say)
 
 
 def _require_ports(settings: Settings, wanted: list[Plan], found: dict[str, Record]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import shutil
@@ -22,17 +23,44 @@ ADA = RegistryLogin(username="ada", password="open sesame")
 OTHER = {"amd64": "arm64", "arm64": "amd64"}
 
 
-def imported(docker: DockerBench, folder: Path, name: str, *options: str) -> str:
-    """Make an image of a single file that nobody has yet; return its reference."""
-    tar = folder / "layer.tar"
-    with tarfile.open(tar, "w") as layer:
-        content = docker.settings.instance.encode()
-        entry = tarfile.TarInfo(name)
-        entry.size = len(content)
-        layer.addfile(entry, io.BytesIO(content))
+def packed(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def loaded(docker: DockerBench, folder: Path, name: str, architecture: str) -> str:
+    """Make an image of a single file, for a kind of machine; return its reference."""
     reference = f"{name}:{docker.settings.instance}"
-    docker.daemon.docker("import", *options, str(tar), reference)
+    layer = packed({name: docker.settings.instance.encode()})
+    diff = f"sha256:{hashlib.sha256(layer).hexdigest()}"
+    config = {
+        "architecture": architecture,
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [diff]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
+    tar = folder / "image.tar"
+    tar.write_bytes(
+        packed(
+            {
+                "manifest.json": json.dumps(manifest).encode(),
+                "config.json": json.dumps(config).encode(),
+                "layer.tar": layer,
+            }
+        )
+    )
+    docker.daemon.docker("load", "-q", "-i", str(tar))
     return reference
+
+
+def machine_of(docker: DockerBench) -> str:
+    return docker.daemon.docker("version", "--format", "{{.Server.Arch}}").strip()
 
 
 @contextlib.contextmanager
@@ -102,8 +130,7 @@ async def test_what_cannot_be_had_says_why(docker: DockerBench, tmp_path: Path) 
 
 
 async def test_an_image_for_another_machine_is_refused(docker: DockerBench, tmp_path: Path) -> None:
-    machine = docker.daemon.docker("version", "--format", "{{.Server.Arch}}").strip()
-    reference = imported(docker, tmp_path, "other", "--platform", f"linux/{OTHER[machine]}")
+    reference = loaded(docker, tmp_path, "other", OTHER[machine_of(docker)])
     try:
         assert await refusal(docker, reference) == "wrong_architecture"
     finally:
@@ -113,7 +140,7 @@ async def test_an_image_for_another_machine_is_refused(docker: DockerBench, tmp_
 async def test_an_image_without_a_shell_is_refused_and_nothing_is_left(
     docker: DockerBench, tmp_path: Path
 ) -> None:
-    reference = imported(docker, tmp_path, "empty")
+    reference = loaded(docker, tmp_path, "empty", machine_of(docker))
     try:
         assert await refusal(docker, reference) == "image_unusable"
         assert "-look-" not in docker.daemon.docker("ps", "-a", "--format", "{{.Names}}")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab import __version__
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.catalog_yml import (
     SHIPPED,
@@ -57,14 +56,17 @@ def test_an_entry_says_what_it_gives_and_bounds() -> None:
 
 
 def test_each_engine_sees_what_it_can_start() -> None:
-    assert entry(TWO, "base").place("local") == sys.prefix
-    assert entry(TWO, "base").place("docker") is None
-    assert entry(TWO, "torch").place("local") == "/home/envs/torch"
+    assert entry(TWO, "base").place("local", "1.2") == sys.prefix
+    assert entry(TWO, "base").place("docker", "1.2") is None
+    assert entry(TWO, "torch").place("local", "1.2") == "/home/envs/torch"
     remote = TWO.replace("environment: envs/torch", 'reference: "hub.example/torch:{version}"')
-    assert entry(remote, "torch").place("local") is None
-    assert entry(remote, "torch").place("docker") == f"hub.example/torch:{__version__}"
+    assert entry(remote, "torch").place("local", "1.2") is None
+    assert entry(remote, "torch").place("docker", "1.2") == "hub.example/torch:1.2"
     both = TWO.replace("    environment: envs/torch", "    environment: e\n    reference: torch:2")
-    assert (entry(both, "torch").place("local"), entry(both, "torch").place("docker")) == (
+    assert (
+        entry(both, "torch").place("local", "1.2"),
+        entry(both, "torch").place("docker", "1.2"),
+    ) == (
         "/home/e",
         "torch:2",
     )
@@ -125,5 +127,5 @@ def test_an_installations_own_takes_the_place_of_the_shipped_one(tmp_path: Path)
 def test_the_shipped_one_serves_every_engine() -> None:
     default = next(e for e in load_catalog(SHIPPED).entries if e.is_default)
     assert "python:3.11" in default.aliases
-    assert default.place("local") == sys.prefix
-    assert default.place("docker") == f"kpl-lab/base:{__version__}"
+    assert default.place("local", "1.2") == sys.prefix
+    assert default.place("docker", "1.2") == "kpl-lab/base:1.2"

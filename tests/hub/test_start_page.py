@@ -9,7 +9,7 @@ import pytest
 
 from kpl_lab.hub import start_page
 from kpl_lab.hub.options import Choice
-from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.platform_client import Person, PlatformClient
 from kpl_lab.hub.start_page import Scene
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.images import ImageView
@@ -120,7 +120,7 @@ def test_an_image_that_is_gone_is_not_chosen_again() -> None:
 
 
 def test_an_image_that_cannot_start_cannot_be_chosen() -> None:
-    images = [image("base", state="missing", message="Its environment is missing.")]
+    images = [image("base", state="failed", message="Its environment is missing.")]
     html = start_page.render(scene(images=images))
     assert "disabled" in Inputs(html).named("image")[0]
     assert "Its environment is missing." in html
@@ -148,7 +148,7 @@ def test_how_the_last_server_ended_is_said() -> None:
 
 async def test_a_dead_platform_leaves_a_page_that_says_so() -> None:
     client = PlatformClient("http://127.0.0.1:9/kpl/api/v1", "token")
-    found = await start_page.collect(client, "alice", "", {"image": "base", "junk": 1})
+    found = await start_page.collect(client, Person("alice"), "", {"image": "base", "junk": 1})
     assert "does not answer" in start_page.render(found)
     assert found.choice.image == "base"
 
@@ -208,7 +208,7 @@ async def test_datasets_of_the_last_server_are_chosen_again() -> None:
         ],
     )
     # What was chosen on this page at the start matters no more: the server has run since.
-    found = await start_page.collect(has, "alice", "", {"mounts": ["letters"]})
+    found = await start_page.collect(has, Person("alice"), "", {"mounts": ["letters"]})
     boxes = Inputs(start_page.render(found)).named("mounts")
     assert [(box["value"], "checked" in box) for box in boxes] == [
         ("fruit:1", True),
@@ -220,5 +220,24 @@ async def test_datasets_of_the_last_server_are_chosen_again() -> None:
 @pytest.mark.parametrize(("visibility", "is_shown"), [("private", False), ("public", True)])
 async def test_private_datasets_of_others_are_not_shown(visibility: str, is_shown: bool) -> None:
     has = platform(datasets=[dataset("fruit", owner="bob", visibility=visibility)])
-    found = await start_page.collect(has, "alice", "", {})
+    found = await start_page.collect(has, Person("alice"), "", {})
     assert bool(found.datasets) is is_shown
+
+
+async def test_images_are_those_that_one_may_use_and_a_server_can_start_from() -> None:
+    has = platform(
+        images=[
+            image("base", default=True).model_dump(mode="json"),
+            image("restricted", groups=["vision"]).model_dump(mode="json"),
+            image("bobs", owner="bob", visibility="private").model_dump(mode="json"),
+            image("bare", serves_notebooks=False).model_dump(mode="json"),
+            image("mine", owner="alice", visibility="private").model_dump(mode="json"),
+        ]
+    )
+
+    async def names(person: Person) -> list[str]:
+        return [one.name for one in (await start_page.collect(has, person, "", {})).images]
+
+    assert await names(Person("alice")) == ["base", "mine"]
+    assert await names(Person("carol", frozenset({"vision"}))) == ["base", "restricted"]
+    assert "bobs" in await names(Person("root", is_admin=True))

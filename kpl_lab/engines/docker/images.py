@@ -58,7 +58,8 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         r"no such host|connection refused|timeout|i/o timeout|tls|x509|EOF|unreachable|reset by peer"
         r"|server gave HTTP response",
         "registry_unreachable",
-        "Its registry does not answer, or not as one: {said}",
+        "Its registry does not answer as one ({said}); see that its address is right and can be "
+        "reached from this machine.",
     ),
 )
 
@@ -135,7 +136,9 @@ class Inspector:
         for pattern, code, sentence in _REFUSALS:
             if re.search(pattern, error.message, re.IGNORECASE):
                 machine = str((await self._daemon.version()).get("Arch"))
-                words = sentence.format(machine=machine, said=error.message)
+                words = sentence.format(
+                    machine=machine, said=error.message.removeprefix("Docker refused: ")
+                )
                 return EngineError(f"The image {reference} cannot be had. {words}", code=code)
         return EngineError(
             f"The image {reference} cannot be had. {error.message}", code="image_missing"

@@ -13,7 +13,7 @@ from traitlets import Bool, Float, Instance, Integer, Unicode, default
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
 from kpl_lab.hub.failure import failure, refusal
-from kpl_lab.hub.platform_client import PlatformClient, client_of
+from kpl_lab.hub.platform_client import Person, PlatformClient, client_of
 from kpl_lab.hub.progress import Progress, ProgressEvent, first_event
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Resources
@@ -49,6 +49,11 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     @property
     def _platform(self) -> PlatformClient:
         return client_of(self.platform_url, self.platform_token)
+
+    @property
+    def _person(self) -> Person:
+        groups = frozenset(group.name for group in self.user.groups)
+        return Person(self.user.name, groups, bool(self.user.admin))
 
     # What survives a restart of the hub.
 
@@ -89,7 +94,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
     async def get_options_form(self) -> str:
         """Return the start page's form, drawn for this user and this moment."""
         scene = await start_page.collect(
-            self._platform, self.user.name, self.name, self.user_options or self._remembered()
+            self._platform, self._person, self.name, self.user_options or self._remembered()
         )
         return start_page.render(scene)
 
@@ -117,7 +122,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     async def _start(self) -> tuple[str, int]:
         choice = options.read(self.user_options or {})
-        image = _find_image(await self._platform.images(), choice.image)
+        image = _find_image(await self._platform.images(self._person), choice.image)
         resources = choice.resources(image.default_resources)
         grant = await self._platform.create_server(
             ServerCreate(
@@ -126,6 +131,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
                 image=image.name,
                 resources=resources,
                 mounts=list(choice.mounts),
+                groups=sorted(self._person.groups),
             )
         )
         self.server_id = grant.id

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kpl_lab import __version__
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.catalog_yml import Catalog, CatalogEntry, find_catalog, load_catalog
+from kpl_lab.formats.catalog_yml import Catalog, CatalogEntry, catalog_of, find_catalog
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, images
 from kpl_lab.platform.storage.records.images import FILE, ImageRecord
@@ -37,16 +38,7 @@ def load(context: Context) -> Catalog:
     Invalid
         It cannot be used: file, line and reason; or nothing in it is for this engine.
     """
-    catalog, engine = load_catalog(path_of(context)), context.settings.engine
-    kept = tuple(entry for entry in catalog.entries if entry.place(engine) is not None)
-    if not any(entry.is_default for entry in kept):
-        key = "environment" if engine == "local" else "reference"
-        raise Invalid(
-            f"{path_of(context).name}: the default image has no `{key}`, which the engine "
-            f"{engine} starts.",
-            code="invalid_file",
-        )
-    return Catalog(kept)
+    return catalog_of(path_of(context), context.settings.engine)
 
 
 def take_up(store: Store, context: Context, catalog: Catalog) -> None:
@@ -58,7 +50,11 @@ def take_up(store: Store, context: Context, catalog: Catalog) -> None:
     known = {one.name: one for one in store.images.of_file()}
     engine = context.settings.engine
     for position, entry in enumerate(catalog.entries):
-        values = {**_columns(entry), "reference": entry.place(engine), "position": position}
+        values = {
+            **_columns(entry),
+            "reference": entry.place(engine, __version__),
+            "position": position,
+        }
         _take_up_one(store, known.pop(entry.name, None), entry.name, values)
     for gone in known.values():
         store.images.delete(gone.id)
