@@ -65,7 +65,7 @@ async def test_a_wrong_port_is_named_beside_the_right_one(docker: DockerBench) -
 
 async def test_what_listens_on_the_loopback_alone_is_told_so(docker: DockerBench) -> None:
     code = SERVE.replace("os.environ['HOST']", "'127.0.0.1'")
-    handle = await start(docker.engine, service(code, start_timeout_seconds=3.0))
+    handle = await start(docker.engine, service(code, start_timeout_seconds=10.0))
     end = await end_of(docker.engine, "s")
     assert end.cause is Cause.NEVER_LISTENED
     assert end.detail["loopback"]
