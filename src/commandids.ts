@@ -21,6 +21,7 @@ export namespace CommandIDs {
   export const saveAsModel = 'kpl-lab:save-as-model';
   export const saveModel = 'kpl-lab:save-model';
   export const showHome = 'kpl-lab:show-home';
+  export const showHistory = 'kpl-lab:show-history';
   export const showPanel = 'kpl-lab:show-panel';
   export const startService = 'kpl-lab:start-service';
   export const stopService = 'kpl-lab:stop-service';

@@ -3,6 +3,8 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { clientPlugin } from './plugins/client';
 import { commandsPlugin } from './plugins/commands';
 import { fileBrowserPlugin } from './plugins/filebrowser';
+import { historyPlugin } from './plugins/history';
+import { idlePlugin } from './plugins/idle';
 import { launcherPlugin } from './plugins/launcher';
 import { notebookPlugin } from './plugins/notebook';
 import { notificationsPlugin } from './plugins/notifications';
@@ -25,6 +27,8 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   fileBrowserPlugin,
   notebookPlugin,
   notificationsPlugin,
+  historyPlugin,
+  idlePlugin,
   statusPlugin,
   usagePlugin
 ];

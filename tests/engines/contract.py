@@ -108,10 +108,14 @@ class EngineContract:
 
     async def test_a_watcher_is_told_when_a_workload_is_gone(self, bench: Bench) -> None:
         handle = await start(bench.engine, behaving("t", "sleeps"))
-        seeing = asyncio.create_task(see(bench.engine, "t", lambda one: one.gone))
-        await asyncio.sleep(0.1)  # the watcher subscribes; earlier, "gone" is the absence alone
-        await bench.engine.delete(handle)
-        assert (await seeing).gone
+        async with asyncio.timeout(20):
+            async with contextlib.aclosing(bench.engine.watch()) as stream:  # type: ignore[type-var]
+                async for one in stream:
+                    if not one.name:  # from here on the watcher is told what changes
+                        await bench.engine.delete(handle)
+                    if one.gone:
+                        assert one.name == "t"
+                        return
 
     async def test_a_log_can_be_read_from_any_offset_and_followed_to_its_end(
         self, bench: Bench

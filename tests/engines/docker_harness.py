@@ -33,7 +33,7 @@ from kpl_lab.engines.docker.ledger import Status
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.local import mounts
 from kpl_lab.engines.spec import Handle, Input, Recipe, Workload
-from tests.engines.harness import RunnerBench
+from tests.engines.harness import RunnerBench, show_logs
 from tests.places import passable
 
 USUAL = Path("/var/run/docker.sock")
@@ -308,7 +308,7 @@ async def docker_bench(
         yield bench
         await bench.clear()
     except BaseException:
-        show_logs(home)
+        show_logs(home, "docker")
         raise
     finally:
         if bench.process is not None and bench.process.poll() is None:
@@ -329,16 +329,6 @@ def sweep(bench: DockerBench) -> None:
             bench.daemon.docker("network", "rm", network)
     for folder in bench.home.glob("docker/workloads/*"):
         mounts.remove_root(folder / "mounts")
-
-
-def show_logs(home: Path) -> None:
-    """Print what the processes of a failed test have said."""
-    for path in [home / "runner.log", *home.glob("docker/workloads/*/replicas/*/*log")]:
-        if path.is_file() and path.stat().st_size:
-            said = path.read_bytes()[-4000:].decode("utf-8", "replace")
-            sys.stdout.write(f"--- {path}\n{said}\n")
-    for path in home.glob("docker/workloads/*/replicas/*/status.json"):
-        sys.stdout.write(f"--- {path}\n{path.read_text()}\n")
 
 
 async def inspect(bench: DockerBench, name: str) -> dict[str, Any]:

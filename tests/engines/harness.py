@@ -17,16 +17,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kpl_lab import settings as settings_module
 from kpl_lab.engines.base import Engine
-from kpl_lab.engines.fake import FakeEngine, Script
+from kpl_lab.engines.fake import Script
 from kpl_lab.engines.local import cgroups, mounts, namespace, processes, syscalls
 from kpl_lab.engines.local.engine import LocalEngine
 from kpl_lab.engines.local.status import Status
+from kpl_lab.engines.running.client import RunnerEngine
 from kpl_lab.engines.spec import (
     Handle,
     Input,
@@ -147,11 +149,6 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE_SECON
         await asyncio.sleep(0.02)
 
 
-def script_of(workload: Workload) -> Script:
-    """Return what the fake plays for a workload of these tests."""
-    return BEHAVIOURS[workload.labels.get("behaviour", "succeeds")][0]
-
-
 @dataclass
 class Bench:
     """An engine, and where its store is."""
@@ -190,11 +187,46 @@ class Bench:
 
 
 @dataclass
-class LocalBench(Bench):
+class RunnerBench(Bench, ABC):
     """A real runner and its client."""
 
     settings: settings_module.Settings = field(kw_only=True)
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def runner(self) -> RunnerEngine:
+        """The engine, by its own type."""
+        assert isinstance(self.engine, RunnerEngine)
+        return self.engine
+
+    @property
+    def home(self) -> Path:
+        """``KPL_HOME``."""
+        return self.settings.home.root
+
+    def replica_folder(self, name: str, index: int = 0) -> Path:
+        """Return a replica's folder."""
+        word = self.engine.name
+        return self.home / word / "workloads" / name / "replicas" / str(index)
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start the runner."""
+
+    @abstractmethod
+    def has_ended(self, name: str) -> bool:
+        """Say whether a workload's one replica has ended, whatever the runner knows."""
+
+    def kill(self) -> None:
+        """Kill the runner as hard as can be."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class LocalBench(RunnerBench):
+    """A runner of the local engine."""
 
     @property
     def local(self) -> LocalEngine:
@@ -203,18 +235,14 @@ class LocalBench(Bench):
         return self.engine
 
     @property
-    def home(self) -> Path:
-        """``KPL_HOME``."""
-        return self.settings.home.root
-
-    @property
     def is_ordinary(self) -> bool:
         """Whether everything has one account."""
         return self.mode in ("user", "own")
 
-    def replica_folder(self, name: str, index: int = 0) -> Path:
-        """Return a replica's folder."""
-        return self.home / "local" / "workloads" / name / "replicas" / str(index)
+    def has_ended(self, name: str) -> bool:
+        """Say whether its supervisor has written down the end."""
+        status = Status.read(self.replica_folder(name))
+        return status is not None and status.is_final
 
     def folder(self, name: str, files: dict[str, str]) -> Path:
         """Make a folder of the store that belongs to the platform's account."""
@@ -259,12 +287,6 @@ class LocalBench(Bench):
             last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
             for number in set(range(last + 1)) - CONTAINER_CAPABILITIES:
                 syscalls.prctl(PR_CAPBSET_DROP, number)
-
-    def kill(self) -> None:
-        """Kill the runner as hard as can be."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
 
     def marked(self) -> list[int]:
         """Return every process that belongs to this installation's workloads."""
@@ -364,17 +386,12 @@ def sweep(bench: LocalBench) -> None:
     processes.send(bench.marked(), signal.SIGKILL)
 
 
-def show_logs(home: Path) -> None:
+def show_logs(home: Path, engine: str = "local") -> None:
     """Print what the processes of a failed test have said."""
-    paths: Sequence[Path] = [home / "runner.log", *home.glob("local/workloads/*/replicas/*/*log")]
-    for path in paths:
+    replicas = f"{engine}/workloads/*/replicas/*"
+    for path in (home / "runner.log", *home.glob(f"{replicas}/*log")):
         if path.is_file() and path.stat().st_size:
             said = path.read_bytes()[-4000:].decode("utf-8", "replace")
             sys.stdout.write(f"--- {path}\n{said}\n")
-    for path in home.glob("local/workloads/*/replicas/*/status.json"):
+    for path in home.glob(f"{replicas}/status.json"):
         sys.stdout.write(f"--- {path}\n{path.read_text()}\n")
-
-
-def fake_bench(root: Path) -> Bench:
-    """Give a fake engine that plays the behaviours."""
-    return Bench(FakeEngine(script_of), root)

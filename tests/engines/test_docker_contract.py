@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engines.contract import EngineContract
 from tests.engines.docker_harness import DockerBench
+from tests.engines.runner_contract import RunnerContract
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -16,5 +16,5 @@ def bench(docker: DockerBench) -> DockerBench:
     return docker
 
 
-class TestDockerEngine(EngineContract):
+class TestDockerEngine(RunnerContract):
     """The shared suite."""

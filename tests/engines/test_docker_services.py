@@ -65,7 +65,7 @@ async def test_a_wrong_port_is_named_beside_the_right_one(docker: DockerBench) -
 
 async def test_what_listens_on_the_loopback_alone_is_told_so(docker: DockerBench) -> None:
     code = SERVE.replace("os.environ['HOST']", "'127.0.0.1'")
-    handle = await start(docker.engine, service(code, start_timeout_seconds=3.0))
+    handle = await start(docker.engine, service(code, start_timeout_seconds=10.0))
     end = await end_of(docker.engine, "s")
     assert end.cause is Cause.NEVER_LISTENED
     assert end.detail["loopback"]
@@ -267,14 +267,16 @@ def push(value):
     answer = json.load(urllib.request.urlopen(request, timeout=10))
     print(value, answer["code"], flush=True)
 push(0)
-for line in range(int(sys.argv[1])):
-    time.sleep(0.2)
+more = range(int(sys.argv[1]))
+while more and not os.path.exists("go"):
+    time.sleep(0.05)
+for line in more:
     push(line + 1)
 """
 
 
 def pushing(platform: Platform, times: int) -> Workload:
-    """Return a task that calls its relay first thing, and then some times more."""
+    """Return a task that calls its relay first thing, and some times more once it is told to."""
     relay = RelayTarget(url=platform.url, token="jwt", metric_token="m", task_id=7)
     return replace(
         task("t", ""),
@@ -300,8 +302,9 @@ async def test_a_relay_that_is_killed_and_a_runner_that_is_away_lose_nothing(
     handle = await start(docker.engine, pushing(platform, 40))
     await wait_for_text(docker, handle, "0 Success")
     docker.kill()  # with it the way to the platform: the relay keeps what comes
+    (docker.replica_folder("t") / "inside" / "work" / "go").touch()
     inside = docker.container("t")
-    await until(lambda: "\n6 Success" in docker.daemon.docker("logs", inside))
+    await until(lambda: "\n40 Success" in docker.daemon.docker("logs", inside))
     docker.launch()
     assert (await end_of(docker.engine, "t")).exit_code == 0
     await until(lambda: len(platform.bodies) == 41)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import tarfile
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.spec import Cause, Kind, Observation, ReplicaState
-from kpl_lab.errors import EngineError, Unavailable
+from kpl_lab.errors import Unavailable
 from tests.engines.contract import wait_for_text
 from tests.engines.docker_harness import (
     IMAGE,
@@ -161,20 +160,6 @@ async def test_a_fork_bomb_hits_its_limit_and_can_be_stopped(docker: DockerBench
     assert (await end_of(docker.engine, "t")).cause is Cause.STOPPED
 
 
-async def test_a_time_limit_ends_it(docker: DockerBench) -> None:
-    await start(docker.engine, task("t", "sleep 600", time_limit_seconds=1))
-    end = await end_of(docker.engine, "t")
-    assert end.cause is Cause.TIME_LIMIT
-    assert end.detail["limit_seconds"] == 1
-
-
-async def test_a_program_that_is_not_there_is_named(docker: DockerBench) -> None:
-    await start(docker.engine, replace(task("t", ""), command=("no-such-program",)))
-    end = await end_of(docker.engine, "t")
-    assert end.cause is Cause.START_FAILED
-    assert "no-such-program" in str(end.detail["error"])
-
-
 async def test_an_image_that_is_not_there_is_named(daemon: TestDaemon, tmp_path: Path) -> None:
     async with docker_bench(tmp_path, daemon, {"pull": False}) as bench:
         await start(bench.engine, replace(task("t", "true"), image="kpl-test/nothing:1"))
@@ -220,13 +205,6 @@ async def test_an_image_is_pulled_and_its_progress_is_told(
         docker.daemon.docker("rmi", "-f", image)
 
 
-async def test_a_crash_names_its_signal(docker: DockerBench) -> None:
-    await start(docker.engine, task("t", "kill -SEGV $$"))
-    end = await end_of(docker.engine, "t")
-    assert (end.cause, end.exit_code) == (Cause.SIGNAL, -signal.SIGSEGV)
-    assert end.detail["signal"] == "SIGSEGV"
-
-
 @pytest.mark.parametrize("command", [("kill",), ("rm", "-f")])
 async def test_what_somebody_else_kills_is_told_as_killed(
     docker: DockerBench, command: tuple[str, ...]
@@ -266,28 +244,6 @@ async def test_a_log_ends_at_its_limit_and_says_so(daemon: TestDaemon, tmp_path:
         *lines, last = (await text_of(bench.engine, handle)).splitlines()
         assert lines == [str(n) for n in range(1, len(lines) + 1)]
         assert "1000 bytes" in last
-
-
-async def test_a_runner_that_is_killed_loses_nothing(docker: DockerBench) -> None:
-    handle = await start(docker.engine, task("a", "echo up; sleep 600"))
-    await start(docker.engine, task("b", "sleep 2; echo late; exit 5"))
-    before = await see(docker.engine, "a", RUNNING)
-    await see(docker.engine, "b", RUNNING)
-    docker.kill()
-    inside = docker.container("b")
-    await until(
-        lambda: (
-            "exited"
-            in docker.daemon.docker("ps", "-a", "-f", f"name={inside}", "--format", "{{.State}}")
-        )
-    )
-    docker.launch()
-    end = await end_of(docker.engine, "b")
-    assert (end.exit_code, end.cause) == (5, Cause.EXIT)
-    after = await see(docker.engine, "a", RUNNING)
-    assert after.replicas[0].started_at == before.replicas[0].started_at
-    await docker.engine.stop(handle)
-    assert (await end_of(docker.engine, "a")).cause is Cause.STOPPED
 
 
 async def test_a_log_has_every_line_once_whatever_runner_wrote_it(docker: DockerBench) -> None:
@@ -349,10 +305,12 @@ async def test_what_runs_is_adopted_after_a_restart_of_the_daemon(
 ) -> None:
     async with docker_bench(tmp_path, own_daemon) as bench:
         handle = await start(bench.engine, task("t", "echo up; sleep 600"))
-        await start(bench.engine, task("short", "sleep 3; echo done; exit 3"))
+        line = "until [ -e go ]; do sleep 0.05; done; echo done; exit 3"
+        await start(bench.engine, task("short", line))
         before = await see(bench.engine, "t", RUNNING)
         await see(bench.engine, "short", RUNNING)
         own_daemon.stop(number)
+        (bench.replica_folder("short") / "inside" / "work" / "go").touch()
         own_daemon.start()
         end = await end_of(bench.engine, "short")
         assert (end.exit_code, end.cause) == (3, Cause.EXIT)
@@ -399,32 +357,6 @@ async def test_a_task_that_ends_with_the_daemon_is_not_run_again_and_a_service_r
         )
 
 
-async def test_outputs_of_a_hostile_task_are_plain_files_only(docker: DockerBench) -> None:
-    hostile = (
-        'cd "$OUT/save"; ln -s /etc/passwd link; ln -s / rootlink; mkfifo pipe; mkdir -p "d d/é";'
-        'echo ok >"d d/é/good 文"; ln "d d/é/good 文" hard; chmod 000 hard; mkdir closed;'
-        'echo x >closed/in; chmod 000 closed; chmod 4755 "d d/é/good 文"'
-    )
-    handle = await start(docker.engine, task("t", hostile, outputs=("save",)))
-    await end_of(docker.engine, "t")
-    target = docker.store / "incoming" / "x"
-    assert await docker.engine.collect(handle, "save", target) == 8
-    found = sorted(str(path.relative_to(target)) for path in target.rglob("*"))
-    assert found == ["closed", "closed/in", "d d", "d d/é", "d d/é/good 文", "hard"]
-    assert all(path.stat().st_mode & 0o7000 == 0 for path in target.rglob("*"))
-    assert {path.stat().st_uid for path in target.rglob("*")} != {0} or os.geteuid() != 0
-
-
-async def test_nothing_outside_the_store_is_read_or_written(docker: DockerBench) -> None:
-    secret = docker.home / "secrets"
-    secret.mkdir()
-    with pytest.raises(EngineError) as refused:
-        await start(docker.engine, task("t", "true", code=str(secret)))
-    assert refused.value.code == "outside_store"
-    with pytest.raises(EngineError):
-        await start(docker.engine, task("../t", "true"))
-
-
 async def test_containers_do_not_reach_one_another(docker: DockerBench) -> None:
     serve = (
         "import socket; s = socket.create_server(('', 8000)); print('up', flush=True); s.accept()"
@@ -436,11 +368,3 @@ async def test_containers_do_not_reach_one_another(docker: DockerBench) -> None:
     call = f"import socket; socket.create_connection(('{host}', 8000), 2)"
     await start(docker.engine, replace(task("b", ""), command=("python", "-c", call)))
     assert (await end_of(docker.engine, "b")).exit_code == 1
-
-
-async def test_gpus_that_are_not_there_are_refused(docker: DockerBench) -> None:
-    if (await docker.engine.capacity()).gpu:
-        pytest.skip("this machine has GPUs")
-    with pytest.raises(EngineError) as refused:
-        await start(docker.engine, task("t", "true", limits=limits(gpu=1)))
-    assert refused.value.code == "no_gpu"

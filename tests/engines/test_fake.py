@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.fake import FakeEngine, Stage
-from kpl_lab.engines.spec import Handle
+from kpl_lab.engines.fake import FakeEngine, Script, Stage
+from kpl_lab.engines.spec import Handle, Workload
 from kpl_lab.errors import EngineError
 from tests.engines.contract import EngineContract
-from tests.engines.harness import Bench, behaving, fake_bench, start
+from tests.engines.harness import BEHAVIOURS, Bench, behaving, start
+
+
+def script_of(workload: Workload) -> Script:
+    """Return what the fake plays for a workload of the suite."""
+    return BEHAVIOURS[workload.labels.get("behaviour", "succeeds")][0]
 
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """Give a fake engine."""
-    found = fake_bench(tmp_path)
+    found = Bench(FakeEngine(script_of), tmp_path)
     yield found
     await found.engine.close()
 

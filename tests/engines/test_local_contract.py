@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.engines.contract import EngineContract
+from tests.engines.runner_contract import RunnerContract
 
 
-class TestLocalEngine(EngineContract):
+class TestLocalEngine(RunnerContract):
     """The shared suite."""

@@ -102,6 +102,7 @@ MADE_OF_PARTS = (
     "After {count} ",
     "Waiting for ",
     "{count} ",
+    "1 minute",
     "Pulling the image: ",
     "The command ended with exit code ",
     "The server could not be started: ",

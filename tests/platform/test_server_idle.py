@@ -95,3 +95,14 @@ async def test_only_its_own_user_can_have_a_server_stopped(site: Site) -> None:
 async def test_a_server_that_does_not_run_has_nothing_to_say(site: Site) -> None:
     id = await create(site)
     assert await say(site, id, "over", 30) == 409
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(30, "30 minutes"), (4.97, "5 minutes"), (1, "1 minute"), (0.2, "12 seconds")],
+)
+async def test_times_are_told_as_people_say_them(site: Site, minutes: float, words: str) -> None:
+    id = await started(site)
+    await say(site, id, "warned", minutes)
+    items = (await site.internal().get(f"servers/{id}/events"))["items"]
+    assert items[0]["message"] == f"Nothing runs in the server; it will be stopped in {words}."

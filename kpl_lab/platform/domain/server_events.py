@@ -77,13 +77,13 @@ STOPPING = _info("StoppingNotebook", "The server is stopping.", kind="stopping")
 STOPPED = _important("StopNotebook", "The server has stopped.")
 IDLE_SOON = _important(
     "StopNotebookResourceIdle",
-    "Nothing runs in the server; it will be stopped in {minutes} minutes.",
+    "Nothing runs in the server; it will be stopped in {time}.",
     kind="idle",
     level="warning",
 )
 IDLE_STOPPED = _important(
     "StopNotebookResourceIdle",
-    "The server was stopped: nothing had run in it for {minutes} minutes.",
+    "The server was stopped: nothing had run in it for {time}.",
     level="warning",
 )
 KEPT_RUNNING = _info("KeepNotebookRunning", "Somebody asked that it keep running.", kind="idle")

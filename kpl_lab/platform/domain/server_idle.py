@@ -55,15 +55,18 @@ def report(store: Store, server: ServerRecord, said: IdleReport) -> None:
     if server.state != "running":
         raise Conflict("The notebook server does not run.", code="server_not_running")
     if said.state == "warned":
-        server_events.tell(store, server, server_events.IDLE_SOON, minutes=_plain(said.minutes))
+        server_events.tell(store, server, server_events.IDLE_SOON, time=_words(said.minutes))
     elif said.state == "kept":
         server_events.tell(store, server, server_events.KEPT_RUNNING)
     else:
-        event, idle = server_events.IDLE_STOPPED, _plain(said.minutes)
-        server_events.tell(store, server, event, minutes=idle)
-        servers.stop(store, server.id, REASON, event.text.format(minutes=idle))
+        event, idle = server_events.IDLE_STOPPED, _words(said.minutes)
+        server_events.tell(store, server, event, time=idle)
+        servers.stop(store, server.id, REASON, event.text.format(time=idle))
 
 
-def _plain(amount: float) -> str:
-    """Return minutes as people write them."""
-    return f"{amount:.1f}".removesuffix(".0")
+def _words(minutes: float) -> str:
+    """Return a length of time as people say it."""
+    if minutes < 1:
+        return f"{round(minutes * 60)} seconds"
+    whole = round(minutes)
+    return "1 minute" if whole == 1 else f"{whole} minutes"

@@ -1,6 +1,11 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import { FormComponent } from '@jupyterlab/ui-components';
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
-import type { RJSFSchema, ValidatorType } from '@rjsf/utils';
+import type {
+  RJSFSchema,
+  RJSFValidationError,
+  ValidatorType
+} from '@rjsf/utils';
 import * as React from 'react';
 
 import type { FormDescription } from '../../api/types';
@@ -52,6 +57,9 @@ export function Parameters(props: {
         tagName="div"
         liveValidate
         showErrorList={false}
+        transformErrors={errors =>
+          errors.map(error => Private.translated(trans, error))
+        }
         onChange={({ formData, errors }) =>
           onChange(
             (formData ?? {}) as Record<string, unknown>,
@@ -61,4 +69,26 @@ export function Parameters(props: {
       />
     </div>
   );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  /**
+   * A refusal in the words of our other fields; those of the validator are in English.
+   */
+  export function translated(
+    trans: TranslationBundle,
+    error: RJSFValidationError
+  ): RJSFValidationError {
+    switch (error.name === 'type' && String(error.params?.type)) {
+      case 'integer':
+        return { ...error, message: trans.__('Write a whole number.') };
+      case 'number':
+        return { ...error, message: trans.__('Write a number.') };
+      default:
+        return error;
+    }
+  }
 }

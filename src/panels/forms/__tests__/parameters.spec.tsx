@@ -117,7 +117,7 @@ describe('the parameters of code', () => {
     const field = screen.getByLabelText('epochs');
     fireEvent.change(field, { target: { value: '1.5' } });
     expect(onChange).toHaveBeenLastCalledWith(expect.anything(), false);
-    expect(note(field)).toContain('integer');
+    expect(note(field)).toBe('Write a whole number.');
     expect(screen.getByRole('alert').id).toBe('root_epochs__description');
   });
 });
