@@ -92,6 +92,8 @@ namespace Private {
       label: trans.__('What Fills the Home Folder'),
       describedBy: { args: { type: 'object', properties: {} } },
       execute: async () => {
+        // What is restored later would cover it.
+        await app.restored;
         const { homeWidget } = await import('../panels/home');
         const id = 'kpl-lab-home';
         if (![...app.shell.widgets('main')].some(widget => widget.id === id)) {
