@@ -76,6 +76,7 @@ class Progress:
         self._more = asyncio.Event()
         self._is_done = False
         self._known = 0
+        self._step = _QUEUED
 
     def tell_status(self, status: ServerStatus) -> None:
         """Add what is new in a server's history, then how far it is."""
@@ -87,8 +88,9 @@ class Progress:
             if event.id > self._known:
                 self._known = event.id
                 name = str(event.data.get("event", ""))
-                step = _STEPS_OF_EVENTS.get(name, _QUEUED)
-                self.tell(step.say(event.message, name, event.level))
+                # What belongs to no step of its own is told of the one that was reached.
+                self._step = _STEPS_OF_EVENTS.get(name, self._step)
+                self.tell(self._step.say(event.message, name, event.level))
 
     def tell(self, event: ProgressEvent | None) -> None:
         """Add an event, unless it repeats the last one; a bar never goes back."""
