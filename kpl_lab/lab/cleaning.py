@@ -20,7 +20,7 @@ _COUNT = 12
 _TRIFLE = 200
 # In the background, for a number in the status bar: seldom, and not for long.
 _SELDOM_SECONDS = 15 * 60.0
-_GLANCE = Bounds(entries=100_000, seconds=2.0)
+_GLANCE = Bounds(entries=100_000, seconds=8.0)
 _MOUNTS = "datasets"
 
 
