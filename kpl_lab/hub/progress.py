@@ -125,6 +125,15 @@ class Progress:
             await more.wait()
 
 
+def step_reached(events: Sequence[Event]) -> str:
+    """Return the name of the step at which a start is, or ended, by its history."""
+    names = {str(event.data.get("event", "")) for event in events}
+    if "Scheduled" not in names:
+        return _QUEUED.name
+    is_pulling = "PullingImage" in names and "PulledImage" not in names
+    return _IMAGE.name if is_pulling else _STARTING.name
+
+
 def first_event() -> ProgressEvent:
     """Return what is told before anything is known."""
     return ASKED.say()
