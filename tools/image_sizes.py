@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from tools import image_lint
 
 HEAD = """# Sizes of the images
 
-Written by `make images`: megabytes (10⁶ bytes) of all layers, unpacked; those of its own, without what it stands on;
-seconds of its build (what Docker had cached takes none). A row stays until the image is built again.
+Written by `make images`: megabytes (10⁶ bytes) of all layers, unpacked; those without what it stands on;
+seconds of the build that last made it, on whatever machine that was, steps that Docker had cached left out. A row stays until then.
 
 """
 COLUMNS = ("image", "all MB", "own MB", "seconds", "platform", "stands on", "day")
@@ -34,15 +34,18 @@ class Row:
     day: str
 
     @classmethod
-    def measured(cls, image: Mapping[str, Any], base: Mapping[str, Any], seconds: float) -> Row:
-        """Return the row of an image, given what Docker says of it and of the base."""
+    def measured(
+        cls, image: Mapping[str, Any], below: Mapping[str, Any], seconds: float | None
+    ) -> Row:
+        """Return the row of an image, given what Docker says of it and of what it stands on.
+
+        ``seconds`` is None where nothing was built: Docker had it.
+        """
         size = int(image["Size"])
-        is_base = image["Id"] == base["Id"]
-        own = "" if is_base else f"{(size - int(base['Size'])) / _MEGA:.0f}"
         return cls(
             all=f"{size / _MEGA:.0f}",
-            own=own,
-            seconds=f"{seconds:.0f}",
+            own=f"{(size - int(below['Size'])) / _MEGA:.0f}",
+            seconds="" if seconds is None else f"{seconds:.0f}",
             platform=f"{image['Os']}/{image['Architecture']}",
             stands_on=str(image["Config"]["Labels"][BASE_LABEL]),
             day=dt.datetime.now(dt.UTC).date().isoformat(),
@@ -60,7 +63,10 @@ def read(path: Path) -> dict[str, tuple[str, ...]]:
 
 def write(path: Path, rows: Mapping[str, Row]) -> None:
     """Put these rows in place of older ones; every image has one."""
-    known = read(path) | {name: astuple(row) for name, row in rows.items()}
+    known = read(path)
+    for name, row in rows.items():
+        old = known.get(name, NEVER)
+        known[name] = astuple(row if row.seconds else replace(row, seconds=old[2]))
     table = [COLUMNS, ("---",) * len(COLUMNS)]
     table += [(name, *known.get(name, NEVER)) for name in image_lint.names()]
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in table)

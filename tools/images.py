@@ -96,10 +96,11 @@ def contexts(options: argparse.Namespace) -> Iterator[dict[str, Context]]:
         }
 
 
-async def make(name: str, context: Context, options: argparse.Namespace, daemon: Daemon) -> float:
-    """Build one image; returns the seconds that it took."""
+async def make(
+    name: str, context: Context, options: argparse.Namespace, daemon: Daemon
+) -> image_sizes.Row:
+    """Build and try one image; returns what was measured."""
     base = options.base_image if name == BASE else reference(BASE)
-    began = time.monotonic()
     await have(daemon, base, say, may_pull=name == BASE)
     order = Order(
         reference=reference(name),
@@ -110,8 +111,16 @@ async def make(name: str, context: Context, options: argparse.Namespace, daemon:
         log=Path(tempfile.gettempdir()) / f"kpl-image-{name}.log",
     )
     say(f"{order.reference} on {base}; log: {order.log}")
+    before = await daemon.image(order.reference)
+    began = time.monotonic()
     await build(daemon, order, say)
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    await asyncio.to_thread(smoke, name, options.socket)
+    image, below = await daemon.image(order.reference), await daemon.image(base)
+    if image is None or below is None:
+        raise KplError(f"Somebody has removed {order.reference} or {base} meanwhile; try again.")
+    is_new = before is None or before["Id"] != image["Id"]
+    return image_sizes.Row.measured(image, below, seconds if is_new else None)
 
 
 def smoke(name: str, socket: Path) -> None:
@@ -137,13 +146,8 @@ async def work(chosen: Sequence[str], options: argparse.Namespace) -> None:
         await daemon.version()
         with contexts(options) as found:
             for name in chosen:
-                seconds = await make(name, found[name], options, daemon)
-                await asyncio.to_thread(smoke, name, options.socket)
-                image = await daemon.image(reference(name))
-                base = await daemon.image(reference(BASE))
-                if image is not None and base is not None:
-                    row = image_sizes.Row.measured(image, base, seconds)
-                    image_sizes.write(options.sizes, {name: row})
+                row = await make(name, found[name], options, daemon)
+                image_sizes.write(options.sizes, {name: row})
     finally:
         await daemon.close()
 

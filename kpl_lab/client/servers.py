@@ -146,7 +146,7 @@ class Servers:
                 if not message.data:
                     continue
                 event = json.loads(message.data)
-                if on_message:
+                if on_message and not event.get("failed"):
                     on_message(int(event.get("progress", 0)), str(event.get("message", "")))
                 if event.get("failed"):
                     why = str(event.get("message", "")).removeprefix(_FAILED)

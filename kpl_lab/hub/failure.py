@@ -8,6 +8,7 @@ from markupsafe import Markup
 from kpl_lab.client.plaintext import plain
 from kpl_lab.errors import KplError
 from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.progress import step_reached
 from kpl_lab.schemas.servers import ServerStatus
 
 LOG_BYTES = 4096
@@ -22,25 +23,31 @@ class NotStarted(SpawnException):  # type: ignore[misc]  # JupyterHub has no typ
         The sentence, with the next step.
     log
         The end of the server's own log; shown below the sentence where there is one.
+    step
+        At which step of the start it was.
     """
 
-    def __init__(self, message: str, *, reason: str, status_code: int, log: str = "") -> None:
+    def __init__(
+        self, message: str, *, reason: str, status_code: int, log: str = "", step: str = ""
+    ) -> None:
         super().__init__(message, reason=reason, status_code=status_code)
         # What JupyterHub looks for when it tells of a failed start, on whatever page.
         self.jupyterhub_message = message
-        self.jupyterhub_html_message = str(_html(message, log)) if log else None
+        self.jupyterhub_html_message = str(_html(message, log, step)) if step else None
 
     def __str__(self) -> str:
         # JupyterHub puts this into the progress that users read.
         return str(self.message)
 
 
-def _html(message: str, log: str) -> Markup:
-    return Markup(
-        '<p class="kpl-Why">{}</p>'
+def _html(message: str, log: str, step: str) -> Markup:
+    why = Markup('<p class="kpl-Why" data-step="{}" data-i18n>{}</p>').format(step, message)
+    if not log:
+        return why
+    return why + Markup(
         '<h2 class="kpl-Log-title"><span data-i18n>The end of the server\'s log</span></h2>'
         '<pre class="kpl-Log" tabindex="0">{}</pre>'
-    ).format(message, log)
+    ).format(log)
 
 
 def refusal(error: KplError) -> NotStarted:
@@ -59,4 +66,5 @@ async def failure(platform: PlatformClient, status: ServerStatus) -> NotStarted:
         reason=status.reason or status.state,
         status_code=500,
         log=log,
+        step=step_reached(status.events),
     )

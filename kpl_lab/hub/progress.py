@@ -76,6 +76,7 @@ class Progress:
         self._more = asyncio.Event()
         self._is_done = False
         self._known = 0
+        self._step = _QUEUED
 
     def tell_status(self, status: ServerStatus) -> None:
         """Add what is new in a server's history, then how far it is."""
@@ -87,8 +88,9 @@ class Progress:
             if event.id > self._known:
                 self._known = event.id
                 name = str(event.data.get("event", ""))
-                step = _STEPS_OF_EVENTS.get(name, _QUEUED)
-                self.tell(step.say(event.message, name, event.level))
+                # What belongs to no step of its own is told of the one that was reached.
+                self._step = _STEPS_OF_EVENTS.get(name, self._step)
+                self.tell(self._step.say(event.message, name, event.level))
 
     def tell(self, event: ProgressEvent | None) -> None:
         """Add an event, unless it repeats the last one; a bar never goes back."""
@@ -121,6 +123,15 @@ class Progress:
             if self._is_done:
                 return
             await more.wait()
+
+
+def step_reached(events: Sequence[Event]) -> str:
+    """Return the name of the step at which a start is, or ended, by its history."""
+    names = {str(event.data.get("event", "")) for event in events}
+    if "Scheduled" not in names:
+        return _QUEUED.name
+    is_pulling = "PullingImage" in names and "PulledImage" not in names
+    return _IMAGE.name if is_pulling else _STARTING.name
 
 
 def first_event() -> ProgressEvent:

@@ -17,9 +17,10 @@ from kpl_lab.trees import remove_tree
 
 CLEAN_UP_VARIABLE = "KPL_CLEAN_UP"
 _COUNT = 12
+_TRIFLE = 200
 # In the background, for a number in the status bar: seldom, and not for long.
 _SELDOM_SECONDS = 15 * 60.0
-_GLANCE = Bounds(entries=100_000, seconds=2.0)
+_GLANCE = Bounds(entries=100_000, seconds=8.0)
 _MOUNTS = "datasets"
 
 
@@ -40,6 +41,11 @@ class FillingView(BaseModel):
     is_whole: bool = Field(description="whether everything was counted")
     folders: list[ThingView]
     files: list[ThingView]
+
+
+def _worth(things: list[tuple[str, int]], total: int) -> list[ThingView]:
+    """Leave out trifles: settings and the like, whose loss hurts and gives no room."""
+    return [ThingView(path=p, bytes=n) for p, n in things if n * _TRIFLE >= total]
 
 
 class Home:
@@ -82,8 +88,8 @@ class Home:
             size=disk.size,
             is_full=disk.is_full,
             is_whole=found.is_whole,
-            folders=[ThingView(path=p, bytes=n) for p, n in found.largest_folders(_COUNT)],
-            files=[ThingView(path=p, bytes=n) for p, n in found.largest_files(_COUNT)],
+            folders=_worth(found.largest_folders(_COUNT), found.total),
+            files=_worth(found.largest_files(_COUNT), found.total),
         )
 
     def remove(self, path: str) -> None:

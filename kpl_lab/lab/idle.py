@@ -193,7 +193,8 @@ class IdleStop:
 
     async def keep(self) -> None:
         """Begin anew because somebody asked for it."""
-        was_warned = self._told is not Stage.WORK
+        # The page looks at the watch itself, and may be ahead of what the platform was told.
+        was_warned = self._told is not Stage.WORK or self.watch.stage is Stage.WARNING
         self.watch.keep()
         self._told = Stage.WORK
         if was_warned:

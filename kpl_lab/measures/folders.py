@@ -47,7 +47,7 @@ class Bounds:
     """When a walk ends, whether or not it is through."""
 
     entries: int = 200_000
-    seconds: float = 5.0
+    seconds: float = 20.0
 
 
 @dataclass

@@ -165,6 +165,9 @@ function Table(props: {
   onRemove: (thing: IThing) => void;
 }): JSX.Element {
   const { head, things, trans, onRemove } = props;
+  if (things.length === 0) {
+    return <></>;
+  }
   return (
     <table className="kpl-Home-table">
       <caption>{head}</caption>

@@ -9,6 +9,7 @@ import {
   ReactWidget,
   showDialog
 } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 import type { Event, ServiceManager } from '@jupyterlab/services';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -92,6 +93,8 @@ namespace Private {
       label: trans.__('What Fills the Home Folder'),
       describedBy: { args: { type: 'object', properties: {} } },
       execute: async () => {
+        // What is restored later would cover it.
+        await app.restored;
         const { homeWidget } = await import('../panels/home');
         const id = 'kpl-lab-home';
         if (![...app.shell.widgets('main')].some(widget => widget.id === id)) {
@@ -145,21 +148,23 @@ namespace Private {
     usage: IServerUsage
   ): void {
     const [largest] = usage.kernels;
-    const head = trans.__(
-      'Memory: %1 of %2 in use.',
-      percent(usage.memory / (usage.memory_limit ?? usage.memory)),
-      memory(usage.memory_limit)
-    );
-    const advice = largest
+    const share = percent(usage.memory / (usage.memory_limit ?? usage.memory));
+    const limit = memory(usage.memory_limit);
+    // JupyterLab cuts what is longer than 140 letters.
+    const words = largest
       ? trans.__(
-          'The kernel of %1 uses %2. Restart it to free them, or start the server with more memory: above the limit a kernel is ended.',
-          largest.path,
+          'Memory %1 of %2: the kernel of %3 uses %4. Restart it, or start the server with more memory.',
+          share,
+          limit,
+          PathExt.basename(largest.path),
           memory(largest.memory)
         )
       : trans.__(
-          'End programs in terminals, or start the server with more memory: above the limit they are ended.'
+          'Memory %1 of %2: end programs in terminals, or start the server with more memory.',
+          share,
+          limit
         );
-    Notification.warning(`${head} ${advice}`, {
+    Notification.warning(words, {
       autoClose: STAYS,
       actions: largest
         ? [
@@ -181,26 +186,18 @@ namespace Private {
     usage: IServerUsage | null
   ): void {
     const limit = memory(usage?.memory_limit);
-    const what =
+    const words =
       ended.path === null
         ? trans.__(
-            'A program that a kernel or terminal of this server had started was ended: the memory of the server (%1) was used up.',
+            'A program was ended: the memory of %1 was used up. Give it less at once, or start the server with more memory.',
             limit
           )
         : trans.__(
-            'The kernel of %1 was ended: the memory of the server (%2) was used up.',
-            ended.path,
+            'The kernel of %1 was ended: the memory of %2 was used up. Load less at once, or start the server with more.',
+            PathExt.basename(ended.path),
             limit
           );
-    const advice =
-      ended.path === null
-        ? trans.__(
-            'Give it less at once, or start the server with more memory.'
-          )
-        : trans.__(
-            'Its variables are lost, the notebook is not. Load less at once, shut down other kernels, or start the server with more memory.'
-          );
-    Notification.error(`${what} ${advice}`, { autoClose: false });
+    Notification.error(words, { autoClose: false });
   }
 
   async function restart(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import httpx
 
 from kpl_lab.client.plaintext import plain
 from kpl_lab.errors import Conflict
 from kpl_lab.hub.failure import failure, refusal
 from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.schemas.common import Event
 from kpl_lab.schemas.servers import ServerStatus
 
 ENDED = ServerStatus(
@@ -50,7 +53,24 @@ async def test_a_log_that_cannot_be_read_hides_no_reason() -> None:
     problem = {"code": "not_found", "message": "There is none.", "request_id": "x"}
     error = await failure(platform(httpx.Response(404, json=problem)), ENDED)
     assert error.jupyterhub_message == ENDED.message
-    assert error.jupyterhub_html_message is None
+    assert "<pre" not in (error.jupyterhub_html_message or "")
+
+
+async def test_it_says_at_which_step_of_the_start_it_was() -> None:
+    def happened(name: str) -> Event:
+        time = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+        data = {"event": name}
+        return Event(id=1, time=time, resource="servers", resource_id=7, kind="state", data=data)
+
+    for names, step in (
+        (["CreateNotebook", "CreateNotebookFailed"], "queued"),
+        (["Scheduled", "PullingImage", "PullImageFailed"], "image"),
+        (["Scheduled", "PullingImage", "PulledImage", "StartNotebookFailed"], "starting"),
+        (["Scheduled", "OutOfMemory"], "starting"),
+    ):
+        ended = ENDED.model_copy(update={"events": [happened(name) for name in names]})
+        error = await failure(platform(page("")), ended)
+        assert f'data-step="{step}"' in (error.jupyterhub_html_message or "")
 
 
 def test_a_refusal_has_the_platform_s_words_and_no_log() -> None:

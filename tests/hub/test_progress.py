@@ -89,3 +89,11 @@ async def test_a_bar_never_goes_back_even_where_a_step_does() -> None:
     progress.finish()
     percent = [event["progress"] for event in await read(progress)]
     assert percent == sorted(percent)
+
+
+async def test_what_has_no_step_of_its_own_is_told_where_the_start_is() -> None:
+    progress = Progress()
+    found = [happened(1, "Scheduled", "There is room."), happened(2, "OutOfMemory", "Too much.")]
+    progress.tell_status(status("failed", events=found))
+    progress.finish()
+    assert [event["step"] for event in await read(progress)] == ["scheduled", "scheduled"]

@@ -48,7 +48,7 @@ def test_both_do_what_their_smoke_tests_ask_and_are_measured(
 ) -> None:
     everything, own, *_ = built["scientific"]
     assert 0 < int(own) < int(everything)
-    assert int(built["base"][0]) == int(everything) - int(own)
+    assert abs(int(built["base"][0]) + int(own) - int(everything)) <= 1  # rounded
     assert built["tensorflow"] == image_sizes.NEVER
 
 

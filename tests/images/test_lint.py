@@ -103,14 +103,26 @@ def image(id: str, size: int) -> dict[str, object]:
 
 def test_sizes_are_kept_until_an_image_is_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "SIZES.md"
-    base, other = image("a", 500_000_000), image("b", 812_600_000)
-    image_sizes.write(path, {"base": image_sizes.Row.measured(base, base, 61.4)})
+    below, base, other = (
+        image("a", 200_000_000),
+        image("b", 500_000_000),
+        image("c", 812_600_000),
+    )
+    image_sizes.write(path, {"base": image_sizes.Row.measured(base, below, 61.4)})
     image_sizes.write(path, {"scientific": image_sizes.Row.measured(other, base, 9.6)})
     found = image_sizes.read(path)
-    assert found["base"][:5] == ("500", "", "61", "linux/amd64", "debian:12")
+    assert found["base"][:5] == ("500", "300", "61", "linux/amd64", "debian:12")
     assert found["scientific"][:3] == ("813", "313", "10")
     assert found["tensorflow"] == image_sizes.NEVER
     assert list(found) == image_lint.names()
+
+
+def test_the_time_of_a_build_is_not_that_of_finding_it_done(tmp_path: Path) -> None:
+    path = tmp_path / "SIZES.md"
+    below, base = image("a", 200_000_000), image("b", 500_000_000)
+    image_sizes.write(path, {"base": image_sizes.Row.measured(base, below, 61.4)})
+    image_sizes.write(path, {"base": image_sizes.Row.measured(base, below, None)})
+    assert image_sizes.read(path)["base"][2] == "61"
 
 
 def test_an_image_that_is_not_there_is_refused_with_those_that_are(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import calendar
 import contextlib
+import io
 import json
 import struct
 import time
@@ -317,7 +318,7 @@ class Daemon:
     async def build(self, context: bytes, params: Mapping[str, str]) -> AsyncGenerator[Json, None]:
         """Build an image from a tar; yields what the daemon says."""
         headers = {"Content-Type": "application/x-tar"}
-        async with self._stream("POST", "build", params, headers, context) as response:
+        async with self._stream("POST", "build", params, headers, io.BytesIO(context)) as response:
             with _translated():
                 while line := await response.content.readline():
                     yield json.loads(line)
@@ -334,7 +335,7 @@ class Daemon:
         path: str,
         params: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
-        data: bytes | None = None,
+        data: io.BytesIO | None = None,
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         if self._docker.api_version == "auto":
             await self.version()

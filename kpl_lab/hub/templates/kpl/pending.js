@@ -23,21 +23,21 @@
     }
   }
   function fail(words, html = '') {
-    const now = steps.find(step => step.classList.contains('kpl-mod-now')) || steps[0];
-    now.classList.remove('kpl-mod-now');
-    now.classList.add('kpl-mod-failed');
-    by('kpl-headline').textContent = text('Your server did not start');
     if (html) {
-      // Of our own making (hub/failure.py): the log in it is escaped there.
+      // Of our own making (hub/failure.py): what others wrote is escaped there.
       by('kpl-failure').innerHTML = html;
       text.translate(by('kpl-failure'));
-      const why = by('kpl-failure').querySelector('.kpl-Why');
+      const why = by('kpl-failure').querySelector('[data-step]');
       if (why) {
-        why.textContent = text(why.textContent);
+        reach(why.dataset.step, '');
       }
     } else {
       by('kpl-failure').textContent = text(words);
     }
+    const now = steps.find(step => step.classList.contains('kpl-mod-now')) || steps[0];
+    now.classList.remove('kpl-mod-now');
+    now.classList.add('kpl-mod-failed');
+    by('kpl-headline').textContent = text('Your server did not start');
     by('kpl-failure').hidden = false;
     by('kpl-cancel').hidden = true;
     by('kpl-again').hidden = false;
