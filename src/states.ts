@@ -76,8 +76,6 @@ export function stateWords(trans: TranslationBundle, state: string): string {
       return trans.__('draft');
     case 'failed':
       return trans.__('failed');
-    case 'missing':
-      return trans.__('missing');
     case 'mounted':
       return trans.__('mounted');
     case 'mounting':

@@ -72,12 +72,18 @@ def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
             "--env", "variables", multiple=True, type=PAIR, help="Set in all that starts from it."
         ),
         click.option("--group", "groups", multiple=True, help="Only for members of this group."),
-        click.option("--visibility", type=click.Choice([str(v) for v in Visibility])),
+        click.option(
+            "--visibility",
+            type=click.Choice([str(v) for v in Visibility]),
+            help="Who may use it; presets are for administrators to make.",
+        ),
         click.option("--alias", "aliases", multiple=True, help="A further name, as from_image."),
-        click.option("--accelerator", type=click.Choice(["cpu", "gpu"])),
-        click.option("--framework", metavar="NAME"),
+        click.option(
+            "--accelerator", type=click.Choice(["cpu", "gpu"]), help="What it is made for."
+        ),
+        click.option("--framework", metavar="NAME", help="What its card names first."),
         click.option("--documentation", metavar="URL", help="A page to read."),
-        click.option("--description", metavar="TEXT"),
+        click.option("--description", metavar="TEXT", help="A line about it."),
         click.option("--title", metavar="TEXT", help="What its card says."),
     )
     for option in options:

@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * Readyz
-         * @description Tell that the database answers too.
+         * @description Tell that the database answers too, and that the image catalog was read.
          */
         get: operations["readyz_kpl_api_v1_readyz_get"];
         put?: never;
@@ -468,26 +468,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/kpl/api/v1/images": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * List Images
-         * @description Return the catalog, in its own order.
-         */
-        get: operations["list_images_kpl_api_v1_images_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/kpl/api/v1/forms": {
         parameters: {
             query?: never;
@@ -770,6 +750,78 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/images": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Images
+         * @description Return the catalog: the administrator's in the order of their file, then others' newest first.
+         */
+        get: operations["list_images_kpl_api_v1_images_get"];
+        put?: never;
+        /**
+         * Create Image
+         * @description Register an image; it is looked at in the background.
+         */
+        post: operations["create_image_kpl_api_v1_images_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Catalog
+         * @description Return how the administrator's file stands.
+         */
+        get: operations["get_catalog_kpl_api_v1_catalog_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/images/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Image
+         * @description Return an image with everything that was found in it.
+         */
+        get: operations["get_image_kpl_api_v1_images__ref__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Image
+         * @description Take an image out of the catalog.
+         */
+        delete: operations["delete_image_kpl_api_v1_images__ref__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Image
+         * @description Change what is said about an image, who may use it, or whether anybody may.
+         */
+        patch: operations["update_image_kpl_api_v1_images__ref__patch"];
         trace?: never;
     };
     "/kpl/api/v1/servers": {
@@ -1321,6 +1373,22 @@ export interface components {
             storage_free_bytes: number;
         };
         /**
+         * CatalogView
+         * @description The administrator's file, which lists the presets.
+         */
+        CatalogView: {
+            /**
+             * File
+             * @description its name
+             */
+            file: string;
+            /**
+             * Problem
+             * @description why it cannot be used: file, line and reason; the last good one stays
+             */
+            problem: string | null;
+        };
+        /**
          * ClassCount
          * @description How many records carry one class.
          */
@@ -1329,6 +1397,16 @@ export interface components {
             class_name: string;
             /** Count */
             count: number;
+        };
+        /**
+         * Credentials
+         * @description What a registry lets a user in with; stored encrypted, never shown.
+         */
+        Credentials: {
+            /** Username */
+            username: string;
+            /** Password */
+            password: string;
         };
         /**
          * CurveResult
@@ -1701,10 +1779,47 @@ export interface components {
             minutes: number;
         };
         /**
-         * ImageView
-         * @description An entry of the catalog.
+         * ImageCreate
+         * @description Register an image that is there already; it is looked at in the background.
          */
-        ImageView: {
+        ImageCreate: {
+            /** Title */
+            title?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Documentation */
+            documentation?: string | null;
+            /** Framework */
+            framework?: string | null;
+            /** Accelerator */
+            accelerator?: ("cpu" | "gpu") | null;
+            /** Aliases */
+            aliases?: string[] | null;
+            visibility?: components["schemas"]["Visibility"] | null;
+            /** Groups */
+            groups?: string[] | null;
+            default_resources?: components["schemas"]["Resources"] | null;
+            max_resources?: components["schemas"]["Resources"] | null;
+            /** Variables */
+            variables?: {
+                [key: string]: string;
+            } | null;
+            /** Name */
+            name: string;
+            /** Reference */
+            reference: string;
+            /**
+             * Workspace
+             * @default default
+             */
+            workspace: string;
+            credentials?: components["schemas"]["Credentials"] | null;
+        };
+        /**
+         * ImageDetail
+         * @description An entry with everything that was found in it.
+         */
+        ImageDetail: {
             /** Id */
             id: number;
             /** Name */
@@ -1713,16 +1828,54 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "ready" | "missing" | "offline";
+            state: "preparing" | "ready" | "failed" | "offline";
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Owner */
+            owner: string;
+            /** Workspace */
+            workspace: string;
+            visibility: components["schemas"]["Visibility"];
+            /**
+             * Reason
+             * @description code of why it ended badly
+             */
+            reason: string | null;
+            /**
+             * Message
+             * @description the same as a sentence, with the next step
+             */
+            message: string | null;
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "file" | "registered" | "loaded" | "built" | "saved";
+            /**
+             * Reference
+             * @description the engine's: a reference of a registry, or a folder
+             */
+            reference: string;
+            /** Digest */
+            digest: string | null;
+            /** Architecture */
+            architecture: string | null;
+            /** Size Bytes */
+            size_bytes: number | null;
             /** Title */
             title: string;
             /** Description */
             description: string;
+            /** Documentation */
+            documentation: string | null;
             /** Framework */
             framework: string;
             /**
@@ -1745,16 +1898,169 @@ export interface components {
             /** Icon */
             icon: string | null;
             /**
+             * Groups
+             * @default []
+             */
+            groups: string[];
+            /**
              * Default
              * @default false
              */
             default: boolean;
+            /**
+             * Serves Notebooks
+             * @description whether a notebook server can start from it: it has JupyterLab
+             * @default true
+             */
+            serves_notebooks: boolean;
             default_resources: components["schemas"]["Resources"];
             max_resources: components["schemas"]["Resources"] | null;
-            /** Reason */
+            /**
+             * Packages
+             * @description Python distributions and their versions
+             */
+            packages: {
+                [key: string]: string;
+            };
+            /**
+             * Variables
+             * @description set in whatever starts from it
+             * @default {}
+             */
+            variables: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ImageUpdate
+         * @description Change what is said about an image, who may use it, or whether anybody may.
+         */
+        ImageUpdate: {
+            /** Title */
+            title?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Documentation */
+            documentation?: string | null;
+            /** Framework */
+            framework?: string | null;
+            /** Accelerator */
+            accelerator?: ("cpu" | "gpu") | null;
+            /** Aliases */
+            aliases?: string[] | null;
+            visibility?: components["schemas"]["Visibility"] | null;
+            /** Groups */
+            groups?: string[] | null;
+            default_resources?: components["schemas"]["Resources"] | null;
+            max_resources?: components["schemas"]["Resources"] | null;
+            /** Variables */
+            variables?: {
+                [key: string]: string;
+            } | null;
+            /** Online */
+            online?: boolean | null;
+            credentials?: components["schemas"]["Credentials"] | null;
+        };
+        /**
+         * ImageView
+         * @description An entry of the catalog.
+         */
+        ImageView: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "preparing" | "ready" | "failed" | "offline";
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Owner */
+            owner: string;
+            /** Workspace */
+            workspace: string;
+            visibility: components["schemas"]["Visibility"];
+            /**
+             * Reason
+             * @description code of why it ended badly
+             */
             reason: string | null;
-            /** Message */
+            /**
+             * Message
+             * @description the same as a sentence, with the next step
+             */
             message: string | null;
+            /**
+             * Source
+             * @enum {string}
+             */
+            source: "file" | "registered" | "loaded" | "built" | "saved";
+            /**
+             * Reference
+             * @description the engine's: a reference of a registry, or a folder
+             */
+            reference: string;
+            /** Digest */
+            digest: string | null;
+            /** Architecture */
+            architecture: string | null;
+            /** Size Bytes */
+            size_bytes: number | null;
+            /** Title */
+            title: string;
+            /** Description */
+            description: string;
+            /** Documentation */
+            documentation: string | null;
+            /** Framework */
+            framework: string;
+            /**
+             * Versions
+             * @description e.g. python: 3.11.7, scikit-learn: 1.5.2
+             */
+            versions: {
+                [key: string]: string;
+            };
+            /**
+             * Accelerator
+             * @enum {string}
+             */
+            accelerator: "cpu" | "gpu";
+            /**
+             * Aliases
+             * @default []
+             */
+            aliases: string[];
+            /** Icon */
+            icon: string | null;
+            /**
+             * Groups
+             * @default []
+             */
+            groups: string[];
+            /**
+             * Default
+             * @default false
+             */
+            default: boolean;
+            /**
+             * Serves Notebooks
+             * @description whether a notebook server can start from it: it has JupyterLab
+             * @default true
+             */
+            serves_notebooks: boolean;
+            default_resources: components["schemas"]["Resources"];
+            max_resources: components["schemas"]["Resources"] | null;
         };
         /**
          * LineageLink
@@ -2410,6 +2716,12 @@ export interface components {
              * @default []
              */
             mounts: string[];
+            /**
+             * Groups
+             * @description groups of the hub that the user is in
+             * @default []
+             */
+            groups: string[];
         };
         /**
          * ServerGrant
@@ -3246,7 +3558,9 @@ export type Amount = components['schemas']['Amount'];
 export type AssetState = components['schemas']['AssetState'];
 export type BuildView = components['schemas']['BuildView'];
 export type CapacityView = components['schemas']['CapacityView'];
+export type CatalogView = components['schemas']['CatalogView'];
 export type ClassCount = components['schemas']['ClassCount'];
+export type Credentials = components['schemas']['Credentials'];
 export type CurveResult = components['schemas']['CurveResult'];
 export type DatasetCreate = components['schemas']['DatasetCreate'];
 export type DatasetDetail = components['schemas']['DatasetDetail'];
@@ -3260,6 +3574,9 @@ export type FormDescription = components['schemas']['FormDescription'];
 export type FormRequest = components['schemas']['FormRequest'];
 export type FunctionView = components['schemas']['FunctionView'];
 export type IdleReport = components['schemas']['IdleReport'];
+export type ImageCreate = components['schemas']['ImageCreate'];
+export type ImageDetail = components['schemas']['ImageDetail'];
+export type ImageUpdate = components['schemas']['ImageUpdate'];
 export type ImageView = components['schemas']['ImageView'];
 export type LineageLink = components['schemas']['LineageLink'];
 export type LogPage = components['schemas']['LogPage'];
@@ -4361,37 +4678,6 @@ export interface operations {
             };
         };
     };
-    list_images_kpl_api_v1_images_get: {
-        parameters: {
-            query?: {
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_ImageView_"];
-                };
-            };
-            /** @description Refused or failed. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     describe_form_kpl_api_v1_forms_post: {
         parameters: {
             query?: never;
@@ -5005,6 +5291,200 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_images_kpl_api_v1_images_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ImageView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_image_kpl_api_v1_images_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_catalog_kpl_api_v1_catalog_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CatalogView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_image_kpl_api_v1_images__ref__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_image_kpl_api_v1_images__ref__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_image_kpl_api_v1_images__ref__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImageUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageDetail"];
                 };
             };
             /** @description Refused or failed. */

@@ -61,8 +61,8 @@ def test_the_commands_are_those_of_the_manual() -> None:
         "model list", "model show", "model create", "model download", "model delete",
         "service deploy", "service list", "service show", "service call", "service logs", "service log",
         "service scale", "service stop", "service start", "service delete",
-        "server list", "server start", "server stop",
-        "image list", "login", "version", "completion",
+        "server list", "server start", "server stop", "server history",
+        "image list", "image show", "image register", "image set", "image delete", "login", "version", "completion",
     }  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Calls(WorkloadCalls[Entry]):
     async def close(self) -> None:
         """Let go; what runs goes on."""
         await self._keeper.close()
+        await self._network.remove_if_empty()
 
     def streams(self) -> Mapping[str, Stream]:
         """Return the calls that answer with items."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, to_its_end
+from kpl_lab.errors import KplError
 
 
 class Network:
@@ -33,6 +35,14 @@ class Network:
         async with self._lock:
             if not await self._daemon.has_network(self.name):
                 await to_its_end(self._daemon.make_network(self.name, self._labels))
+
+    async def remove_if_empty(self) -> None:
+        """Remove it where it is ours and no container is on it; a daemon that is away keeps it."""
+        if not self._is_own:
+            return
+        with contextlib.suppress(KplError):
+            if not await self._daemon.containers(self._labels):
+                await self._daemon.remove_network(self.name)
 
     async def remove_if(self, is_unused: Callable[[], bool]) -> None:
         """Remove it where it is ours and nobody needs it."""

@@ -32,12 +32,14 @@ const SERVICE = {
 };
 
 describe('the page of a service', () => {
+  let model: ResourceDetail<ServiceDetail>;
+
   beforeEach(async () => {
     const { context } = makeContext({
       'api/services/1': SERVICE,
       'api/services/1/events': { items: [], next: null }
     });
-    const model = new ResourceDetail<ServiceDetail>({
+    model = new ResourceDetail<ServiceDetail>({
       resource: 'services',
       id: 1,
       stream: context.client.stream,
@@ -49,6 +51,10 @@ describe('the page of a service', () => {
       </Within>
     );
     await screen.findByRole('heading', { name: 'digits' });
+  });
+
+  afterEach(() => {
+    model.dispose();
   });
 
   it('says what the platform wants known, as the command line does', () => {
