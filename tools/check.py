@@ -28,7 +28,7 @@ NODE_BIN = ROOT / ".venv" / ".kpl-stamps" / "node-bin"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # These start whole installations, kill processes or drive a browser: one after the other, so that
 # they have the machine to themselves. All others share its cores.
-APART = ("drills", "engines", "examples", "hub", "originals", "supervisor", "ui", "walk")
+APART = ("drills", "engines", "examples", "hub", "images", "originals", "supervisor", "ui", "walk")
 WORKERS = 2
 PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
 

@@ -3,7 +3,8 @@
 # and makes the account. An image that has all of them needs neither apt nor a network.
 set -eu
 here=/usr/local/lib/kpl
-PATH=$PATH:/usr/sbin:/sbin
+# Without an environment of ours: in an image that stands on one of our images, Python is below it.
+PATH=$(echo "$PATH" | sed 's#/opt/kpl/bin:##'):/usr/sbin:/sbin
 
 lacks() { ! command -v "$1" >/dev/null 2>&1; }
 
@@ -72,7 +73,7 @@ if ! find_python >/dev/null; then
         exit 1
     }
 fi
-ln -sf "$(find_python)" /usr/local/bin/kpl-python
+ln -sf "$(readlink -f "$(find_python)")" /usr/local/bin/kpl-python
 keep_certificates
 make_account
 # Keys that every copy of an image has are no keys: whoever starts sshd makes some.

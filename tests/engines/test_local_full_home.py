@@ -16,6 +16,7 @@ from kpl_lab.engines.running import fullhome
 from tests.engines.harness import LocalBench, end_of, start
 from tests.engines.notebooks import NAME, Notebooks, notebook_server
 
+pytestmark = pytest.mark.slow
 SIZE_MB = 24
 
 
@@ -101,7 +102,8 @@ async def test_a_server_starts_in_a_full_home_and_lets_its_owner_make_room(
         await bench.engine.delete(first)
 
 
-async def test_only_what_is_in_the_home_can_be_deleted(bench: LocalBench) -> None:
+async def test_only_what_is_in_the_home_can_be_deleted(root_bench: LocalBench) -> None:
+    bench = root_bench
     notebooks = await Notebooks.open(bench, notebook_server())
     home = bench.home / "local/homes/alice"
     (bench.home / "elsewhere").mkdir(mode=0o777)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import pytest
+
 from kpl_lab.engines.spec import ReplicaState
 from tests.engines.harness import LocalBench, is_state, see
 from tests.engines.notebooks import NAME, Notebooks, notebook_server, until_true
 
+pytestmark = pytest.mark.slow
 EAT = "held = [bytes(range(256)) * (8 << 12) for _ in iter(int, 1)]"
 SHARES = "import os; held = os.urandom(100 << 20)"
 
@@ -62,7 +65,8 @@ async def test_use_is_told_by_the_whole_and_by_kernel(bench: LocalBench) -> None
     assert usage["ended"] == []
 
 
-async def test_a_program_in_a_terminal_ends_before_the_server(bench: LocalBench) -> None:
+async def test_a_program_in_a_terminal_ends_before_the_server(root_bench: LocalBench) -> None:
+    bench = root_bench
     notebooks = await Notebooks.open(bench, notebook_server())
     terminal = (await notebooks.call("POST", "api/terminals")).json()["name"]
     await notebooks.type(terminal, "cat /proc/self/oom_score_adj > score\r")

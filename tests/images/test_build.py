@@ -113,23 +113,43 @@ def test_a_lock_that_would_change_packages_of_the_base_ends_the_build(
     assert "\nclick==8." in caught.value.stderr
 
 
+# As much of a hub as a server asks for before it listens.
+HUB = """
+import http.server
+class Hub(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b'{"version": "6"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", 8081), Hub).serve_forever()
+"""
+OF_A_HUB = {
+    "JUPYTERHUB_API_TOKEN": "t",
+    "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:9999/user/ann/",
+    "JUPYTERHUB_SERVICE_PREFIX": "/user/ann/",
+    "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/hub/api",
+    "JUPYTERHUB_USER": "ann",
+    "HUB": HUB,
+}
+
+
 @pytest.mark.parametrize(
-    "variables", [{}, {"JUPYTERHUB_API_TOKEN": "t"}], ids=["alone", "of a hub"]
+    ("variables", "command"),
+    [({}, []), (OF_A_HUB, ["sh", "-c", 'python -c "$HUB" & exec start-server'])],
+    ids=["alone", "of a hub"],
 )
 def test_its_server_is_told_healthy(
-    variables: dict[str, str], built: dict[str, tuple[str, ...]], daemon: TestDaemon
+    variables: dict[str, str],
+    command: list[str],
+    built: dict[str, tuple[str, ...]],
+    daemon: TestDaemon,
 ) -> None:
-    hub = {
-        "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:9999/user/ann/",
-        "JUPYTERHUB_SERVICE_PREFIX": "/user/ann/",
-        "JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api",
-        "JUPYTERHUB_USER": "ann",
-    }
-    given = {**variables, **(hub if variables else {})}
-    words = [f"--env={name}={value}" for name, value in given.items()]
+    words = [f"--env={name}={value}" for name, value in variables.items()]
     name = daemon.docker(
-        "run", "-d", "--network=none", "--health-interval=1s", *words, BASE
-    ).strip()  # fmt: skip
+        "run", "-d", "--network=none", "--health-interval=1s", *words, BASE, *command
+    ).strip()
     try:
         deadline = time.monotonic() + HEALTHY_SECONDS
         while (state := health(daemon, name)) != "healthy":

@@ -39,6 +39,14 @@ def test_users_are_split_at_commas(tmp_path: Path) -> None:
     assert found.users == ("ada", "王")
 
 
+@pytest.mark.parametrize(("value", "found"), [("debian:12", "debian:12"), ("", None)])
+def test_the_image_to_build_on_is_known_where_it_is_named(
+    tmp_path: Path, value: str, found: str | None
+) -> None:
+    loaded = settings.load({"KPL_HOME": str(tmp_path), "KPL_BASE_IMAGE": value})
+    assert loaded.base_image == found
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [({"KPL_PORT": "http"}, "not a port"), ({"KPL_ENGINE": "podman"}, "not an engine")],
