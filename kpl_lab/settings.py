@@ -74,6 +74,10 @@ class Home:
         """Process records, sockets, locks."""
         return self.root / "run"
 
+    def door(self, process: str) -> Path:
+        """The socket at which a process lends what it listens on."""
+        return self.run / f"{process}.door"
+
     @property
     def runner_socket(self) -> Path:
         """Unix socket of the engine's runner."""

@@ -15,18 +15,21 @@ import uvicorn
 
 from kpl_lab import settings as installation
 from kpl_lab.engines.registry import create_engine
+from kpl_lab.platform import door
 from kpl_lab.platform.app import create_app
 from kpl_lab.platform.context import create_context
+from kpl_lab.settings import Home
 
 START_FAILED = 3
 
 
-def _sockets(number: int | None) -> list[socket.socket] | None:
+def _sockets(number: int | None, home: Home) -> list[socket.socket] | None:
     """Return what to listen on; None: a socket of our own."""
     if number is None:
         return None
     handed = socket.socket(fileno=number)
     handed.set_inheritable(False)
+    door.lend(handed.dup(), home.door("platform"))
     return [handed]
 
 
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         server = uvicorn.Server(config)
         with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=_sockets(options.listen_fd))
+            server.run(sockets=_sockets(options.listen_fd, settings.home))
         if not server.started:
             raise SystemExit(START_FAILED)
     finally:

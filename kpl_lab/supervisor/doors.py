@@ -8,17 +8,17 @@ does not notice that it was killed.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from pathlib import Path
 
-from kpl_lab.engines.local import syscalls
+from kpl_lab.engines.running.protocol import SocketPath
 from kpl_lab.errors import EngineError
 
 OPTION = "--listen-fd"
 """What a process is told the number of its socket by."""
 HOST = "127.0.0.1"
 WAITING = 1024
+_BORROW_SECONDS = 2.0
 
 
 def open_door(port: int) -> socket.socket:
@@ -39,21 +39,26 @@ def open_door(port: int) -> socket.socket:
         ) from error
 
 
-def borrow(pid: int, port: int) -> socket.socket | None:
+def borrow(path: Path, port: int) -> socket.socket | None:
     """Return the socket that a running process was handed, by a supervisor that is no more.
 
-    None where it was handed none for ``port``, or where this account may not have it (that takes
-    the right to trace the process): then callers are refused while it is started again.
+    None where nobody lends one for ``port`` at ``path`` (see ``kpl_lab.platform.door``): then
+    callers are refused while the process is started again.
     """
-    with contextlib.suppress(OSError, ValueError):
-        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        number = int(arguments[arguments.index(OPTION) + 1])
-        process = os.pidfd_open(pid)
-        try:
-            found = socket.socket(fileno=syscalls.pidfd_getfd(process, number))
-        finally:
-            os.close(process)
-        if found.getsockname()[1] == port:
-            return found
+    address = SocketPath.of(path)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+            asker.settimeout(_BORROW_SECONDS)
+            asker.connect(address.address)
+            _, given, _, _ = socket.recv_fds(asker, 16, 1)
+    except OSError:
+        return None
+    finally:
+        address.close()
+    for number in given:
+        found = socket.socket(fileno=number)
+        with contextlib.suppress(OSError):
+            if found.getsockname()[1] == port:
+                return found
         found.close()
     return None

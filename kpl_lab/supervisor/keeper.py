@@ -62,7 +62,7 @@ class Keeper:
             identity = records.read(self._home, plan.name).identity
             if plan.port is None or identity is None:
                 continue
-            door = doors.borrow(identity.pid, plan.port)
+            door = doors.borrow(self._home.door(plan.name), plan.port)
             if door is not None:
                 self._doors[plan.name] = door
 

@@ -1,4 +1,4 @@
-"""The few Linux calls that Python's library lacks: mounts, namespaces, prctl, inotify, pidfd_getfd.
+"""The few Linux calls that Python's library lacks: mounts, namespaces, prctl and inotify.
 
 Numbers are from ``<sys/mount.h>``, ``<sched.h>``, ``<sys/prctl.h>``, ``<sys/inotify.h>`` and
 ``<asm-generic/unistd.h>``.
@@ -23,7 +23,6 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 CAP_SYS_ADMIN = 21
 MNT_DETACH = 2
-_NR_PIDFD_GETFD = 438
 
 
 class MountFlag(IntFlag):
@@ -114,17 +113,6 @@ def call(what: str, number: int, *arguments: object) -> int:
         The kernel refused, or does not know it.
     """
     return _check(int(_libc().syscall(number, *arguments)), what)
-
-
-def pidfd_getfd(process: int, number: int) -> int:
-    """Return a descriptor of our own for one of another process, which is named by a pidfd.
-
-    Raises
-    ------
-    OSError
-        It has none of that number, or we may not trace the process; or the kernel is before 5.6.
-    """
-    return call(f"pidfd_getfd {number}", _NR_PIDFD_GETFD, process, number, 0)
 
 
 def name_process(name: str) -> None:
