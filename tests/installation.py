@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ from tests.places import passable
 ROOT = Path(__file__).parents[1]
 NAMES = ("frontdoor", "hub", "platform", "controller", "runner")
 COMMAND_SECONDS = 240.0
+# The first start on Docker builds the base image.
+UP_SECONDS = 1200.0
 Found = TypeVar("Found")
 
 
@@ -71,10 +73,14 @@ def _belongs_to(process: psutil.Process, home: str) -> bool:
 
 @dataclass(frozen=True)
 class Installation:
-    """An installation below a temporary folder, on a free port."""
+    """An installation below a temporary folder, on a free port.
+
+    ``variables`` are set for our commands, beside those that name it.
+    """
 
     home: Path
     port: int
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -84,7 +90,8 @@ class Installation:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which our commands find this installation."""
-        return {**os.environ, "KPL_HOME": str(self.home), "KPL_PORT": str(self.port)}
+        named = {"KPL_HOME": str(self.home), "KPL_PORT": str(self.port)}
+        return {**os.environ, **self.variables, **named}
 
     @property
     def user_home(self) -> Path:
@@ -133,7 +140,7 @@ class Installation:
 
     def up(self) -> str:
         """Start what is missing, and return what was said."""
-        return self._said("kpl-lab", "up")
+        return self._said("kpl-lab", "up", seconds=UP_SECONDS)
 
     def down(self) -> str:
         """End everything, and return what was said."""
@@ -178,11 +185,25 @@ class Installation:
 
 
 @contextlib.contextmanager
-def running_installation(prefix: str) -> Iterator[Installation]:
-    """Start an installation in a new folder; end it and remove the folder afterwards."""
+def running_installation(
+    prefix: str,
+    *,
+    variables: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Iterator[Installation]:
+    """Start an installation in a new folder; end it and remove the folder afterwards.
+
+    Parameters
+    ----------
+    files
+        What the administrator has put into its home before.
+    """
     # Unix sockets have short paths: not below pytest's own long one.
     folder = passable(Path(tempfile.mkdtemp(prefix=prefix)))
-    found = Installation(folder / "h", free_port())
+    found = Installation(folder / "h", free_port(), variables or {})
+    found.home.mkdir()
+    for name, content in (files or {}).items():
+        (found.home / name).write_text(content)
     try:
         found.up()
         yield found

@@ -21,6 +21,7 @@ from kpl_lab.platform.api.deps import ANY, SCOPE_ATTRIBUTE
 from kpl_lab.platform.api.middleware import MAX_BODY_BYTES, MAX_RUNTIME_BODY_BYTES
 from kpl_lab.platform.auth import WorkloadKind
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access
 from kpl_lab.platform.storage.orm import Base
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.platform.storage.types import UtcDateTime
@@ -43,6 +44,7 @@ NOUNS = {
     "datasets": "dataset_id",
     "models": "model_id",
     "algorithms": "algorithm_id",
+    "images": None,
     "tasks": None,
     "services": None,
     "servers": None,
@@ -256,7 +258,7 @@ FOREIGN = [
     (method, route)
     for method, route in GUARDED
     if re.match(
-        r"/(datasets|models|algorithms|tasks|services|servers|uploads|builds)/{", route.path
+        r"/(datasets|models|algorithms|images|tasks|services|servers|uploads|builds)/{", route.path
     )
 ]
 
@@ -267,7 +269,7 @@ def foreign(context: Context) -> dict[str, int]:
     mine = {"owner": "alice", "name": "hers", "visibility": "private", "state": "ready"}
     made: dict[str, int] = {}
     with context.database.store() as store:
-        workspace = store.workspaces.add(name="default", created_at=store.now()).id
+        workspace = access.workspace_id(store, "default")
         for noun, parent in NOUNS.items():
             whose = (
                 {"user": "alice", "name": "hers", "state": "running"}
@@ -276,6 +278,8 @@ def foreign(context: Context) -> dict[str, int]:
             )
             if noun in ("services", "tasks"):
                 whose |= {"state": "running"}
+            if noun == "images":
+                whose |= {"source": "registered", "accelerator": "cpu"}
             if parent:
                 whose |= {"version": 1}
             made[noun] = make_private(store, noun, **whose)
@@ -317,7 +321,9 @@ def test_lists_show_ones_own_and_what_is_shared(
     assert seen(bob) == [foreign[noun]]
 
 
-@pytest.mark.parametrize("noun", ["datasets", "models", "algorithms", "tasks", "services"])
+@pytest.mark.parametrize(
+    "noun", ["datasets", "models", "algorithms", "images", "tasks", "services"]
+)
 def test_what_is_shared_can_be_seen_by_others_but_not_changed(
     noun: str, foreign: dict[str, int], context: Context, bob: Client
 ) -> None:

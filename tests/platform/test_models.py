@@ -11,7 +11,7 @@ import pytest
 from httpx import Client
 
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import models
+from kpl_lab.platform.domain import access, models
 from kpl_lab.platform.domain.models import Origin
 from tests.platform.conftest import create, send, tar_of, zip_of
 from tests.platform.test_contract import make_private
@@ -59,7 +59,7 @@ def test_lineage_says_what_it_was_made_from_and_what_uses_it(
 ) -> None:
     link = {"kind": "task", "relation": "made_by", "id": 7, "name": "train digits"}
     with context.database.store() as store:
-        workspace = store.workspaces.add(name="default", created_at=store.now()).id
+        workspace = access.workspace_id(store, "default")
         origin = Origin(
             owner="alice",
             workspace_id=workspace,
@@ -90,7 +90,7 @@ def test_lineage_says_what_it_was_made_from_and_what_uses_it(
 @pytest.mark.parametrize("times", [1, 2])
 def test_finishing_twice_changes_nothing(times: int, context: Context) -> None:
     with context.database.store() as store:
-        workspace = store.workspaces.add(name="default", created_at=store.now()).id
+        workspace = access.workspace_id(store, "default")
         origin = Origin(owner="alice", workspace_id=workspace)
         record, version = models.begin_version(store, "thing", origin)
         for _ in range(times):

@@ -34,12 +34,8 @@ class Pictures:
         folders = [self.results]
         if for_documentation and self.documentation:
             folders.append(self.documentation)
-        # 256 colours are enough for a user interface, and a quarter of the size.
-        picture = (
-            Image.open(io.BytesIO(taken))
-            .convert("RGB")
-            .quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        )
+        # All its colours: a palette turns the greys of a page green.
+        picture = Image.open(io.BytesIO(taken)).convert("RGB")
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
             picture.save(folder / f"{name}.png", optimize=True)

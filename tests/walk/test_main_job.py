@@ -14,8 +14,16 @@ import pytest
 from tests.installation import ROOT, Installation
 from tests.walk.conftest import Terminal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ENTRY = {"id", "name", "state", "created_at"}
+
+
+@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """An installation on each engine: what users do is the same."""
+    name = "on_docker" if request.param == "docker" else "on_local"
+    found: Installation = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture(scope="module")
