@@ -68,6 +68,20 @@ def test_a_failed_start_says_why_and_has_the_end_of_the_log_without_a_terminal_s
     assert told == ["Waiting for 1 GPU"]
 
 
+def test_a_start_that_was_given_up_is_none_though_the_hub_calls_it_ready() -> None:
+    answers: dict[str, Any] = {"/servers": NONE}
+    waiting = {**START, "state": "pending", "mounts": [], "url": "/user/ada/"}
+    del waiting["events"]
+
+    def begin(_percent: int, _words: str) -> None:
+        answers["/servers"] = {"items": [waiting], "next": None}
+
+    made = servers({"message": "Waiting"}, {"ready": True}, answers=answers)
+    with pytest.raises(EngineError, match="stopped meanwhile") as caught:
+        made.start("ada", options={}, on_message=begin)
+    assert caught.value.code == "server_stopped"
+
+
 def test_a_log_that_cannot_be_had_hides_no_reason() -> None:
     with pytest.raises(EngineError, match="It needed more memory") as caught:
         servers(FAILED, answers={"/servers": NONE}).start("ada", options={})
