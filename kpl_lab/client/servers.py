@@ -103,6 +103,7 @@ class Servers:
         self._hub.send(Request("POST", path, json={**options}))
         if wait:
             self._follow_start(user, name, on_message)
+            self._require_running(user, name)
         return self.find(user, name)
 
     def history(self, user: str, name: str = "", *, limit: int = 20) -> Sequence[ServerStart]:
@@ -153,6 +154,15 @@ class Servers:
                     raise self._failure(user, name, why)
                 if event.get("ready"):
                     return
+
+    def _require_running(self, user: str, name: str) -> None:
+        """Refuse a start that was given up: the hub calls its end a success, too."""
+        newest = next((s for s in self.list() if (s.user, s.name) == (user, name)), None)
+        if newest is None or newest.state != "running":
+            raise EngineError(
+                "The notebook server did not start: it was stopped meanwhile.",
+                code="server_stopped",
+            )
 
     def _failure(self, user: str, name: str, why: str) -> EngineError:
         detail = {}

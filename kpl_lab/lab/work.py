@@ -107,7 +107,8 @@ class Processes:
                 continue
             try:
                 key = (process.pid, process.create_time())
-                fresh[key] = self._verdicts.get(key) or self._is_ours(process)
+                known = self._verdicts.get(key)
+                fresh[key] = self._is_ours(process) if known is None else known
             except psutil.Error:
                 continue  # of another user, or gone
             if fresh[key]:

@@ -131,6 +131,14 @@ async def test_keep_running_gives_the_whole_time_again_and_is_told(
     assert told.states == ["warned", "kept"]
 
 
+async def test_a_page_that_is_ahead_of_the_platform_is_heard_too(
+    idle: IdleStop, clock: ManualClock, told: Told
+) -> None:
+    clock.advance(500)
+    await idle.keep()
+    assert told.states == ["kept"]
+
+
 async def test_keep_running_without_a_warning_is_nothing_to_tell(
     idle: IdleStop, told: Told
 ) -> None:

@@ -154,7 +154,7 @@ async def test_a_real_kernel_is_expendable_and_its_end_is_told_at_once(
     assert emitted == [{"number": 1}]
     assert supervised.told == ["digits.ipynb"]
     # The server starts it anew by itself; that one is expendable too.
-    await until(lambda: manager.provisioner.pid != first and manager.provisioner.has_process)
+    await until(lambda: manager.provisioner.pid != first and manager.ready.done())
     assert is_expendable(manager.provisioner.pid)
     await jp_fetch("api", "kernels", kernel, method="DELETE")
     assert supervised.told == ["digits.ipynb"]

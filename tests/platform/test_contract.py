@@ -254,6 +254,8 @@ def make_private(store: Store, table: str, **given: Any) -> int:
     return int(row.id)
 
 
+# What routes want to be told before they look whose it is, by the end of their path.
+BODIES = {"mounts": {"dataset": "x"}, "idle": {"state": "kept", "minutes": 1}}
 FOREIGN = [
     (method, route)
     for method, route in GUARDED
@@ -302,8 +304,9 @@ def test_a_strangers_private_things_are_not_there(
     noun = route.path.split("/")[1]
     id = str(foreign[noun])
     path = address(route, {"ref": id if by == "id" else "hers", "id": id})
-    body = {"dataset": "x"} if method == "POST" and path.endswith("mounts") else {}
-    answer = bob.request(method, path, json=body, params={"offset": 0})
+    answer = bob.request(
+        method, path, json=BODIES.get(path.rpartition("/")[2]), params={"offset": 0}
+    )
     assert_problem(answer, 404)
 
 

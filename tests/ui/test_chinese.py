@@ -68,7 +68,7 @@ def test_the_sidebar_is_in_chinese(lab: Lab, theme: str, pictures: Pictures) -> 
     expect(panel.locator("#kpl-section-tasks").get_by_text("训练")).to_be_visible()
     for word in ("数据集", "任务", "算法", "模型", "服务", "镜像"):
         expect(panel.locator(".lm-AccordionPanel-titleLabel", has_text=word)).to_be_visible()
-    for item in (".kpl-Usage", ".kpl-Usage:not(.kpl-Usage)"):
+    for item in (".kpl-Usage", ".kpl-Status:not(.kpl-Usage)"):
         expect(lab.page.locator(item)).to_contain_text("内存")
     _check(panel)
     pictures.take(f"chinese-sidebar-{theme}")

@@ -1,7 +1,8 @@
 import * as React from 'react';
 
 import type { Amount } from '../../api/types';
-import { Meter } from '../../components/basic';
+import { CommandIDs } from '../../commandids';
+import { Button, Meter } from '../../components/basic';
 import { useKpl } from '../../context';
 import { bytes, memory, trimmed } from '../../format';
 import { useModel, useSignal } from '../../hooks';
@@ -10,7 +11,7 @@ import { useModel, useSignal } from '../../hooks';
  * What is promised of the machine, at the top of the sidebar; a click shows the details.
  */
 export function Capacity(): JSX.Element {
-  const { client, trans } = useKpl();
+  const { client, commands, trans } = useKpl();
   const { place, stream } = client;
   useModel(place);
   useSignal(stream.stateChanged);
@@ -77,6 +78,14 @@ export function Capacity(): JSX.Element {
           <dd>{memory(capacity.memory.limit - capacity.memory.used)}</dd>
           <dt>{trans.__('Storage free')}</dt>
           <dd>{bytes(capacity.storage_free_bytes)}</dd>
+          <dt>{trans.__('This server')}</dt>
+          <dd>
+            <Button
+              onClick={() => void commands.execute(CommandIDs.showHistory)}
+            >
+              {trans.__('Show events')}
+            </Button>
+          </dd>
         </dl>
       )}
       {isStale && (
