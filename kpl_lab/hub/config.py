@@ -160,7 +160,7 @@ def _roles(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: AN
         {"name": OPERATOR_SERVICE, "api_token": home.read_secret(Secret.OPERATOR)},
     ]
     if not supervised:
-        command = [sys.executable, "-m", "kpl_lab.supervisor", "--attached"]
+        command = [sys.executable, "-P", "-m", "kpl_lab.supervisor", "--attached"]
         c.JupyterHub.services.append(
             {
                 "name": "kpl-supervisor",

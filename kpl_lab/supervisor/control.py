@@ -122,7 +122,7 @@ def _supervise(settings: Settings, wanted: list[Plan], say: Say) -> None:
     launch.keep_log_small(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kpl_lab.supervisor"],
+            [sys.executable, "-P", "-m", "kpl_lab.supervisor"],
             cwd=home.root,
             env={**os.environ, **environment_of(settings, os.environ)},
             stdin=subprocess.DEVNULL,

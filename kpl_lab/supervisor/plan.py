@@ -99,7 +99,9 @@ def _with_own_packages(path: str) -> str:
 def plans(settings: Settings, account: Account, environment: Mapping[str, str]) -> list[Plan]:
     """Return the processes of an installation in the order of their start."""
     variables = environment_of(settings, environment)
-    python = sys.executable
+    # Safe path: no file of the folder that a process works in, such as the administrator's
+    # platform.py, takes the place of a module.
+    python = (sys.executable, "-P")
     unprivileged = account if os.geteuid() == 0 else None
 
     def plan(name: str, *command: str, account: Account | None = unprivileged) -> Plan:
@@ -119,13 +121,13 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
     traefik = str(settings.home.frontdoor / "traefik.yml")
     found = [
         plan(FRONTDOOR, frontdoor.binary(), "--configFile", traefik),
-        plan(PLATFORM, python, "-m", "kpl_lab.platform"),
-        plan(CONTROLLER, python, "-m", "kpl_lab.platform.runtime"),
-        plan(HUB, python, "-m", "jupyterhub", "-f", str(hub_config())),
+        plan(PLATFORM, *python, "-m", "kpl_lab.platform"),
+        plan(CONTROLLER, *python, "-m", "kpl_lab.platform.runtime"),
+        plan(HUB, *python, "-m", "jupyterhub", "-f", str(hub_config())),
     ]
     # The only one with privileges: it makes namespaces, limits and mounts, or holds Docker's socket.
     runner = f"kpl_lab.engines.{settings.engine}.runner"
-    found.insert(1, plan(RUNNER, python, "-m", runner, account=None))
+    found.insert(1, plan(RUNNER, *python, "-m", runner, account=None))
     return found
 
 
