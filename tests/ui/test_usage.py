@@ -93,7 +93,7 @@ def test_memory_that_runs_out_is_told_before_and_after(lab: Lab, pictures: Pictu
     expect(lab.page.locator(".kpl-Usage")).to_contain_text(re.compile(r"Memory 0\.\d+ / 1 GiB"))
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
 def test_what_fills_the_home_is_shown_and_deleted(lab: Lab, pictures: Pictures, theme: str) -> None:
     lab.page.goto(f"/user/admin/lab/workspaces/home-{theme.lower()}")
     lab.wait()
