@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,14 @@ from httpx import Client
 from kpl_lab.engines.fake import FakeEngine
 from kpl_lab.engines.spec import ImageFacts, RegistryLogin
 from kpl_lab.errors import EngineError, Invalid
+from kpl_lab.formats.environment_yml import parse_environment
 from kpl_lab.platform import scopes
+from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import catalog_file
+from kpl_lab.platform.domain import access, builds, catalog_file, images
+from kpl_lab.platform.domain.builds import Ordered
+from kpl_lab.platform.storage.repositories.base import Reader
+from kpl_lab.schemas.images import Credentials, ImageCreate
 from tests.platform.conftest import Hub, Login, look_at_catalog
 from tests.platform.running import Site, until
 
@@ -283,3 +290,53 @@ class TestServers:
     async def test_an_image_of_others_is_unknown(self, site: Site) -> None:
         found = await self.refused(site, image="theirs")
         assert (found["code"], "base" in found["message"]) == ("unknown_image", True)
+
+
+class TestFromTheRegistry:
+    """On engines with a registry, what the catalog does not know is asked for there."""
+
+    @pytest.fixture
+    def on_docker(self, context: Context) -> Context:
+        return replace(context, settings=replace(context.settings, engine="docker"))
+
+    @pytest.fixture
+    def ordered(self, on_docker: Context) -> Callable[[str], Ordered]:
+        def order(wanted: str) -> Ordered:
+            text = f"version: 1\nimage: {{from_image: '{wanted}'}}\ntrain: {{cmd: x}}\n"
+            with on_docker.database.store() as store:
+                workspace = access.workspace_id(store, "default")
+                alice = Reader(name="alice")
+                return builds.order(store, on_docker, alice, workspace, parse_environment(text))
+
+        return order
+
+    def test_what_nobody_has_registered_is_taken_as_it_is(
+        self, ordered: Callable[[str], Ordered]
+    ) -> None:
+        assert ordered("registry.example/team/thing:2").base == "registry.example/team/thing:2"
+        assert ordered("python:3.11").base != "python:3.11"  # an alias of the base
+
+    @pytest.mark.parametrize(
+        "wanted",
+        ["a b", "3f62fd645cbf", f"sha256:{'0' * 64}", "kpl-environment/39dc59a2:abc"],
+    )
+    def test_what_only_the_daemon_knows_is_nobody_s_to_name(
+        self, ordered: Callable[[str], Ordered], wanted: str
+    ) -> None:
+        with pytest.raises(Invalid) as caught:
+            ordered(wanted)
+        assert caught.value.code == "unknown_image"
+
+    @pytest.mark.parametrize("tag", [":1", ":2", "", f"@sha256:{'0' * 64}"])
+    def test_what_was_pulled_with_somebody_s_password_is_theirs(
+        self, on_docker: Context, ordered: Callable[[str], Ordered], tag: str
+    ) -> None:
+        team = "registry.example:5000/team"
+        bob = Caller(name="bob", kind="user")
+        login = Credentials(username="ada", password="p")
+        wanted = ImageCreate(name="secret", reference=f"{team}/secret:1", credentials=login)
+        with on_docker.database.store() as store:
+            images.register(store, on_docker, bob, wanted)
+        with pytest.raises(Invalid, match="neither an image of the catalog"):
+            ordered(f"{team}/secret{tag}")
+        assert ordered(f"{team}/other{tag}").base == f"{team}/other{tag}"

@@ -95,7 +95,7 @@ def _base_of(
     has_registry = context.settings.engine != LOCAL
     if has_registry and not is_replaced and images.lookup(store, reader, wanted) is None:
         # Nobody has registered it: the registry is asked when it is needed.
-        if not REFERENCE.fullmatch(wanted):
+        if not REFERENCE.fullmatch(wanted) or images.is_held_back(store, wanted):
             raise Invalid(
                 f"{wanted!r} is neither an image of the catalog nor a reference of a registry; "
                 "correct `from_image` in environment.yml.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.images import PRESET_OWNER, Credentials, ImageChanges, ImageCreate, ImageUpdate
 
 NOUN = "image"
+# Docker's names of images by content, whole or their beginning.
+_ID = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
+_ENVIRONMENTS = "kpl-environment/"
 NEW: dict[str, Any] = {
     "state": "preparing",
     "reason": None,
@@ -99,6 +103,26 @@ def usable(store: Store, reader: Reader, reference: str) -> ImageRecord:
         )
     require_usable(found)
     return found
+
+
+def is_held_back(store: Store, reference: str) -> bool:
+    """Say whether an engine may have an image that whoever names it may not.
+
+    A daemon gives what it has to all: what was pulled with somebody's password, environments of
+    other workspaces, and anything by its id. Ask for what is not in the namer's own catalog alone.
+    """
+    if _ID.fullmatch(reference) or reference.startswith(_ENVIRONMENTS):
+        return True
+    wanted = _repository(reference)
+    return any(
+        one.credentials and _repository(one.reference) == wanted for one in store.images.find()
+    )
+
+
+def _repository(reference: str) -> str:
+    """Return a reference without its tag and digest."""
+    head, slash, name = reference.partition("@")[0].rpartition("/")
+    return head + slash + name.partition(":")[0]
 
 
 def require_usable(image: ImageRecord) -> None:
