@@ -305,7 +305,7 @@ def test_a_strangers_private_things_are_not_there(
     id = str(foreign[noun])
     path = address(route, {"ref": id if by == "id" else "hers", "id": id})
     answer = bob.request(
-        method, path, json=BODIES.get(path.rpartition("/")[2]), params={"offset": 0}
+        method, path, json=BODIES.get(path.rpartition("/")[2], {}), params={"offset": 0}
     )
     assert_problem(answer, 404)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kpl_lab.errors import Conflict, EngineError, Invalid
+from kpl_lab.errors import Conflict, Invalid
 from kpl_lab.settings import Secret, Settings, load
 from kpl_lab.supervisor import frontdoor, ports
-from kpl_lab.supervisor.control import bring_up
 from kpl_lab.supervisor.home import prepare
 from kpl_lab.supervisor.plan import plans
 
@@ -33,13 +32,6 @@ def test_secrets_are_made_once_and_closed_to_others(settings: Settings) -> None:
     assert len(set(first.values())) == len(first)
     assert mode(settings.home.secrets) == 0o700
     assert {mode(settings.home.secrets / name) for name in Secret} == {0o600}
-
-
-def test_an_engine_without_a_catalog_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with pytest.raises(EngineError, match="set it to local"):
-        bring_up(load({"KPL_HOME": str(home), "KPL_ENGINE": "docker"}), print)
-    assert not (home / "secrets").exists()
 
 
 def test_a_home_that_cannot_be_made_is_named_with_the_next_step(tmp_path: Path) -> None:
