@@ -148,11 +148,17 @@ def files(settings: Settings) -> FileStore:
 
 
 @pytest.fixture
-def context(settings: Settings, database: Database, clock: ManualClock) -> Iterator[Context]:
+def empty_context(settings: Settings, database: Database, clock: ManualClock) -> Iterator[Context]:
+    """A platform whose catalog was not read yet: nothing in it, no event told."""
     made = create_context(settings, FakeEngine(clock=clock), clock)
-    look_at_catalog(made)
     yield made
     made.close()
+
+
+@pytest.fixture
+def context(empty_context: Context) -> Context:
+    look_at_catalog(empty_context)
+    return empty_context
 
 
 @pytest.fixture

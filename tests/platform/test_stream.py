@@ -80,22 +80,22 @@ def write(context: Context, number: int, **facts: Any) -> None:
     context.bell.ring()
 
 
-async def test_a_stream_begins_by_saying_where_and_tells_what_comes(context: Context) -> None:
-    write(context, 1)
-    async with reading(context, since=1) as page:
+async def test_a_stream_begins_by_saying_where_and_tells_what_comes(empty_context: Context) -> None:
+    write(empty_context, 1)
+    async with reading(empty_context, since=1) as page:
         assert await page.next() == ("ready", "1", {"since": 1})
-        write(context, 2)
+        write(empty_context, 2)
         kind, id, data = await page.next()
         assert (kind, id, data["message"], data["data"]) == ("event", "2", "event 2", {"n": 2})
 
 
-async def test_a_stream_resumes_without_gap_or_repetition(context: Context) -> None:
+async def test_a_stream_resumes_without_gap_or_repetition(empty_context: Context) -> None:
     for number in range(1, 1201):
-        write(context, number)
+        write(empty_context, number)
     seen: list[int] = []
     last = 0
     while len(seen) < 1200:
-        async with reading(context, since=last) as page:
+        async with reading(empty_context, since=last) as page:
             await page.next()
             for _ in range(min(400, 1200 - len(seen))):
                 _, id, data = await page.next()
@@ -104,20 +104,20 @@ async def test_a_stream_resumes_without_gap_or_repetition(context: Context) -> N
     assert seen == list(range(1, 1201))
 
 
-async def test_nobody_hears_of_what_they_may_not_see(context: Context) -> None:
-    write(context, 1)
-    write(context, 2, owner="bob")
-    write(context, 3, visibility="workspace")
-    async with reading(context, name="bob") as page:
+async def test_nobody_hears_of_what_they_may_not_see(empty_context: Context) -> None:
+    write(empty_context, 1)
+    write(empty_context, 2, owner="bob")
+    write(empty_context, 3, visibility="workspace")
+    async with reading(empty_context, name="bob") as page:
         await page.next()
         assert [(await page.next())[2]["resource_id"] for _ in range(2)] == [2, 3]
 
 
-async def test_a_narrow_token_hears_of_what_it_may_read_alone(context: Context) -> None:
-    write(context, 1)
-    write(context, 2, resource="models")
-    write(context, 3, resource="datasets")
-    async with reading(context, may=("custom:kpl:datasets:read",)) as page:
+async def test_a_narrow_token_hears_of_what_it_may_read_alone(empty_context: Context) -> None:
+    write(empty_context, 1)
+    write(empty_context, 2, resource="models")
+    write(empty_context, 3, resource="datasets")
+    async with reading(empty_context, may=("custom:kpl:datasets:read",)) as page:
         await page.next()
         assert (await page.next())[2]["resource_id"] == 3
 
@@ -130,25 +130,25 @@ async def test_a_narrow_token_follows_no_log_of_another_resource(site: Site) -> 
         locate(site.context, a_user("alice", "custom:kpl:datasets:read"), wanted)
 
 
-async def test_the_events_of_others_are_looked_through_once(context: Context) -> None:
+async def test_the_events_of_others_are_looked_through_once(empty_context: Context) -> None:
     for number in range(3):
-        write(context, number, owner="bob")
-    found, reached = Stream(context, a_user(), ()).after(0)
+        write(empty_context, number, owner="bob")
+    found, reached = Stream(empty_context, a_user(), ()).after(0)
     assert (found, reached) == ([], 3)
 
 
-async def test_only_the_resources_that_were_asked_for_are_told(context: Context) -> None:
-    write(context, 1)
-    write(context, 2, resource="services")
-    async with reading(context, of=("services",)) as page:
+async def test_only_the_resources_that_were_asked_for_are_told(empty_context: Context) -> None:
+    write(empty_context, 1)
+    write(empty_context, 2, resource="services")
+    async with reading(empty_context, of=("services",)) as page:
         await page.next()
         assert (await page.next())[2]["resource"] == "services"
 
 
-async def test_a_slow_reader_costs_bounded_memory_and_loses_nothing(context: Context) -> None:
-    stream = Stream(context, a_user(), ())
+async def test_a_slow_reader_costs_bounded_memory_and_loses_nothing(empty_context: Context) -> None:
+    stream = Stream(empty_context, a_user(), ())
     for number in range(1, 4 * QUEUE_MESSAGES):
-        write(context, number)
+        write(empty_context, number)
     messages = stream.messages(0, [])
     async with contextlib.aclosing(messages):
         page = Reader(messages)
@@ -159,7 +159,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_loses_nothing(context: Con
 
 
 async def test_a_database_that_is_away_for_a_moment_does_not_silence_a_stream(
-    context: Context, monkeypatch: pytest.MonkeyPatch
+    empty_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "RETRY_SECONDS", 0.01)
     whole = Stream.after
@@ -171,8 +171,8 @@ async def test_a_database_that_is_away_for_a_moment_does_not_silence_a_stream(
         return whole(self, last)
 
     monkeypatch.setattr(Stream, "after", after)
-    write(context, 1)
-    async with reading(context) as page:
+    write(empty_context, 1)
+    async with reading(empty_context) as page:
         await page.next()
         assert (await page.next())[2]["resource_id"] == 1
 
