@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from kpl_lab.errors import Invalid
 from kpl_lab.schemas.common import Resources
 
-FIELDS = ("image", "cpu", "memory", "gpu", "shm", "mounts", "idle_stop")
+LIMITS = ("cpu", "memory", "gpu", "shm")
+FIELDS = ("image", *LIMITS, "mounts", "idle_stop")
+PRESET = "preset"
 _WORDS = {
     "cpu": "CPU cores",
     "memory": "memory in MiB",
@@ -37,18 +40,23 @@ class Choice:
     mounts: tuple[str, ...] = ()
     idle_stop: float | None = None
 
+    @property
+    def names_limits(self) -> bool:
+        """Whether any limit was named."""
+        return any(getattr(self, kind) is not None for kind in LIMITS)
+
     def resources(self, default: Resources) -> Resources:
         """Return the limits, with an image's own where none were named."""
-        named = {
-            key: value
-            for key in ("cpu", "memory", "gpu", "shm")
-            if (value := getattr(self, key)) is not None
-        }
+        named = {key: value for key in LIMITS if (value := getattr(self, key)) is not None}
         return default.model_copy(update=named)
 
 
 def from_form(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Turn the start page's fields (each a list of texts) into user options."""
+    """Turn the start page's fields (each a list of texts) into user options.
+
+    A preset holds the limits that it stands for (``cpu=1&memory=2048&…``) and goes before the
+    fields: where no script has filled them in, they still hold what they did at first.
+    """
     found: dict[str, Any] = {}
     for field in FIELDS:
         values = [value.strip() for value in form.get(field, ()) if value.strip()]
@@ -56,6 +64,8 @@ def from_form(form: Mapping[str, Sequence[str]]) -> dict[str, Any]:
             found[field] = values
         elif values:
             found[field] = values[0]
+    for preset in form.get(PRESET, ()):
+        found |= {key: value for key, value in parse_qsl(preset) if key in LIMITS}
     return found
 
 

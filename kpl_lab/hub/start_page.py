@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader
 
 from kpl_lab.errors import Invalid, KplError
-from kpl_lab.hub import options
+from kpl_lab.hub import bounds, options
 from kpl_lab.hub.platform_client import Person, PlatformClient
 from kpl_lab.schemas.common import Resources, Visibility
 from kpl_lab.schemas.datasets import DatasetView
-from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.images import PRESET_OWNER, ImageView
 from kpl_lab.schemas.servers import CapacityView, ServerView
 
 T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
 ANSWER_SECONDS = 5.0
+# Whole sentences with places, as the catalogues of the pages have them.
+_GIVEN = "{image} is given at most {most}."
+_IN_ALL = "The machine has {most} in all."
+RUNNING = ("pending", "starting", "running", "stopping")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class Preset:
 
     name: str
     resources: Resources
+
+    @property
+    def as_fields(self) -> str:
+        """What the form sends for it, as ``options.from_form`` takes it apart."""
+        return urlencode(self.resources.model_dump())
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,12 @@ class Scene:
     running: list[ServerView] = field(default_factory=list)
     problem: str = ""
     ended: str = ""
+
+    @property
+    def chosen_mounts(self) -> list[str]:
+        """The datasets that are chosen at first: those of the last server that are still there."""
+        there = {dataset.name for dataset in self.datasets}
+        return [reference for name, reference in self.last_mounts.items() if name in there]
 
 
 async def collect(
@@ -84,7 +100,7 @@ async def collect(
         images=[one for one in images or [] if one.serves_notebooks or one.state != "ready"],
         capacity=capacity,
         datasets=[d for d in datasets or [] if _may_see(user, d)],
-        running=[s for s in mine if s.state in ("pending", "starting", "running")],
+        running=[s for s in mine if s.state in RUNNING],
         problem=problem,
         ended=_ended_badly(last),
     )
@@ -140,9 +156,16 @@ def presets(capacity: CapacityView | None) -> list[Preset]:
 def render(scene: Scene) -> str:
     """Return the form's HTML; everything in it that a user wrote is escaped."""
     selected = _selected(scene)
-    resources = scene.choice.resources(
+    ready = [image for image in scene.images if image.state == "ready"]
+    most = bounds.both(selected, scene.capacity)
+    wanted = scene.choice.resources(
         selected.default_resources if selected else Resources(cpu=1, memory=2048)
     )
+    resources, lowered = bounds.within(wanted, most)
+
+    def bound_sentence(kind: str, number: float) -> str:
+        return _bound_sentence(selected, kind, number)
+
     return (
         _jinja()
         .get_template("kpl/start_form.html")
@@ -150,10 +173,31 @@ def render(scene: Scene) -> str:
             scene=scene,
             selected=selected,
             resources=resources,
+            lowered=lowered,
+            is_own=scene.choice.names_limits,
+            most=most,
+            most_of_any=bounds.of_any(ready, scene.capacity),
+            machine=bounds.of_machine(scene.capacity),
+            bound_sentence=bound_sentence,
             presets=presets(scene.capacity),
-            gib=_gib,
+            chips=_chips(scene.images),
         )
     )
+
+
+def _bound_sentence(image: ImageView | None, kind: str, most: float) -> str:
+    """Say who sets a bound: an image where it does, else the machine."""
+    amount = bounds.measured(kind, most)
+    if image is not None and bounds.of_image(image).get(kind) == most:
+        return _GIVEN.format(image=image.title, most=amount)
+    return _IN_ALL.format(most=amount)
+
+
+def _chips(images: Sequence[ImageView]) -> list[str]:
+    """Return what the list of images can be narrowed down to: frameworks and accelerators."""
+    frameworks = sorted({image.framework for image in images if image.framework})
+    accelerators = sorted({image.accelerator.upper() for image in images})
+    return [chip for kinds in (accelerators, frameworks) if len(kinds) > 1 for chip in kinds]
 
 
 def _selected(scene: Scene) -> ImageView | None:
@@ -163,13 +207,17 @@ def _selected(scene: Scene) -> ImageView | None:
     return last or next((i for i in ready if i.default), ready[0] if ready else None)
 
 
-def _gib(mib: float) -> str:
-    """Return MiB in the unit that people read."""
-    return f"{mib / 1024:.4g} GiB" if mib >= 1024 else f"{mib:g} MiB"
-
-
 @cache
 def _jinja() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    found.globals |= {
+        "above": bounds.above,
+        "amount": bounds.amount,
+        "gib": bounds.in_gib,
+        "kinds": list(bounds.KINDS),
+        "of_image": bounds.of_image,
+        "preset_owner": PRESET_OWNER,
+    }
+    return found

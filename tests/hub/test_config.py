@@ -80,6 +80,19 @@ def test_only_the_admin_role_has_the_admin_scope() -> None:
     assert with_admin == ["kpl-admin"]
 
 
+def test_a_server_s_token_may_keep_the_catalog_and_is_never_an_administrator_s(c: Config) -> None:
+    requested = set(c.Spawner.server_token_scopes)
+    assert scopes.CATALOG in requested
+    assert scopes.ADMIN not in requested
+    # Requested for all, given to those who have it.
+    with_catalog = [
+        role["name"]
+        for role in config.roles()
+        if scopes.CATALOG in scopes.expand(frozenset(role["scopes"]))
+    ]
+    assert with_catalog == ["kpl-admin"]
+
+
 def test_nobody_but_the_hub_may_call_internal_routes(c: Config) -> None:
     granted = {s for role in config.roles() for s in role["scopes"]}
     assert scopes.INTERNAL not in granted
@@ -113,7 +126,9 @@ MADE_OF_PARTS = (
 def test_every_chinese_text_translates_one_that_is_there() -> None:
     sources = [*(ROOT / "kpl_lab/hub/templates").rglob("*.html")]
     sources += [*(ROOT / "kpl_lab/hub/templates").rglob("*.js")]
-    sources += [ROOT / f"kpl_lab/hub/{name}.py" for name in ("start_page", "progress", "failure")]
+    sources += [
+        ROOT / f"kpl_lab/hub/{name}.py" for name in ("start_page", "bounds", "progress", "failure")
+    ]
     text = "\n".join(path.read_text() for path in sources).replace("\\'", "'")
     presets = {"Small", "Medium", "Large", "GPU"}  # made of the presets' names
     states = {*servers.ALIVE, "stopped", "failed", "normal", "warning", "error"}

@@ -18,7 +18,7 @@ def test_the_form_gives_the_same_options_as_a_request() -> None:
         "shm": [" 64 "],
         "mounts": ["digits", "水果 检测"],
         "_xsrf": ["x"],
-        "preset": ["small"],
+        "preset": [""],
     }
     request = {
         "image": "base",
@@ -29,6 +29,12 @@ def test_the_form_gives_the_same_options_as_a_request() -> None:
         "mounts": ["digits", "水果 检测"],
     }
     assert options.read(options.from_form(form)) == options.read(request)
+
+
+def test_a_preset_stands_for_its_limits_where_no_script_has_filled_them_in() -> None:
+    form = {"cpu": ["1"], "memory": ["2048"], "preset": ["cpu=4&memory=8192&gpu=0&shm=64&x=1"]}
+    chosen = options.read(options.from_form(form))
+    assert chosen == options.Choice(cpu=4, memory=8192, gpu=0, shm=64)
 
 
 def test_what_is_not_named_comes_from_the_image() -> None:

@@ -95,13 +95,91 @@ def test_each_limit_has_a_place_for_what_is_wrong_with_it() -> None:
     html = start_page.render(scene())
     for name in ("cpu", "memory", "gpu", "shm"):
         [field] = Inputs(html).named(name)
-        assert f'id="{field["aria-describedby"]}" role="alert"' in html
+        of_bound, of_mistake = field["aria-describedby"].split()
+        assert f'id="{of_bound}"' in html
+        assert f'id="{of_mistake}" role="alert"' in html
 
 
 def test_a_limit_ends_at_what_the_machine_has() -> None:
     form = Inputs(start_page.render(scene(capacity=capacity(gpus=2, memory=3000))))
     most = [form.named(name)[0]["max"] for name in ("cpu", "memory", "gpu")]
     assert most == ["8", "3000", "2"]
+
+
+def bounded(**changes: Any) -> ImageView:
+    """An image that may be given two cores and 4 GiB, and no GPU."""
+    most = Resources(cpu=2, memory=4096, gpu=0, shm=512)
+    return image("base", title="Small work", max_resources=most, **changes)
+
+
+def test_a_limit_ends_at_what_the_image_may_be_given_and_says_so() -> None:
+    html = start_page.render(scene(images=[bounded()], capacity=capacity(gpus=2)))
+    form = Inputs(html)
+    most = {name: form.named(name)[0]["max"] for name in ("cpu", "memory", "gpu", "shm")}
+    assert most == {"cpu": "2", "memory": "4096", "gpu": "0", "shm": "512"}
+    assert "Small work is given at most 4 GiB." in html
+    assert "At most 2 CPU, 4 GiB, 0 GPU." in html
+
+
+def test_a_machine_that_has_less_than_the_image_may_be_given_sets_the_limit() -> None:
+    html = start_page.render(scene(images=[bounded()], capacity=capacity(memory=3072)))
+    assert Inputs(html).named("memory")[0]["max"] == "3072"
+    assert "The machine has 3 GiB in all." in html
+
+
+def test_another_image_s_maximum_does_not_stand_in_the_way_without_a_script() -> None:
+    html = start_page.render(scene(images=[bounded(default=True), image("torch")]))
+    form = Inputs(html)
+    assert form.named("cpu")[0]["max"] == "8"
+    assert [(f["data-most-cpu"]) for f in form.named("image") if "data-most-cpu" in f] == ["2"]
+    assert not any("disabled" in f for f in form.named("preset"))
+
+
+def test_a_preset_above_the_maximum_cannot_be_chosen_and_says_why() -> None:
+    html = start_page.render(scene(images=[bounded()]))
+    disabled = [f for f in Inputs(html).named("preset") if "disabled" in f]
+    assert [f["data-cpu"] for f in disabled] == ["4"]
+    reason = html.partition(f'id="{disabled[0]["aria-describedby"]}"')[2].partition("</span>")[0]
+    assert "Small work is given at most 2 CPU." in reason
+
+
+def test_an_image_s_own_limits_are_there_at_a_first_visit() -> None:
+    own = Resources(cpu=0.5, memory=1500, gpu=0, shm=128)
+    html = start_page.render(scene(images=[bounded(default_resources=own)]))
+    form = Inputs(html)
+    first = {name: form.named(name)[0]["value"] for name in ("cpu", "memory", "gpu", "shm")}
+    assert first == {"cpu": "0.5", "memory": "1500", "gpu": "0", "shm": "128"}
+    assert 'data-own="false"' in html
+
+
+def test_a_last_choice_above_what_can_be_had_is_lowered_and_told() -> None:
+    html = start_page.render(scene(images=[bounded()], choice=Choice(image="base", cpu=4)))
+    assert Inputs(html).named("cpu")[0]["value"] == "2"
+    assert "CPU cores lowered from 4 to 2: that is the most here." in html
+    assert 'data-own="true"' in html
+
+
+def test_an_image_for_gpus_without_one_is_warned_of_before_any_script_runs() -> None:
+    for_gpus = image("cuda", accelerator="gpu", default_resources=Resources(gpu=1))
+    words = "This environment is made for a GPU, and none is chosen"
+    assert words in start_page.render(scene(images=[for_gpus]))
+    assert words not in start_page.render(scene(images=[for_gpus], capacity=capacity(gpus=1)))
+
+
+def test_images_can_be_narrowed_down_where_there_is_a_difference() -> None:
+    alike = start_page.render(scene())
+    assert "kpl-Chip" not in alike
+    different = [image("base"), image("cuda", accelerator="gpu", framework="PyTorch")]
+    html = start_page.render(scene(images=different))
+    for word in ("CPU", "GPU", "PyTorch", "scikit-learn"):
+        assert f'data-chip="{word}"' in html
+
+
+def test_a_card_leads_to_its_documentation_and_names_whoever_made_it() -> None:
+    of_bob = image("bobs", owner="bob", documentation="https://example.org/bobs")
+    html = start_page.render(scene(images=[of_bob]))
+    assert 'href="https://example.org/bobs"' in html
+    assert "Made by bob." in html
 
 
 def test_how_cpu_is_shared_is_said_with_numbers() -> None:
@@ -215,6 +293,20 @@ async def test_datasets_of_the_last_server_are_chosen_again() -> None:
         ("digits", True),
         ("letters", False),
     ]
+
+
+async def test_running_servers_can_be_opened_and_stopped() -> None:
+    has = platform(
+        servers=[
+            server(name="second", state="running", url="/user/alice/second/"),
+            server(name="third", state="stopping"),
+            server(user="bob", state="running", url="/user/bob/"),
+        ]
+    )
+    html = start_page.render(await start_page.collect(has, Person("alice"), "", {}))
+    assert 'href="/user/alice/second/"' in html
+    assert html.count("data-stop ") == 1
+    assert "/user/bob/" not in html
 
 
 @pytest.mark.parametrize(("visibility", "is_shown"), [("private", False), ("public", True)])

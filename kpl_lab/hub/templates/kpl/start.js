@@ -6,23 +6,13 @@
     return;
   }
   const text = window.kplText;
-  const FIELDS = ['cpu', 'memory', 'gpu', 'shm'];
-  // An emptied field means what the environment has by default, here as at the hub.
-  const value = name => {
-    const chosen = form.elements[name].value === '' && image();
-    return Number(chosen ? chosen.dataset[name] : form.elements[name].value) || 0;
-  };
-  const gib = mib => (mib >= 1024 ? `${+(mib / 1024).toFixed(1)} GiB` : `${mib} MiB`);
-  const amount = (kind, number) => (kind === 'memory' || kind === 'shm' ? gib(number) : `${+number.toFixed(1)}`);
+  const { amount, changed, check, choosePreset, gib, image, value } = window.kplLimits(form);
   const FREE = {
     cpu: ['{free} of {limit} CPU free', '{free} of {limit} CPUs free'],
     memory: ['{free} of {limit} free', '{free} of {limit} free'],
     gpu: ['{free} of {limit} GPU free', '{free} of {limit} GPUs free']
   };
 
-  function image() {
-    return form.querySelector('input[name=image]:checked');
-  }
   function mounts() {
     return [...form.querySelectorAll('input[name=mounts]:checked')].map(box => box.value);
   }
@@ -72,9 +62,7 @@
     const gpu = value('gpu') ? ` · ${value('gpu')} GPU` : '';
     by('kpl-sum-limits').textContent = `${value('cpu')} CPU · ${gib(value('memory'))}${gpu}`;
     by('kpl-sum-mounts').textContent = mounts().join(', ') || '–';
-    for (const preset of form.querySelectorAll('input[name=preset]')) {
-      preset.checked = FIELDS.every(name => Number(preset.dataset[name]) === value(name));
-    }
+    choosePreset();
     const { server } = by('kpl-command').dataset;
     const words = [server ? `kpl server start ${quote(server)}` : 'kpl server start', `--image ${quote(chosen ? chosen.value : '')}`, `--cpu ${value('cpu')}`, `--memory ${value('memory')}`];
     if (value('gpu')) {
@@ -94,62 +82,18 @@
     span.textContent = words;
     return span;
   }
-  // What is wrong with a field, in words; empty where nothing is.
-  function problem(name) {
-    const { value: typed, validity, min, max } = form.elements[name];
-    const number = Number(typed);
-    if (validity.badInput || !Number.isFinite(number)) {
-      return text('Write a number.');
-    }
-    if (typed === '') {
-      return '';
-    }
-    if (name !== 'cpu' && !Number.isInteger(number)) {
-      return text('Write a whole number.');
-    }
-    if (number < Number(min)) {
-      return text('Write at least {least}.', { least: min });
-    }
-    if (max !== '' && number > Number(max)) {
-      return text('The machine has {most} in all; choose less.', { most: amount(name, Number(max)) });
-    }
-    return '';
-  }
-  function check() {
-    const wrong = FIELDS.filter(name => {
-      const words = problem(name);
-      const note = by(`kpl-${name}-wrong`);
-      form.elements[name].setAttribute('aria-invalid', String(words !== ''));
-      if (note.textContent !== words) {
-        note.textContent = words;
-      }
-      note.hidden = words === '';
-      return words !== '';
-    });
-    return wrong.length ? form.elements[wrong[0]] : null;
-  }
-  function take(source) {
-    for (const name of FIELDS) {
-      form.elements[name].value = source.dataset[name];
-    }
-  }
+  // A choice tells of itself as a change, typing as input; each is heard once.
   form.addEventListener('change', event => {
-    if (event.target.name === 'preset') {
-      take(event.target);
+    if (event.target.type === 'radio') {
+      changed(event.target);
     }
     show();
   });
   form.addEventListener('input', event => {
-    const list = event.target.dataset.search;
-    if (list) {
-      const wanted = event.target.value.toLowerCase();
-      for (const item of by(list).children) {
-        item.hidden = !item.dataset.find.toLowerCase().includes(wanted);
-        item.style.display = item.hidden ? 'none' : '';
-      }
-      return;
+    if (event.target.type === 'number') {
+      changed(event.target);
+      show();
     }
-    show();
   });
   // Our own sentences stay beside the fields; the browser's would go after a moment.
   form.noValidate = true;
@@ -165,9 +109,24 @@
     by('kpl-start').disabled = true;
     by('kpl-start').textContent = text('Starting…');
   });
-  const share = by('kpl-share');
-  if (share) {
-    share.textContent = text('CPU is shared: {limit} are given out, the machine has {cores}; when all are busy, work gets slower.', share.dataset);
+  // A page that is come back to, as it was left.
+  window.addEventListener('pageshow', event => {
+    if (event.persisted) {
+      window.location.reload();
+    }
+  });
+  function showShare() {
+    const share = by('kpl-share');
+    if (share) {
+      share.textContent = text('CPU is shared: {limit} are given out, the machine has {cores}; when all are busy, work gets slower.', share.dataset);
+    }
   }
+  // What runs beside has changed.
+  document.addEventListener('kpl-capacity', () => {
+    showShare();
+    show();
+  });
+  by('kpl-command').parentElement.hidden = false;
+  showShare();
   show();
 })();
