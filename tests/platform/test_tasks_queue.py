@@ -8,7 +8,7 @@ import pytest
 
 from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Capacity
-from tests.platform.running import WAITS, Site, User, until
+from tests.platform.running import BUILT, CODE, WAITS, Site, User, until
 
 FAST = Script()
 
@@ -87,6 +87,58 @@ async def test_a_large_task_is_not_starved_by_small_ones_that_came_later(site: S
     await alice.until(f"tasks/{large['id']}", "running")
     await settled(site)
     assert await states(alice, *small) == ["queued"] * 3
+
+
+async def waiting_server(site: Site, **resources: Any) -> int:
+    """Return a notebook server that has asked to start and for which there is no room."""
+    hub = site.internal()
+    limits = {"cpu": 1, "memory": 512, "gpu": 0, "shm": 64, **resources}
+    body = {"user": "bob", "name": "", "image": "base", "resources": limits}
+    id = int((await hub.post("internal/servers", body))["id"])
+    await hub.post(f"internal/servers/{id}/start", {"command": ["x"], "environment": {}})
+    found = await hub.get(f"internal/servers/{id}")
+    assert (found["state"], found["reason"]) == ("pending", "waiting")
+    return id
+
+
+async def test_a_waiting_server_is_not_starved_by_tasks_that_need_less(site: Site) -> None:
+    site.engine.script = WAITS
+    alice, hub = site.user(), site.internal()
+    running = [await alice.submit(resources={"gpu": 1}) for _ in range(2)]
+    for task in running:
+        await alice.until(f"tasks/{task['id']}", "running")
+    server = await waiting_server(site, gpu=2)
+    small = await alice.submit(resources={"gpu": 1})
+    # One GPU becomes free: too little for the server, enough for the task that came later.
+    await alice.post(f"tasks/{running[0]['id']}/stop")
+    await alice.until(f"tasks/{running[0]['id']}", "stopped")
+    await settled(site)
+    assert (await alice.get(f"tasks/{small['id']}"))["queue"] == {
+        "ahead": 0,
+        "waiting_for": "waiting behind a notebook server that needs GPUs",
+    }
+    without = await alice.submit(resources={"gpu": 0})
+    await alice.until(f"tasks/{without['id']}", "running")
+    await alice.post(f"tasks/{running[1]['id']}/stop")
+    await hub.until(f"internal/servers/{server}", "running")
+    assert await states(alice, small) == ["queued"]
+    await hub.http.post(f"internal/servers/{server}/stop")
+    await alice.until(f"tasks/{small['id']}", "running")
+
+
+async def test_a_build_waits_behind_a_server_that_waits_for_memory(site: Site) -> None:
+    site.engine.script = WAITS
+    alice, hub = site.user(), site.internal()
+    first = await alice.submit(resources={"memory": 9000})
+    await alice.until(f"tasks/{first['id']}", "running")
+    server = await waiting_server(site, memory=9000)
+    task = await alice.submit({**CODE, "environment.yml": BUILT})
+    await settled(site)
+    waits = (await alice.get(f"tasks/{task['id']}"))["queue"]["waiting_for"]
+    assert "waiting behind a notebook server that needs memory" in waits
+    await alice.post(f"tasks/{first['id']}/stop")
+    await hub.until(f"internal/servers/{server}", "running")
+    await until(lambda: any(name.startswith("build-") for name in site.engine.workloads))
 
 
 async def test_no_more_runs_at_once_than_there_is(site: Site) -> None:

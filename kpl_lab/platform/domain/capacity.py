@@ -85,6 +85,21 @@ def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger
     return Ledger(limits(capacity, options), used)
 
 
+def held_for_servers(store: Store, free: Amounts) -> list[str]:
+    """Return the kinds that a notebook server waits for: what becomes free of them is the server's.
+
+    Somebody sits before it, so nothing else may take of these kinds meanwhile.
+    """
+    lacking = [free.lacks(Amounts.of(server.resources)) for server in store.servers.waiting()]
+    return [kind for kind in KINDS if any(kind in kinds for kinds in lacking)]
+
+
+def behind_servers(held: list[str], wanted: Amounts) -> str:
+    """Return that a server comes before what is wanted, as a sentence's end; empty: none does."""
+    kinds = [KINDS[kind].removeprefix("MiB of ") for kind in held if getattr(wanted, kind) > 0]
+    return f"waiting behind a notebook server that needs {' and '.join(kinds)}" if kinds else ""
+
+
 def build_resources(capacity: Capacity, options: PlatformOptions) -> Resources:
     """Return what a build may use, and reserves: never more than there is in all."""
     memory = min(options.build_memory_mb, capacity.memory_mb)
@@ -109,6 +124,9 @@ def why_build_waits(
     lacking = free.lacks(wanted)
     if lacking:
         return words(lacking, wanted, free) + behind
+    after_server = behind_servers(held_for_servers(store, free), wanted)
+    if after_server:
+        return after_server + behind
     return f"waiting for its turn{behind}" if ahead else None
 
 

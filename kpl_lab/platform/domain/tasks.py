@@ -12,7 +12,15 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, runs
-from kpl_lab.platform.domain.capacity import Amounts, Ledger, limits, require_possible, words
+from kpl_lab.platform.domain.capacity import (
+    Amounts,
+    Ledger,
+    behind_servers,
+    held_for_servers,
+    limits,
+    require_possible,
+    words,
+)
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import TaskRecord
@@ -154,7 +162,12 @@ def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | 
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
     wanted = Amounts.of(task.resources)
     lacking = ledger.free.lacks(wanted)
-    text = words(lacking, wanted, ledger.free) if lacking else "about to start"
+    held = held_for_servers(store, ledger.free)
+    text = (
+        words(lacking, wanted, ledger.free)
+        if lacking
+        else behind_servers(held, wanted) or "about to start"
+    )
     return QueuePosition(ahead=ahead, waiting_for=text + behind)
 
 

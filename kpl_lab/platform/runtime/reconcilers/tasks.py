@@ -21,7 +21,12 @@ from kpl_lab.engines.spec import (
 )
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, server_queue, shutdown, tasks
-from kpl_lab.platform.domain.capacity import Amounts, explain_impossible, ledger
+from kpl_lab.platform.domain.capacity import (
+    Amounts,
+    explain_impossible,
+    held_for_servers,
+    ledger,
+)
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
 from kpl_lab.platform.runtime.world import (
@@ -243,7 +248,7 @@ class TaskReconciler:
 class TaskScheduler:
     """Admits servers that wait, for somebody sits before each of them, then queued tasks.
 
-    Tasks by priority, then by age; a task never overtakes one it would starve.
+    Tasks by priority, then by age; a task never overtakes what it would starve.
     """
 
     def __init__(self, world: World) -> None:
@@ -266,7 +271,7 @@ class TaskScheduler:
         context = self._world.context
         admitted = [Key("servers", id) for id in server_queue.admit(store, context, capacity)]
         book = ledger(store, capacity, context.options)
-        blocked: set[str] = set()
+        blocked = set(held_for_servers(store, book.free))
         for task in store.tasks.queued():
             build = store.builds.get(task.build_id) if task.build_id else None
             if build is not None and build.state == "failed":  # a draft sees its end only now
