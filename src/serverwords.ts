@@ -49,6 +49,14 @@ export function serverEventWords(
       );
     case 'DynamicUnmountStorage':
       return trans.__('The dataset %1 is no longer mounted.', fact('dataset'));
+    case 'OutOfMemory':
+      // Of the server itself it is its end, which has a reason of its own.
+      return facts.kills === undefined
+        ? (event.message ?? '')
+        : trans.__(
+            'A kernel or program of the server was ended: its %1 MiB of memory were used up. The server itself runs on.',
+            fact('limit')
+          );
     default:
       return event.message ?? '';
   }

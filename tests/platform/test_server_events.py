@@ -258,3 +258,40 @@ async def test_events_hold_nothing_that_json_cannot(site: Site) -> None:
     id = await started(site)
     items = (await site.internal().get(f"servers/{id}/events"))["items"]
     assert json.loads(json.dumps(items)) == items
+
+
+async def test_a_part_that_memory_has_cost_a_running_server_is_told_once(site: Site) -> None:
+    id = await started(site)
+    name = f"server-{id}"
+    runs = site.controller.world.seen[name].replicas[0]
+
+    async def lose(kills: int) -> None:
+        detail = {"oom_kills": kills, "limit_mb": 512, "used_mb": 512}
+        await site.engine.set_replica(name, replace(runs, detail=detail))
+
+    async def told() -> list[dict[str, Any]]:
+        items = (await site.internal().get(f"servers/{id}/events"))["items"]
+        return [e for e in items[::-1] if e["data"].get("event") == "OutOfMemory"]
+
+    async def are_told(number: int) -> bool:
+        return len(await told()) == number
+
+    await lose(1)
+    await until(lambda: are_told(1))
+    [event] = await told()
+    assert event["message"] == (
+        "A kernel or program of the server was ended: its 512 MiB of memory were used up. "
+        "The server itself runs on."
+    )
+    assert (event["level"], event["data"]["rank"], event["data"]["kills"]) == (
+        "warning",
+        "urgent",
+        1,
+    )
+    # A controller that is started again sees the same count, and has nothing to tell.
+    await site.kill()
+    site.start()
+    await until(lambda: site.controller.world.is_synced)
+    await lose(2)
+    await until(lambda: are_told(2))
+    assert (await site.internal().get(f"internal/servers/{id}"))["state"] == "running"

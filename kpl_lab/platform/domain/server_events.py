@@ -101,6 +101,13 @@ PULL_FAILED = _urgent("PullImageFailed")
 CONTAINER_FAILED = _urgent("FailedToStartContainer")
 START_FAILED = _urgent("StartNotebookFailed")
 OUT_OF_MEMORY = _urgent("OutOfMemory")
+PART_OUT_OF_MEMORY = _urgent(
+    "OutOfMemory",
+    "A kernel or program of the server was ended: its {limit} MiB of memory were used up. The server "
+    "itself runs on.",
+    kind="memory",
+    level="warning",
+)
 DISK_FULL = _urgent("EphemeralStorageExceeded")
 JUPYTER_KILLED = _urgent("JupyterProcessKilled")
 

@@ -6,7 +6,14 @@ from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import contract, images, server_events, server_idle, servers
+from kpl_lab.platform.domain import (
+    contract,
+    images,
+    server_events,
+    server_idle,
+    server_memory,
+    servers,
+)
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     NO_ROOM_SECONDS,
@@ -32,6 +39,8 @@ class ServerReconciler:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        # How many parts of each server memory has cost, of which its history knows.
+        self._kills: dict[int, int] = {}
 
     async def reconcile(self, id: int) -> float | None:
         """Take the next step of one server."""
@@ -41,6 +50,7 @@ class ServerReconciler:
         name = workload_name(server)
         seen = self._world.seen.get(name)
         if server.state not in servers.ALIVE:
+            self._kills.pop(id, None)
             await self._world.forget(name, server.handle)
             return None
         replica = ended(seen)
@@ -50,9 +60,19 @@ class ServerReconciler:
             await self._stop(server, name)
         elif seen is None or not seen.replicas:
             return await self._start_or_lose(server)
-        elif server.state == "starting":
-            await self._follow_start(server, seen.replicas[0])
+        else:
+            if server.state == "starting":
+                await self._follow_start(server, seen.replicas[0])
+            await self._note_kills(server, seen.replicas[0])
         return None
+
+    async def _note_kills(self, server: ServerRecord, replica: Replica) -> None:
+        kills = int(replica.detail.get("oom_kills", 0))
+        if kills > self._kills.get(server.id, 0):
+            limit = int(replica.detail.get("limit_mb", server.memory))
+            await self._world.write(lambda s: server_memory.note_kills(s, server, kills, limit))
+        # Who counts may have begun anew, with its own process.
+        self._kills[server.id] = kills
 
     async def _follow_start(self, server: ServerRecord, replica: Replica) -> None:
         pull = replica.detail.get("pull")
