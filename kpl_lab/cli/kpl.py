@@ -77,11 +77,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
+    except click.Abort as error:
+        # Click makes the same of Ctrl-C and of a question that was not answered.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return _interrupted()
         click.echo("kpl: nothing was done.", err=True)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # Whoever read has seen enough; Python must not complain about it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -89,6 +92,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     finally:
         session.close()
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    click.echo("kpl: interrupted; what the platform was asked for before goes on.", err=True)
+    return EXIT_INTERRUPTED
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kpl_lab.cli.session import Session
+from kpl_lab.cli.session import Interrupted, Session
 
 
 def is_watched(session: Session) -> bool:
@@ -65,3 +65,18 @@ def waiting(session: Session, words: str) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(Text(words)) as status:
         yield lambda more: status.update(Text(f"{words}: {more}" if more else words))
+
+
+@contextmanager
+def left_alone(words: str) -> Iterator[None]:
+    """Say what goes on when Ctrl-C ends the wait for it.
+
+    Raises
+    ------
+    Interrupted
+        With ``words``, the sentence.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(words) from None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from kpl_lab.cli.options import no_wait_option, resource_options
 from kpl_lab.cli.output import Column, age_text, state_text, table_text
-from kpl_lab.cli.progress import changes, waiting
+from kpl_lab.cli.progress import changes, left_alone, waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.schemas.common import Resources
@@ -84,6 +86,7 @@ def list_(session: Session) -> None:
 @click.argument("name", default="", required=False)
 @click.option("--image", help="Entry of the catalog (`kpl image list`); default: its default.")
 @resource_options
+@click.option("--shm", type=click.IntRange(min=0), metavar="MB", help="Shared memory in MB.")
 @click.option("--mount", "mounts", multiple=True, metavar="NAME[:VERSION]", help="A dataset.")
 @click.option(
     "--idle-stop",
@@ -99,7 +102,9 @@ def start(session: Session, /, name: str, no_wait: bool, **options: object) -> N
     chosen = {key: value for key, value in options.items() if value not in (None, ())}
     words = "Starting the notebook server"
     tell = changes(session, words)
-    with waiting(session, words) as say:
+    command = shlex.join(["kpl", "server", "stop", *([name] if name else [])])
+    left = f"Interrupted. The server starts all the same, when there is room; `{command}` ends it."
+    with left_alone(left), waiting(session, words) as say:
 
         def on_message(percent: int, message: str) -> None:
             say(f"{percent} % {message}")
@@ -122,7 +127,8 @@ def start(session: Session, /, name: str, no_wait: bool, **options: object) -> N
 @pass_session
 def stop(session: Session, name: str, no_wait: bool) -> None:
     """Stop your notebook server; its files stay."""
-    with waiting(session, "Stopping the notebook server"):
+    left = "Interrupted. The server stops all the same; `kpl server list` shows when it has."
+    with left_alone(left), waiting(session, "Stopping the notebook server"):
         stopped = session.client.servers.stop(session.username, name, wait=not no_wait)
     session.show(stopped, SHOW)
 

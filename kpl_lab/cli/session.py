@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import indent
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 
 import click
 from pydantic import BaseModel
@@ -23,6 +23,16 @@ Item = TypeVar("Item", bound=BaseModel)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_NOT_FOUND, EXIT_NOT_ALLOWED = 1, 2, 3, 4, 5
 EXIT_INTERRUPTED = 130
+
+
+class Interrupted(click.ClickException):
+    """Somebody pressed Ctrl-C while the platform was waited for; says what goes on without them."""
+
+    exit_code = EXIT_INTERRUPTED
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print the sentence as every other of ours."""
+        click.echo(f"kpl: {self.message}", file=file, err=file is None)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from kpl_lab.cli.options import (
     timeout_option,
 )
 from kpl_lab.cli.output import Column, age_text, duration_text, percent_text, state_text
-from kpl_lab.cli.progress import changes, transfer, waiting
+from kpl_lab.cli.progress import changes, left_alone, transfer, waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, SAVE_AS, merged
 from kpl_lab.schemas.tasks import (
@@ -158,7 +158,11 @@ def submit(
         say(f"{found.state.value} {_progress_text(found)}")
         tell(found.state.value)
 
-    with waiting(session, f"Task {submitted.name} ({submitted.id})") as say:
+    left = (
+        f"Interrupted. The task {submitted.name!r} goes on; `kpl task show {submitted.id}` shows it, "
+        f"`kpl task stop {submitted.id}` ends it."
+    )
+    with left_alone(left), waiting(session, f"Task {submitted.name} ({submitted.id})") as say:
         ended = tasks.wait(
             submitted.id,
             timeout_seconds=timeout,

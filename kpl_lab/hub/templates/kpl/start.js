@@ -68,6 +68,9 @@
     if (value('gpu')) {
       words.push(`--gpu ${value('gpu')}`);
     }
+    if (chosen && value('shm') !== Number(chosen.dataset.shm)) {
+      words.push(`--shm ${value('shm')}`);
+    }
     if (form.elements.idle_stop.value !== '') {
       words.push(`--idle-stop ${form.elements.idle_stop.value}`);
     }
