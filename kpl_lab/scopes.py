@@ -26,6 +26,7 @@ def scope(resource: str, verb: str) -> str:
 
 
 SELF = f"{PREFIX}self"
+CATALOG = f"{PREFIX}catalog"
 ADMIN = f"{PREFIX}admin"
 INTERNAL = f"{PREFIX}internal"
 
@@ -44,7 +45,12 @@ SCOPES: dict[str, Scope] = {
     for entry in (
         *_BY_RESOURCE,
         Scope(SELF, "Everything a user may do with KPL Lab.", tuple(s.name for s in _BY_RESOURCE)),
-        Scope(ADMIN, "See and change what belongs to others.", (SELF,)),
+        Scope(
+            CATALOG,
+            "Keep the image catalog: everybody's images, presets, folders of the machine.",
+            (scope("images", "write"),),
+        ),
+        Scope(ADMIN, "See and change what belongs to others.", (SELF, CATALOG)),
         Scope(
             INTERNAL,
             "What the hub itself asks the platform for, its start page too.",

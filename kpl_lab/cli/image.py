@@ -1,4 +1,4 @@
-"""``kpl image``: list, show, register, set, delete."""
+"""``kpl image``: list, show, register, set, look, delete."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from kpl_lab.cli.options import delete_options, delete_thing, given, list_options, no_wait_option
 from kpl_lab.cli.output import Column, age_text, bytes_text, state_text
 from kpl_lab.cli.progress import waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import NEW_NAME, PAIR
-from kpl_lab.schemas.common import Visibility
+from kpl_lab.schemas.common import Resources, Visibility
 from kpl_lab.schemas.images import Credentials, ImageCreate, ImageUpdate
 
 P = ParamSpec("P")
@@ -63,6 +64,19 @@ SHOW = (
 )
 
 
+def _resources(option: str, pairs: tuple[tuple[str, str], ...]) -> Resources | None:
+    """Return what ``--default`` or ``--max`` says; all four, since one left out would be a limit too."""
+    if not pairs:
+        return None
+    if {key for key, _ in pairs} != set(Resources.model_fields):
+        raise click.UsageError(f"Give {option} for each of {', '.join(Resources.model_fields)}.")
+    try:
+        return Resources.model_validate(dict(pairs))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise click.UsageError(f"{option} {first['loc'][0]}: {first['msg']}.") from error
+
+
 def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
     """What may be said about an image."""
     options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...] = (
@@ -71,6 +85,20 @@ def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
         click.option(
             "--env", "variables", multiple=True, type=PAIR, help="Set in all that starts from it."
         ),
+        click.option(
+            "--max",
+            "max_resources",
+            multiple=True,
+            type=PAIR,
+            help="The most a server may get: cpu=CORES memory=MIB gpu=N shm=MIB.",
+        ),
+        click.option(
+            "--default",
+            "default_resources",
+            multiple=True,
+            type=PAIR,
+            help="What a server gets by default: cpu=CORES memory=MIB gpu=N shm=MIB.",
+        ),
         click.option("--group", "groups", multiple=True, help="Only for members of this group."),
         click.option(
             "--visibility",
@@ -78,6 +106,7 @@ def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
             help="Who may use it; presets are for administrators to make.",
         ),
         click.option("--alias", "aliases", multiple=True, help="A further name, as from_image."),
+        click.option("--icon", metavar="SIGN", help="In place of the framework's first letter."),
         click.option(
             "--accelerator", type=click.Choice(["cpu", "gpu"]), help="What it is made for."
         ),
@@ -102,6 +131,8 @@ def _facts(values: dict[str, Any]) -> dict[str, Any]:
             "groups": [*values["groups"]],
             "aliases": [*values["aliases"]],
             "variables": dict(values["variables"]),
+            "default_resources": _resources("--default", values["default_resources"]),
+            "max_resources": _resources("--max", values["max_resources"]),
         }
     )
     if username:
@@ -172,6 +203,20 @@ def set_(session: Session, /, ref: str, online: bool | None, **values: Any) -> N
     if not changes:
         raise click.UsageError("Say what is to change; `kpl image set --help` lists it.")
     session.show(session.client.images.update(ref, ImageUpdate(**changes)), SHOW)
+
+
+@image.command("look")
+@click.argument("ref", metavar="NAME")
+@no_wait_option
+@common_options
+@pass_session
+def look(session: Session, ref: str, no_wait: bool) -> None:
+    """Look again at what an image holds: what could not be had, or has changed since."""
+    found = session.client.images.look(ref, wait=False)
+    if not no_wait:
+        with waiting(session, f"Looking at {found.reference}"):
+            found = session.client.images.wait_ready(found.id)
+    session.show(found, SHOW)
 
 
 @image.command("delete")

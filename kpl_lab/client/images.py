@@ -51,6 +51,18 @@ class Images(Resource[ImageView, ImageDetail]):
             raise EndedBadly(f"Image {ended.name!r} cannot be used", ended, ended.reason, why)
         return ended
 
+    def look(self, ref: str | int, *, wait: bool = True) -> ImageDetail:
+        """Have an image looked at again, and return it when it was.
+
+        Raises
+        ------
+        EndedBadly
+            It cannot be had; the entry says why.
+        """
+        path = self.path(ref, "look")
+        found = self._transport.call(Request("POST", path, repeatable=True), ImageDetail)
+        return self.wait_ready(found.id) if wait else found
+
     def update(self, ref: str | int, body: ImageUpdate) -> ImageDetail:
         """Change what ``body`` names of an image."""
         request = Request("PATCH", self.path(ref), json=body, repeatable=True)

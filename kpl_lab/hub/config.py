@@ -190,7 +190,8 @@ def _servers(c: Any, settings: Settings) -> None:  # noqa: ANN401
         c.Spawner.env_keep = ["LANG", "LC_ALL", "TZ"]
     c.Spawner.default_url = "/lab"
     c.Spawner.args = [f"--ServerApp.terminado_settings=shell_command={_TERMINAL}"]
-    c.Spawner.server_token_scopes = [*_SERVER_TOKEN_SCOPES, scopes.SELF]
+    # The hub leaves out what a user does not have: only administrators' servers keep the catalog.
+    c.Spawner.server_token_scopes = [*_SERVER_TOKEN_SCOPES, scopes.SELF, scopes.CATALOG]
     # The wait for capacity is part of a start, and may be long.
     c.Spawner.start_timeout = 24 * 3600
     c.Spawner.http_timeout = 60

@@ -44,10 +44,19 @@ class Caller:
         return self.subject_id is not None
 
     @property
+    def keeps_catalog(self) -> bool:
+        """Whether the caller decides about everybody's images."""
+        return self.is_admin or scopes.CATALOG in self.scopes
+
+    @property
     def reader(self) -> Reader:
         """What the caller may see in lists."""
-        sees_all = self.is_admin or scopes.INTERNAL in self.scopes
-        return Reader(name=self.name, sees_all=sees_all, groups=self.groups)
+        return Reader(
+            name=self.name,
+            sees_all=self.is_admin or scopes.INTERNAL in self.scopes,
+            sees_all_of=frozenset({"images"} if self.keeps_catalog else ()),
+            groups=self.groups,
+        )
 
     def require(self, scope: str) -> None:
         """Refuse a caller without ``scope``.

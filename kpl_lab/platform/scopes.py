@@ -2,6 +2,7 @@
 
 from kpl_lab.scopes import (
     ADMIN,
+    CATALOG,
     INTERNAL,
     PREFIX,
     RESOURCES,
@@ -15,6 +16,7 @@ from kpl_lab.scopes import (
 
 __all__ = [
     "ADMIN",
+    "CATALOG",
     "INTERNAL",
     "PREFIX",
     "RESOURCES",

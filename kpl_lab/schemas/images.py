@@ -98,6 +98,9 @@ class ImageChanges(Schema):
     framework: str | None = Field(None, min_length=1, max_length=100)
     accelerator: Accelerator | None = None
     aliases: list[str] | None = Field(None, max_length=20)
+    icon: str | None = Field(
+        None, max_length=16, description="a letter or sign in place of the framework's first letter"
+    )
     visibility: Visibility | None = None
     groups: list[str] | None = Field(None, max_length=50)
     default_resources: Resources | None = None

@@ -824,6 +824,26 @@ export interface paths {
         patch: operations["update_image_kpl_api_v1_images__ref__patch"];
         trace?: never;
     };
+    "/kpl/api/v1/images/{ref}/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look At Image
+         * @description Have an image looked at again, in the background.
+         */
+        post: operations["look_at_image_kpl_api_v1_images__ref__look_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/kpl/api/v1/servers": {
         parameters: {
             query?: never;
@@ -1795,6 +1815,11 @@ export interface components {
             accelerator?: ("cpu" | "gpu") | null;
             /** Aliases */
             aliases?: string[] | null;
+            /**
+             * Icon
+             * @description a letter or sign in place of the framework's first letter
+             */
+            icon?: string | null;
             visibility?: components["schemas"]["Visibility"] | null;
             /** Groups */
             groups?: string[] | null;
@@ -1948,6 +1973,11 @@ export interface components {
             accelerator?: ("cpu" | "gpu") | null;
             /** Aliases */
             aliases?: string[] | null;
+            /**
+             * Icon
+             * @description a letter or sign in place of the framework's first letter
+             */
+            icon?: string | null;
             visibility?: components["schemas"]["Visibility"] | null;
             /** Groups */
             groups?: string[] | null;
@@ -5477,6 +5507,37 @@ export interface operations {
                 "application/json": components["schemas"]["ImageUpdate"];
             };
         };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    look_at_image_kpl_api_v1_images__ref__look_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description Successful Response */
             200: {

@@ -356,6 +356,21 @@ def test_waiting_tells_a_log_which_task_it_is_and_each_change(
     assert said.err.splitlines()[-1] == "task 1 'run': succeeded"
 
 
+@pytest.mark.parametrize(
+    ("pairs", "why"),
+    [
+        (("memory=8192",), "Give --max for each of cpu, memory, gpu, shm."),
+        (("cpu=1", "memory=8", "gpu=0", "shm=64"), "--max memory: "),
+    ],
+)
+def test_the_most_that_an_image_gets_names_all_four(
+    kpl_: Kpl, pairs: tuple[str, ...], why: str
+) -> None:
+    said = kpl_("image", "set", "base", *(word for pair in pairs for word in ("--max", pair)))
+    assert said.code == 2
+    assert why in said.err
+
+
 def test_notices_are_told_when_something_is_sent_off(
     kpl_: Kpl, monkeypatch: pytest.MonkeyPatch
 ) -> None:

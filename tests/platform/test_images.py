@@ -215,6 +215,30 @@ class TestRegistering:
         assert admin.delete("images/mine").status_code == 204
         assert admin.get("images/mine").status_code == 404
 
+    def test_what_could_not_be_had_is_looked_at_again_when_asked(
+        self, admin: Client, context: Context, engine: FakeEngine
+    ) -> None:
+        engine.catalog["/env/mine"] = MISSING
+        register(admin)
+        look_at_catalog(context)
+        engine.catalog["/env/mine"] = TORCH
+        look_at_catalog(context)
+        assert admin.get("images/mine").json()["state"] == "failed"
+        again = admin.post("images/mine/look").json()
+        assert (again["state"], again["reason"]) == ("preparing", None)
+        look_at_catalog(context)
+        assert admin.get("images/mine").json()["state"] == "ready"
+
+    def test_its_framework_s_version_is_shown_with_its_sign(
+        self, admin: Client, context: Context, engine: FakeEngine
+    ) -> None:
+        engine.catalog["/env/mine"] = TORCH
+        register(admin, framework="Torch", icon="🔥")
+        look_at_catalog(context)
+        found = admin.get("images/mine").json()
+        assert found["versions"] == {"python": "3.12.1", "torch": "2.7.0"}
+        assert found["icon"] == "🔥"
+
 
 class TestWhoSeesWhat:
     @pytest.fixture
@@ -243,6 +267,32 @@ class TestWhoSeesWhat:
 
     def test_presets_are_made_by_administrators(self, admin: Client, hub: Hub) -> None:
         assert register(admin, visibility="preset").status_code == 201
+
+    def test_who_keeps_the_catalog_sees_and_changes_all_images(
+        self, alice: Client, login: Login, context: Context, engine: FakeEngine
+    ) -> None:
+        keeper = login("root", scopes.SELF, scopes.CATALOG)
+        theirs = login("dora", scopes.ADMIN)
+        register(theirs)
+        look_at_catalog(context)
+        assert keeper.get("me").json()["admin"] is False
+        assert names(keeper) == ["base", "mine"]
+        changed = keeper.patch("images/mine", json={"visibility": "preset", "groups": ["any"]})
+        assert changed.json()["visibility"] == "preset"
+        assert keeper.post("images/base/look").status_code == 200
+        assert alice.post("images/base/look").status_code == 403
+        assert keeper.delete("images/mine").status_code == 204
+
+    def test_who_keeps_the_catalog_hears_of_every_image(
+        self, login: Login, context: Context, engine: FakeEngine
+    ) -> None:
+        register(login("dora", scopes.ADMIN))
+        with context.database.store(reads_only=True) as store:
+            for granted, hears in ((scopes.CATALOG, True), (scopes.SELF, False)):
+                may = scopes.expand(frozenset({granted}))
+                reader = Caller(name="eve", kind="user", scopes=may).reader
+                heard = store.events.after(0, reader, resources=("images",))
+                assert ("created" in [e.kind for e in heard if e.owner == "dora"]) is hears
 
     def test_reading_alone_does_not_allow_to_register(self, login: Login) -> None:
         reader = login("dora", scopes.scope("images", "read"))

@@ -15,18 +15,19 @@ DO = frozenset({"POST"})
 _REF, _NUMBER, _FILE = r"[^/]+", r"[0-9]+", r".+"
 
 ROUTES: tuple[tuple[str, frozenset[str]], ...] = (
-    (r"(version|me|capacity|images|events|servers)", READ),
+    (r"(version|me|capacity|catalog|events|servers)", READ),
     (r"forms", DO),
     (r"uploads", DO),
     (rf"uploads/{_NUMBER}", frozenset({"GET", "PUT", "DELETE"})),
     (rf"uploads/{_NUMBER}/complete", DO),
-    (r"(datasets|models|algorithms|tasks|services)", LIST),
-    (rf"(datasets|models|algorithms|tasks|services)/{_REF}", ONE),
+    (r"(datasets|models|algorithms|images|tasks|services)", LIST),
+    (rf"(datasets|models|algorithms|images|tasks|services)/{_REF}", ONE),
     (rf"(datasets|models)/{_REF}/versions/{_NUMBER}/download", READ),
     (rf"datasets/{_REF}/versions/{_NUMBER}/records", READ),
     (rf"datasets/{_REF}/versions/{_NUMBER}/records/{_NUMBER}/fields/{_REF}", READ),
     (rf"algorithms/{_REF}/versions/{_NUMBER}/log", READ),
     (rf"algorithms/{_REF}/versions/{_NUMBER}/files/{_FILE}", READ),
+    (rf"images/{_REF}/look", DO),
     (rf"tasks/{_REF}/stop", DO),
     (rf"tasks/{_REF}/(log|metrics|events)", READ),
     (rf"tasks/{_REF}/files/{_FILE}", READ),

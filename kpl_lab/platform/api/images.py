@@ -12,7 +12,7 @@ from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, nee
 from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import catalog_file, images
+from kpl_lab.platform.domain import catalog_file, image_looks, images
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.store import Store
@@ -31,7 +31,7 @@ Writing = Annotated[Caller, Depends(needs(scope("images", "write")))]
 
 
 def _facts(image: ImageRecord, names: dict[int, str]) -> dict[str, Any]:
-    shown = ("python", *map(distribution_name, image.shown_packages))
+    shown = ("python", *map(distribution_name, (image.framework, *image.shown_packages)))
     is_offline = image.state == "ready" and not image.is_online
     return views.base_fields(image, names) | {
         "state": "offline" if is_offline else image.state,
@@ -112,6 +112,12 @@ def update_image(
     """Change what is said about an image, who may use it, or whether anybody may."""
     image = images.find(store, caller, ref)
     return _detail(store, images.change(store, context, caller, image, body))
+
+
+@router.post("/images/{ref}/look")
+def look_at_image(ref: str, store: StoreDep, caller: Writing) -> ImageDetail:
+    """Have an image looked at again, in the background."""
+    return _detail(store, image_looks.look(store, caller, images.find(store, caller, ref)))
 
 
 @router.delete("/images/{ref}", status_code=204)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kpl_lab.engines.spec import ImageFacts
 from kpl_lab.errors import Conflict, Forbidden, Invalid, NotFound
 from kpl_lab.formats.catalog_yml import LOCAL, REFERENCE
 from kpl_lab.formats.yaml_marks import nearest
@@ -235,7 +234,7 @@ def register(store: Store, context: Context, caller: Caller, request: ImageCreat
             code="name_taken",
         )
     record = store.images.add(
-        **NEW | _values(caller, request),
+        **NEW | columns(caller, request),
         name=name,
         owner=caller.name,
         workspace_id=access.workspace_id(store, request.workspace),
@@ -258,7 +257,7 @@ def check_place(context: Context, caller: Caller, reference: str) -> None:
         It is malformed; or a folder of this machine, which only administrators name.
     """
     if context.settings.engine == LOCAL:
-        if not caller.is_admin:
+        if not caller.keeps_catalog:
             raise Forbidden(
                 "On the local engine an image is a folder of this machine, which only an "
                 "administrator registers; `kpl image build` makes an environment of your own."
@@ -285,8 +284,9 @@ def change(
     Forbidden, Conflict, Invalid
         It is somebody else's, it is kept in the file, or a value cannot be.
     """
-    _require_change(caller, image)
-    values = {k: v for k, v in _values(caller, request).items() if k in request.model_fields_set}
+    require_change(caller, image)
+    _require_not_of_file(image)
+    values = {k: v for k, v in columns(caller, request).items() if k in request.model_fields_set}
     if request.online is not None:
         values["is_online"] = request.online
     if request.credentials is not None:
@@ -298,8 +298,19 @@ def change(
     return changed
 
 
-def _require_change(caller: Caller, image: ImageRecord) -> None:
-    access.require_change(image, caller, NOUN)
+def require_change(caller: Caller, image: ImageRecord) -> None:
+    """Refuse to change somebody else's image; who keeps the catalog changes all.
+
+    Raises
+    ------
+    Forbidden
+        Names the owner, who can.
+    """
+    if not caller.keeps_catalog:
+        access.require_change(image, caller, NOUN)
+
+
+def _require_not_of_file(image: ImageRecord) -> None:
     if image.is_of_file:
         raise Conflict(
             f"The image {image.name!r} is kept in the catalog's file; an administrator changes it "
@@ -308,10 +319,11 @@ def _require_change(caller: Caller, image: ImageRecord) -> None:
         )
 
 
-def _values(caller: Caller, request: ImageChanges) -> dict[str, Any]:
+def columns(caller: Caller, request: ImageChanges) -> dict[str, Any]:
     """Return the columns that a request sets, with what stands where it sets none."""
-    access.check_visibility(caller, request.visibility)
-    if request.groups and not (caller.is_admin or caller.groups.issuperset(request.groups)):
+    if not caller.keeps_catalog:
+        access.check_visibility(caller, request.visibility)
+    if request.groups and not (caller.keeps_catalog or caller.groups.issuperset(request.groups)):
         raise Forbidden("You can restrict an image to groups that you are in, and to no others.")
     return {
         "title": request.title or getattr(request, "name", ""),
@@ -320,6 +332,7 @@ def _values(caller: Caller, request: ImageChanges) -> dict[str, Any]:
         "framework": request.framework or "Python",
         "accelerator": request.accelerator or "cpu",
         "aliases": [check_alias(word) for word in request.aliases or ()],
+        "icon": request.icon or None,
         "visibility": request.visibility or "private",
         "groups": request.groups or [],
         "default_resources": (request.default_resources or Resources()).model_dump(),
@@ -371,39 +384,7 @@ def delete(store: Store, caller: Caller, image: ImageRecord) -> None:
     Forbidden, Conflict
         It is somebody else's, or kept in the file.
     """
-    _require_change(caller, image)
+    require_change(caller, image)
+    _require_not_of_file(image)
     store.images.delete(image.id)
     store.events.write(subject(image), "deleted")
-
-
-def found(store: Store, image: ImageRecord, facts: ImageFacts) -> None:
-    """Note what is in an image: it can be used from now on. Repeatable."""
-    changed = store.images.update(
-        image.id,
-        where={"reference": image.reference},
-        state="ready",
-        reason=None,
-        message=None,
-        digest=facts.digest,
-        architecture=facts.architecture,
-        size_bytes=facts.size_bytes,
-        packages=dict(facts.packages),
-        updated_at=store.now(),
-    )
-    if changed:
-        store.events.write(subject(image), "state", "Ready.", data={"state": "ready"})
-
-
-def lost(store: Store, image: ImageRecord, reason: str, message: str) -> None:
-    """Note that an image cannot be had, and why. Repeatable."""
-    changed = store.images.update(
-        image.id,
-        where={"reference": image.reference},
-        state="failed",
-        reason=reason,
-        message=message,
-        updated_at=store.now(),
-    )
-    if changed:
-        data = {"state": "failed"}
-        store.events.write(subject(image), "state", message, level="error", data=data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpl_lab.engines.spec import ImageFacts, RegistryLogin
 from kpl_lab.errors import KplError, Unavailable
-from kpl_lab.platform.domain import images
+from kpl_lab.platform.domain import image_looks, images
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.records.images import ImageRecord
 
@@ -26,10 +26,10 @@ class ImageReconciler:
             raise  # the engine is away for a moment: the queue tries again
         except KplError as error:
             code, message = error.code, error.message
-            await self._world.write(lambda s: images.lost(s, image, code, message))
+            await self._world.write(lambda s: image_looks.lost(s, image, code, message))
             return None
         if image.state != "ready" or _differs(image, facts):
-            await self._world.write(lambda s: images.found(s, image, facts))
+            await self._world.write(lambda s: image_looks.found(s, image, facts))
         return None
 
     async def _inspect(self, image: ImageRecord) -> ImageFacts:

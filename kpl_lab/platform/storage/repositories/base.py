@@ -23,11 +23,13 @@ Record = TypeVar("Record")
 class Reader:
     """Who looks: an administrator sees all, others their own and what is shared.
 
-    ``groups`` are the hub's; images may be restricted to some.
+    ``sees_all_of`` names kinds of resources of which it sees all; ``groups`` are the hub's, and
+    images may be restricted to some.
     """
 
     name: str
     sees_all: bool = False
+    sees_all_of: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 
 

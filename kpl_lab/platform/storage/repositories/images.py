@@ -16,10 +16,9 @@ class ImageRepository(Repository[ImageRow, ImageRecord]):
 
     def visible(self, reader: Reader) -> list[ImageRecord]:
         """Return what ``reader`` may use: the file's in its order, then others, newest first."""
+        sees_all = reader.sees_all or "images" in reader.sees_all_of
         found = [
-            one
-            for one in self.find()
-            if reader.sees_all or is_shown(one, reader.name, reader.groups)
+            one for one in self.find() if sees_all or is_shown(one, reader.name, reader.groups)
         ]
         return sorted(found, key=lambda one: one.position if one.is_of_file else len(found))
 

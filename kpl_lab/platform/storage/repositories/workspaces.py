@@ -103,7 +103,11 @@ class EventRepository(Repository[EventRow, EventRecord]):
         statement = select(EventRow).where(EventRow.id > id).order_by(EventRow.id).limit(limit)
         if not reader.sees_all:
             statement = statement.where(
-                or_(EventRow.owner == reader.name, EventRow.visibility != "private")
+                or_(
+                    EventRow.owner == reader.name,
+                    EventRow.visibility != "private",
+                    EventRow.resource.in_(reader.sees_all_of),
+                )
             )
         if resources is not None:
             statement = statement.where(EventRow.resource.in_(resources))
