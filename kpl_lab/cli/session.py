@@ -57,7 +57,9 @@ class Session:
     @cached_property
     def client(self) -> Client:
         """The client for the address and token that are found."""
-        return connect(self.url, self.token, environment=self.environment)
+        client = connect(self.url, self.token, environment=self.environment)
+        client.uploads.on_notice = lambda notice: self.warn([notice])
+        return client
 
     @property
     def username(self) -> str:

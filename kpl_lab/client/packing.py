@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pathspec
-
 from kpl_lab.errors import Invalid
+from kpl_lab.formats import ignore
 
-CODE_IGNORES = ("__pycache__/", ".git/", ".ipynb_checkpoints/")
+CODE_IGNORES = ignore.ALWAYS
 DATA_IGNORES = (".git/", ".ipynb_checkpoints/")
-IGNORE_FILE = ".kplignore"
+IGNORE_FILE = ignore.FILE
 ENVIRONMENT_FILE = "environment.yml"
 READ_BYTES = 1024 * 1024
 _BLOCK = 512
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,29 @@ class Entry:
 
 @dataclass(frozen=True)
 class Folder:
-    """What packing a folder will take."""
+    """What packing a folder will take.
+
+    Attributes
+    ----------
+    left_out
+        What its ``.kplignore`` names, folders with a slash at their end; caches and the like, which
+        are never packed, are not among it.
+    """
 
     root: Path
     entries: tuple[Entry, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def notices(self) -> list[str]:
+        """What somebody should know before it is sent, in sentences."""
+        if not self.left_out:
+            return []
+        count = len(self.left_out)
+        shown = ", ".join(self.left_out[:_SHOWN]) + (
+            f" and {count - _SHOWN} more" if count > _SHOWN else ""
+        )
+        return [f"{IGNORE_FILE} leaves out {count} of {self.root.resolve().name}: {shown}."]
 
     @property
     def bytes(self) -> int:
@@ -69,7 +88,8 @@ def scan(root: Path, *, ignores: Iterable[str], top: str = "") -> Folder:
     root
         An existing folder.
     ignores
-        Patterns in the manner of ``.gitignore``; those of ``root/.kplignore`` are added.
+        What is never packed: patterns in the manner of ``.gitignore``; those of ``root/.kplignore``
+        are added.
     top
         Name of a folder that holds everything inside the archive; "" for none.
 
@@ -81,29 +101,43 @@ def scan(root: Path, *, ignores: Iterable[str], top: str = "") -> Folder:
     """
     if not root.is_dir():
         raise Invalid(f"{root} is not a folder that can be read; check the path.", code="no_folder")
-    rules = _rules(root, ignores)
+    sieve = _Sieve(root, tuple(ignores))
     entries: list[Entry] = []
-
-    def refuse(error: OSError) -> None:
-        raise Invalid(
-            f"{error.filename} cannot be read: {error.strerror}. Change its permissions, or name "
-            f"it in {IGNORE_FILE}.",
-            code="unreadable",
-        )
-
-    for folder, names, files in os.walk(root, onerror=refuse):
+    for folder, names, files in os.walk(root, onerror=_refuse):
         here = Path(folder)
         relative = here.relative_to(root).as_posix()
         prefix = "" if relative == "." else f"{relative}/"
-        names[:] = sorted(n for n in names if not rules.match_file(f"{prefix}{n}/"))
-        kept = sorted(n for n in files if not rules.match_file(f"{prefix}{n}"))
-        for name in names:
-            entries.append(_entry(here / name, prefix + name, is_folder=True))
-        for name in kept:
-            entries.append(_entry(here / name, prefix + name, is_folder=False))
+        names[:] = [n for n in sorted(names) if sieve.keeps(f"{prefix}{n}/")]
+        kept = [n for n in sorted(files) if sieve.keeps(prefix + n)]
+        entries += [entry_of(here / n, prefix + n, is_folder=True) for n in names]
+        entries += [entry_of(here / n, prefix + n, is_folder=False) for n in kept]
     if top:
         entries = [_below(top, entry) for entry in entries]
-    return Folder(root, tuple(entries))
+    return Folder(root, tuple(entries), tuple(sieve.left_out))
+
+
+def _refuse(error: OSError) -> None:
+    raise Invalid(
+        f"{error.filename} cannot be read: {error.strerror}. Change its permissions, or name "
+        f"it in {IGNORE_FILE}.",
+        code="unreadable",
+    )
+
+
+class _Sieve:
+    """What of a folder is packed; remembers what its owner has named to be left out."""
+
+    def __init__(self, root: Path, always: tuple[str, ...]) -> None:
+        self._rules = ignore.rules(root, always)
+        self._always = ignore.patterns(always)
+        self.left_out: list[str] = []
+
+    def keeps(self, name: str) -> bool:
+        if not self._rules.match_file(name):
+            return True
+        if not self._always.match_file(name):
+            self.left_out.append(name)
+        return False
 
 
 def scan_code(root: Path) -> Folder:
@@ -147,37 +181,24 @@ def tar_stream(folder: Folder) -> Iterator[bytes]:
     yield bytes(2 * _BLOCK)
 
 
-def _rules(root: Path, ignores: Iterable[str]) -> pathspec.GitIgnoreSpec:
-    lines = list(ignores)
-    try:
-        lines += (root / IGNORE_FILE).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(
-            f"{root / IGNORE_FILE} cannot be read ({error}); save it as UTF-8 text.",
-            code="unreadable",
-        ) from error
-    try:
-        return pathspec.GitIgnoreSpec.from_lines(lines)
-    except ValueError as error:
-        raise Invalid(
-            f"{root / IGNORE_FILE} holds a pattern that cannot be understood: {error}.",
-            code="bad_ignore_file",
-        ) from error
+def entry_of(path: Path, name: str, *, is_folder: bool, ignore_file: str = IGNORE_FILE) -> Entry:
+    """Return what of ``path`` is packed as ``name``.
 
-
-def _entry(path: Path, name: str, *, is_folder: bool) -> Entry:
+    Raises
+    ------
+    Invalid
+        An archive cannot carry it; it can be named in ``ignore_file``.
+    """
     if is_folder and path.is_symlink():
         raise Invalid(
             f"{path} is a link to a folder, which cannot be packed; replace it by the folder, or "
-            f"name it in {IGNORE_FILE}.",
+            f"name it in {ignore_file}.",
             code="folder_link",
         )
     if not is_folder and not path.is_file():
         raise Invalid(
             f"{path} is a broken link or no ordinary file, which cannot be packed; remove it, or "
-            f"name it in {IGNORE_FILE}.",
+            f"name it in {ignore_file}.",
             code="not_a_file",
         )
     facts = path.stat()

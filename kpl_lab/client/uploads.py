@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class Source:
     chunks: Callable[[], Iterable[bytes]]
     code: Folder | None = None
     """The folder that it is made of, where that is code."""
+    notices: Sequence[str] = ()
+    """What somebody should know of it, in sentences: what of the folder is left out."""
 
 
 def source_of(path: Path, *, keep_top: bool = False) -> Source:
@@ -56,7 +58,8 @@ def source_of(path: Path, *, keep_top: bool = False) -> Source:
 
 def source_of_folder(folder: Folder) -> Source:
     """Return a scanned folder as a tar named after it."""
-    return Source(f"{folder.root.resolve().name}.tar", folder.bytes, lambda: tar_stream(folder))
+    name = f"{folder.root.resolve().name}.tar"
+    return Source(name, folder.bytes, lambda: tar_stream(folder), notices=folder.notices)
 
 
 def source_of_code(root: Path) -> Source:
@@ -78,10 +81,17 @@ def _file_chunks(path: Path) -> Iterator[bytes]:
 
 
 class Uploads:
-    """``/uploads``: parts of bytes that become datasets, models and code."""
+    """``/uploads``: parts of bytes that become datasets, models and code.
+
+    Attributes
+    ----------
+    on_notice
+        Told what of a folder is left out, in a sentence, before anything is sent.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.on_notice: Callable[[str], None] = lambda _notice: None
 
     def get(self, upload: int) -> UploadView:
         """Return how far an upload is."""
@@ -101,6 +111,8 @@ class Uploads:
         StorageFull, TooLarge
             The platform has no room for it.
         """
+        for notice in source.notices:
+            self.on_notice(notice)
         upload = self._announce(source)
         sent = upload.received
         if on_progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pathspec
@@ -33,6 +33,11 @@ def rules(folder: Path, always: tuple[str, ...] = ALWAYS) -> pathspec.GitIgnoreS
             code="bad_ignore_file",
             detail={"file": FILE},
         ) from error
+
+
+def patterns(lines: Iterable[str]) -> pathspec.GitIgnoreSpec:
+    """Return rules that stand in no file."""
+    return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
 def ignored(folder: Path) -> Iterator[Path]:

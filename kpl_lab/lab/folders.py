@@ -21,6 +21,7 @@ class FolderView(FormDescription):
     name: str = Field(description="the folder's own name: default for what is made of it")
     files: int
     bytes: int = Field(description="packed")
+    left_out: list[str] = Field(description="what .kplignore names, so that it is not sent")
 
 
 def resolve(root: Path, path: str) -> Path:
@@ -80,4 +81,5 @@ def describe(root: Path, path: str) -> FolderView:
         name=folder.name,
         files=packed.files,
         bytes=packed.bytes,
+        left_out=list(packed.left_out),
     )

@@ -120,3 +120,23 @@ def test_code_needs_an_environment_yml(tmp_path: Path) -> None:
 def test_the_largest_files_are_named(tmp_path: Path) -> None:
     write(tmp_path, {"environment.yml": "", "weights.bin": "x" * 5_000_000, "train.py": "x"})
     assert scan_code(tmp_path).largest.startswith("weights.bin (4.8 MB), ")
+
+
+def test_what_kplignore_names_is_told_and_caches_are_not(tmp_path: Path) -> None:
+    files = {f"notes/{n}.txt": "" for n in range(6)} | {
+        "train.py": "",
+        "__pycache__/x.pyc": "",
+        "data/deep/big.bin": "",
+        ".kplignore": "*.txt\ndata\n__pycache__\n",
+    }
+    folder = scan(write(tmp_path / "digits", files), ignores=CODE_IGNORES)
+    assert folder.left_out == ("data/", *(f"notes/{n}.txt" for n in range(6)))
+    assert folder.notices == [
+        ".kplignore leaves out 7 of digits: data/, notes/0.txt, notes/1.txt, notes/2.txt, "
+        "notes/3.txt and 2 more."
+    ]
+
+
+def test_where_nothing_is_left_out_nothing_is_said(tmp_path: Path) -> None:
+    write(tmp_path, {"train.py": "", ".git/config": ""})
+    assert scan(tmp_path, ignores=CODE_IGNORES).notices == []
