@@ -124,6 +124,11 @@ interface IJob {
 }
 
 /**
+ * A code folder as a form; `left_out` is what its .kplignore names, so that it is not sent.
+ */
+export type FolderForm = FormDescription & { left_out: string[] };
+
+/**
  * How often a send is looked at, in milliseconds.
  */
 const LOOK = 400;
@@ -144,7 +149,7 @@ export class LocalApi {
   /**
    * The form of a code folder, from its two YAML files.
    */
-  folder(path: string): Promise<FormDescription> {
+  folder(path: string): Promise<FolderForm> {
     return requestJSON(this._settings, 'local/folder', { query: { path } });
   }
 

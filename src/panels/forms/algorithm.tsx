@@ -1,7 +1,7 @@
 import * as React from 'react';
 
 import type { IWatch } from '../../api/local';
-import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
+import { ErrorNotice, Skeleton } from '../../components/basic';
 import {
   FormPage,
   PathField,
@@ -16,6 +16,7 @@ import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import { Functions } from '../algorithms/functions';
 import type { IFormProps } from '.';
+import { FolderNotices } from './notices';
 import { wrapped } from './taskbody';
 
 /**
@@ -111,11 +112,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
         <ErrorNotice error={form.error} retry={form.reload} />
       )}
       {settled && form.isLoading && <Skeleton rows={4} />}
-      {form.value?.warnings.map(text => (
-        <Notice key={text} tone="warn">
-          {text}
-        </Notice>
-      ))}
+      {form.value && <FolderNotices form={form.value} />}
       {form.value && <Functions form={form.value} />}
     </FormPage>
   );

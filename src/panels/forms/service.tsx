@@ -19,6 +19,7 @@ import { useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
 import { literal, pythonValue } from '../../snippets';
 import type { IFormProps } from '.';
+import { FolderNotices } from './notices';
 import { Parameters } from './parameters';
 import { useReadyNames } from './pickers';
 import { changedParameters, wrapped } from './taskbody';
@@ -183,6 +184,7 @@ export function ServiceForm(props: IFormProps): JSX.Element {
           ]}
         />
       </div>
+      {form.value && <FolderNotices form={form.value} />}
       {deploy && form.value && (
         <>
           <h2>{trans.__('Limits of each replica')}</h2>

@@ -2,7 +2,7 @@ import * as React from 'react';
 
 import type { IWatch } from '../../api/local';
 import type { FormDescription, TaskDetail } from '../../api/types';
-import { ErrorNotice, Notice, Skeleton } from '../../components/basic';
+import { ErrorNotice, Skeleton } from '../../components/basic';
 import {
   FormPage,
   PathField,
@@ -17,6 +17,7 @@ import { useFormValues, useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
 import type { IFormStart } from '../../tokens';
 import type { IFormProps } from '.';
+import { FolderNotices } from './notices';
 import { Parameters } from './parameters';
 import { InputPicker, useReadyNames } from './pickers';
 import type { ITaskValues, TaskSource } from './taskbody';
@@ -224,11 +225,7 @@ function FilledForm(
       {head}
       {form && chosen && (
         <>
-          {form.warnings.map(text => (
-            <Notice key={text} tone="warn">
-              {text}
-            </Notice>
-          ))}
+          <FolderNotices form={form} />
           <SelectField
             label={trans.__('Function')}
             value={chosen.name}
