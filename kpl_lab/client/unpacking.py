@@ -70,20 +70,31 @@ def unpack(
     StorageFull
         No room.
     """
+    _require_room(target)
+    reader = _Reader(chunks, lambda done: on_progress(done, total) if on_progress else None)
+    with _told(target), _work_folder(target) as work:
+        count = _extract(reader, work)
+        work.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        work.replace(target)
+    return count
+
+
+def _require_room(target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Conflict(
             f"{target} is there already and nothing is overwritten; remove it, or name another "
             "folder with --to.",
             code="target_exists",
         )
-    reader = _Reader(chunks, lambda done: on_progress(done, total) if on_progress else None)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Say in words what stops an archive from becoming ``target``."""
     try:
-        with _work_folder(target) as work:
-            count = _extract(reader, work)
-            work.chmod(0o755)
-            if target.exists():
-                target.rmdir()
-            work.replace(target)
+        yield
     except tarfile.TarError as error:
         raise Unavailable(
             "The download ended early or is not an archive; try again.", code="broken_download"
@@ -93,7 +104,6 @@ def unpack(
             f"{target} cannot be written: {error.strerror}. Make room, or name another folder.",
             code="cannot_write",
         ) from error
-    return count
 
 
 @contextmanager

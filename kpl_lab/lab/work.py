@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,11 @@ import psutil
 
 from kpl_lab.clock import Clock
 from kpl_lab.lab.idle import Work
+from kpl_lab.measures import gpus
 
 SERVER_ID, GPUS = "KPL_SERVER_ID", "KPL_SERVER_GPUS"
 # A process that uses less of a core than this only waits.
 LEAST_SHARE = 0.01
-GPU_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -162,47 +161,28 @@ class Kernels:
 
 
 class Gpus:
-    """The GPUs that the server was given, through ``nvidia-smi``."""
+    """The GPUs that the server was given.
 
-    def __init__(self, count: int, devices: str) -> None:
+    Parameters
+    ----------
+    count
+        How many those are.
+    measured
+        What is known of them.
+    """
+
+    def __init__(self, count: int, measured: gpus.Gpus) -> None:
         self._count = count
-        self._devices = devices
+        self._measured = measured
 
     async def look(self) -> Work | None:
         """Return whether one is in use; what cannot be measured counts as use."""
         if self._count <= 0:
             return None
-        found = await self._ask()
-        if found is None:
+        found = await asyncio.to_thread(self._measured.look)
+        if not found or any(gpu.busy is None for gpu in found):
             return Work("The use of the GPU cannot be measured")
-        return Work("A GPU is in use") if any(percent > 0 for percent in found) else None
-
-    async def _ask(self) -> list[int] | None:
-        program = shutil.which("nvidia-smi")
-        if program is None:
-            return None
-        command = [program, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-        if self._devices:
-            command.append(f"--id={self._devices}")
-        asked = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            async with asyncio.timeout(GPU_SECONDS):
-                text, _ = await asked.communicate()
-        except TimeoutError:
-            asked.kill()
-            await asked.wait()
-            return None
-        return percents(text.decode("ascii", "replace")) if asked.returncode == 0 else None
-
-
-def percents(text: str) -> list[int] | None:
-    """Return the numbers that nvidia-smi printed; None where one is not told ("[N/A]")."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines or not all(line.isdecimal() for line in lines):
-        return None
-    return [int(line) for line in lines]
+        return Work("A GPU is in use") if any(gpu.busy for gpu in found) else None
 
 
 class ServerWork:
@@ -219,9 +199,7 @@ class ServerWork:
         self._kernels = Kernels(app.kernel_manager, clock.now)
         self._processes = Processes(pid, environment.get(SERVER_ID, ""), clock)
         count = environment.get(GPUS, "0")
-        self._gpus = Gpus(
-            int(count) if count.isdecimal() else 0, environment.get("CUDA_VISIBLE_DEVICES", "")
-        )
+        self._gpus = Gpus(int(count) if count.isdecimal() else 0, gpus.Gpus(environment))
 
     async def look(self) -> Work | None:
         """Return the latest work; None where none is known."""

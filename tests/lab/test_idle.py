@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ import pytest
 from kpl_lab.clock import SYSTEM_CLOCK, ManualClock
 from kpl_lab.errors import Unavailable
 from kpl_lab.lab.idle import IdlePolicy, IdleStop, IdleWatch, Stage, Work, policy_of
-from kpl_lab.lab.work import Gpus, Kernels, Processes, percents
+from kpl_lab.lab.work import Gpus, Kernels, Processes
+from kpl_lab.measures import gpus
 from kpl_lab.schemas.servers import IdleReport
 
 POLICY = IdlePolicy(stop_seconds=600.0, warning_seconds=120.0)
@@ -290,35 +292,41 @@ def test_what_left_its_terminal_is_work_still_and_what_others_do_is_not(
         os.kill(detached, signal.SIGKILL)
 
 
-async def test_a_gpu_in_use_is_work_and_one_that_nobody_can_ask_is_taken_for_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert await Gpus(0, "").look() is None
-    monkeypatch.setenv("PATH", str(tmp_path))
-    unknown = await Gpus(1, "").look()
-    assert unknown is not None and "cannot be measured" in unknown.what
-    program = tmp_path / "nvidia-smi"
-    for said, is_work in (("0\\n0", False), ("0\\n37", True), ("[N/A]", True)):
-        program.write_text(f'#!/bin/sh\nprintf "{said}\\n"\n')
+async def gpu_work(folder: Path, said: str | None, count: int = 2) -> Work | None:
+    """Return what is found of GPUs of which ``nvidia-smi`` says this; None: there is no program."""
+    program = folder / "nvidia-smi"
+    program.unlink(missing_ok=True)
+    if said is not None:
+        program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
         program.chmod(0o755)
-        assert bool(await Gpus(2, "0,1").look()) is is_work
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": "0,1"}
+    return await Gpus(count, gpus.Gpus(environment)).look()
 
 
-async def test_only_the_server_s_own_gpus_are_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("busy", "what"),
+    [
+        (("0", "0"), None),
+        (("0", "37"), "A GPU is in use"),
+        (("0", "[N/A]"), "The use of the GPU cannot be measured"),
+    ],
+)
+async def test_a_gpu_in_use_is_work_and_one_that_does_not_tell_is_taken_for_used(
+    tmp_path: Path, busy: tuple[str, ...], what: str | None
 ) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nprintf "0\\n"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    await Gpus(1, "3").look()
-    assert "--id=3" in (tmp_path / "asked").read_text()
+    said = "\n".join(f"{n}, Tesla T4, {share}, 4, 15360" for n, share in enumerate(busy))
+    found = await gpu_work(tmp_path, said)
+    assert (found and found.what) == what
 
 
-def test_numbers_of_nvidia_smi() -> None:
-    assert percents("0\n 45 \n") == [0, 45]
-    assert percents("[N/A]\n") is None
-    assert percents("") is None
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has GPUs")
+async def test_gpus_that_nobody_can_ask_are_taken_for_used(tmp_path: Path) -> None:
+    found = await gpu_work(tmp_path, None)
+    assert found is not None and "cannot be measured" in found.what
+
+
+async def test_a_server_without_gpus_asks_nobody(tmp_path: Path) -> None:
+    assert await gpu_work(tmp_path, "0, Tesla T4, 37, 4, 15360", count=0) is None
 
 
 class TestInAServer:
