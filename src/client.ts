@@ -2,14 +2,15 @@ import type { ServerConnection } from '@jupyterlab/services';
 
 import { AlgorithmsApi } from './api/algorithms';
 import { DatasetsApi } from './api/datasets';
+import { ImagesApi } from './api/images';
 import { LocalApi } from './api/local';
 import { ModelsApi } from './api/models';
 import { ServersApi } from './api/servers';
 import { ServicesApi } from './api/services';
 import { TasksApi } from './api/tasks';
+import { CatalogModel } from './models/catalog';
 import { ResourceList } from './models/list';
 import { PlaceModel } from './models/place';
-import { PlatformError } from './request';
 import { EventStream } from './stream/stream';
 import type { IPlatformClient, IResourceLists } from './tokens';
 
@@ -21,6 +22,7 @@ export class PlatformClient implements IPlatformClient {
     const settings = options.serverSettings;
     this.algorithms = new AlgorithmsApi(settings);
     this.datasets = new DatasetsApi(settings);
+    this.images = new ImagesApi(settings);
     this.local = new LocalApi(settings);
     this.models = new ModelsApi(settings);
     this.servers = new ServersApi(settings);
@@ -28,6 +30,7 @@ export class PlatformClient implements IPlatformClient {
     this.tasks = new TasksApi(settings);
     this.stream = new EventStream({ serverSettings: settings });
     this.lists = this._lists();
+    this.catalog = new CatalogModel({ api: this.images });
     this.place = new PlaceModel({
       api: this.servers,
       stream: this.stream,
@@ -38,6 +41,7 @@ export class PlatformClient implements IPlatformClient {
 
   readonly algorithms: AlgorithmsApi;
   readonly datasets: DatasetsApi;
+  readonly images: ImagesApi;
   readonly local: LocalApi;
   readonly models: ModelsApi;
   readonly servers: ServersApi;
@@ -46,9 +50,10 @@ export class PlatformClient implements IPlatformClient {
   readonly stream: EventStream;
   readonly lists: IResourceLists;
   readonly place: PlaceModel;
+  readonly catalog: CatalogModel;
 
   private _lists(): IResourceLists {
-    const { algorithms, datasets, models, servers, services, stream, tasks } =
+    const { algorithms, datasets, images, models, services, stream, tasks } =
       this;
     return {
       algorithms: new ResourceList({
@@ -66,19 +71,8 @@ export class PlatformClient implements IPlatformClient {
       images: new ResourceList({
         resource: 'images',
         stream,
-        list: query => servers.images(query),
-        get: async id => {
-          const page = await servers.images();
-          const image = page.items.find(item => item.id === id);
-          if (!image) {
-            throw new PlatformError({
-              message: '',
-              code: 'not_found',
-              status: 404
-            });
-          }
-          return image;
-        }
+        list: query => images.list(query),
+        get: id => images.get(id)
       }),
       models: new ResourceList({
         resource: 'models',

@@ -5,6 +5,7 @@ export namespace CommandIDs {
   export const copyLink = 'kpl-lab:copy-link';
   export const deleteResource = 'kpl-lab:delete-resource';
   export const deployService = 'kpl-lab:deploy-service';
+  export const lookAtImage = 'kpl-lab:look-at-image';
   export const insertCode = 'kpl-lab:insert-code';
   export const insertDatasetCode = 'kpl-lab:insert-dataset-code';
   export const mountDataset = 'kpl-lab:mount-dataset';
@@ -16,6 +17,7 @@ export namespace CommandIDs {
   export const openExample = 'kpl-lab:open-example';
   export const publishAlgorithm = 'kpl-lab:publish-algorithm';
   export const publishFolder = 'kpl-lab:publish-folder';
+  export const registerImage = 'kpl-lab:register-image';
   export const resubmitTask = 'kpl-lab:resubmit-task';
   export const saveAsDataset = 'kpl-lab:save-as-dataset';
   export const saveAsModel = 'kpl-lab:save-as-model';

@@ -138,6 +138,10 @@ function whatIsLost(trans: TranslationBundle, kind: ResourceKind): string {
       return trans.__(
         'All its versions and their records will be lost, and its mounts end.'
       );
+    case 'images':
+      return trans.__(
+        'It leaves the catalog, and nothing new starts from it. What runs goes on.'
+      );
     case 'models':
       return trans.__('All its versions and their files will be lost.');
     case 'services':

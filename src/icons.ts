@@ -86,7 +86,7 @@ export const stateWarnIcon = new LabIcon({
 /**
  * The icon of each kind of resource.
  */
-export const RESOURCE_ICONS: Record<ResourceKind | 'images', LabIcon> = {
+export const RESOURCE_ICONS: Record<ResourceKind, LabIcon> = {
   algorithms: algorithmIcon,
   datasets: datasetIcon,
   images: imageIcon,

@@ -6,6 +6,7 @@ import type { ResourceKind } from './tokens';
 const KINDS: Record<string, ResourceKind> = {
   algorithm: 'algorithms',
   dataset: 'datasets',
+  image: 'images',
   model: 'models',
   service: 'services',
   task: 'tasks'

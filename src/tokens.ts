@@ -2,6 +2,7 @@ import { Token } from '@lumino/coreutils';
 
 import type { AlgorithmsApi } from './api/algorithms';
 import type { DatasetsApi } from './api/datasets';
+import type { ImagesApi } from './api/images';
 import type { LocalApi } from './api/local';
 import type { ModelsApi } from './api/models';
 import type { ServersApi } from './api/servers';
@@ -15,6 +16,7 @@ import type {
   ServiceView,
   TaskView
 } from './api/types';
+import type { CatalogModel } from './models/catalog';
 import type { ResourceList } from './models/list';
 import type { PlaceModel } from './models/place';
 import type { EventStream } from './stream/stream';
@@ -26,6 +28,7 @@ import type { EventStream } from './stream/stream';
 export interface IPlatformClient {
   readonly algorithms: AlgorithmsApi;
   readonly datasets: DatasetsApi;
+  readonly images: ImagesApi;
   readonly local: LocalApi;
   readonly models: ModelsApi;
   readonly servers: ServersApi;
@@ -34,6 +37,7 @@ export interface IPlatformClient {
   readonly stream: EventStream;
   readonly lists: IResourceLists;
   readonly place: PlaceModel;
+  readonly catalog: CatalogModel;
 }
 
 /**
@@ -52,12 +56,13 @@ export interface IResourceLists {
  * The plural nouns of what has a page of its own in the main area.
  */
 export type ResourceKind =
-  'algorithms' | 'datasets' | 'models' | 'services' | 'tasks';
+  'algorithms' | 'datasets' | 'images' | 'models' | 'services' | 'tasks';
 
 /**
  * The forms of the main area.
  */
-export type FormKind = 'algorithm' | 'dataset' | 'model' | 'service' | 'task';
+export type FormKind =
+  'algorithm' | 'dataset' | 'image' | 'model' | 'service' | 'task';
 
 /**
  * What a form is opened with; everything is optional and can be changed in the form.

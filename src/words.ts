@@ -80,12 +80,34 @@ export function kindWords(
       return trans.__('Algorithm');
     case 'datasets':
       return trans.__('Dataset');
+    case 'images':
+      return trans.__('Image');
     case 'models':
       return trans.__('Model');
     case 'services':
       return trans.__('Service');
     case 'tasks':
       return trans.__('Task');
+  }
+}
+
+/**
+ * Where an entry of the image catalog comes from.
+ */
+export function sourceWords(trans: TranslationBundle, source: string): string {
+  switch (source) {
+    case 'built':
+      return trans.__('built here');
+    case 'file':
+      return trans.__("the administrator's catalog file");
+    case 'loaded':
+      return trans.__('loaded from a tar');
+    case 'registered':
+      return trans.__('registered');
+    case 'saved':
+      return trans.__('saved from a server');
+    default:
+      return source;
   }
 }
 

@@ -5,12 +5,12 @@ import type { IPage } from './common';
 import type {
   BuildView,
   CapacityView,
-  ImageView,
   LogPage,
   Me,
   MountCreate,
   MountView,
-  ServerView
+  ServerView,
+  VersionView
 } from './types';
 
 /**
@@ -24,8 +24,22 @@ export class ServersApi {
   /**
    * Who the caller is.
    */
-  me(): Promise<Me> {
-    return requestJSON(this._settings, 'api/me');
+  async me(): Promise<Me> {
+    // It stays so for as long as the page is open, and many ask.
+    this._me ??= requestJSON<Me>(this._settings, 'api/me');
+    try {
+      return await this._me;
+    } catch (error) {
+      this._me = null;
+      throw error;
+    }
+  }
+
+  /**
+   * What answers: its version, and which engine it starts things on.
+   */
+  version(): Promise<VersionView> {
+    return requestJSON(this._settings, 'api/version');
   }
 
   /**
@@ -33,15 +47,6 @@ export class ServersApi {
    */
   capacity(): Promise<CapacityView> {
     return requestJSON(this._settings, 'api/capacity');
-  }
-
-  /**
-   * The catalog.
-   */
-  images(
-    query: { search?: string; cursor?: string | null } = {}
-  ): Promise<IPage<ImageView>> {
-    return requestJSON(this._settings, 'api/images', { query });
   }
 
   /**
@@ -91,5 +96,6 @@ export class ServersApi {
     });
   }
 
+  private _me: Promise<Me> | null = null;
   private readonly _settings: ServerConnection.ISettings;
 }

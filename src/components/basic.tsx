@@ -55,6 +55,17 @@ export function StateChip(props: {
 }
 
 /**
+ * A letter or sign in a small square, in place of an icon; the name stands beside it.
+ */
+export function Letter(props: { children: string }): JSX.Element {
+  return (
+    <span className="kpl-Letter" aria-hidden>
+      {props.children}
+    </span>
+  );
+}
+
+/**
  * A text button.
  */
 export function Button(props: {

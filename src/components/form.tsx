@@ -131,15 +131,22 @@ export function TextField(props: {
   hint?: string;
   error?: string | null;
   placeholder?: string;
+
+  /**
+   * Whether it is hidden while it is typed.
+   */
+  type?: 'text' | 'password';
 }): JSX.Element {
   const { label, hint, error, value, onChange, placeholder } = props;
+  const { type = 'text' } = props;
   return (
     <Field label={label} hint={hint} error={error}>
       {(id, note) => (
         <input
           id={id}
           className="jp-mod-styled"
-          type="text"
+          type={type}
+          autoComplete={type === 'password' ? 'new-password' : undefined}
           value={value}
           placeholder={placeholder}
           aria-describedby={note}

@@ -2,6 +2,7 @@ import type { ResourceDetail } from '../models/detail';
 import type { ResourceKind } from '../tokens';
 import { AlgorithmPage } from './algorithms/page';
 import { DatasetPage } from './datasets/page';
+import { ImagePage } from './images/page';
 import { ModelPage } from './models/page';
 import { ServicePage } from './services/page';
 import { TaskPage } from './tasks/page';
@@ -24,6 +25,7 @@ export const PAGES: Record<
 > = {
   algorithms: AlgorithmPage,
   datasets: DatasetPage,
+  images: ImagePage,
   models: ModelPage,
   services: ServicePage,
   tasks: TaskPage

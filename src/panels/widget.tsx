@@ -117,8 +117,8 @@ export class DetailContent extends ReactWidget {
       const { context, kind } = this._options;
       const noun = kindWords(context.trans, kind);
       for (const { title } of [this, this.parent ?? this]) {
-        // A dataset, its model and its service often have one name.
-        title.label = `${name} · ${noun}`;
+        // The icon and the tip say what kind of thing it is: narrow tabs have room for the name alone.
+        title.label = name;
         title.caption = `${noun} ${name}`;
       }
     }

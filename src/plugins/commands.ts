@@ -82,7 +82,8 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       CommandIDs.newDataset,
       CommandIDs.publishAlgorithm,
       CommandIDs.saveModel,
-      CommandIDs.deployService
+      CommandIDs.deployService,
+      CommandIDs.registerImage
     ];
     for (const command of listed) {
       palette?.addItem({ command, category: trans.__('KPL Lab') });
@@ -139,7 +140,7 @@ namespace Private {
         kind: {
           type: 'string',
           description: trans.__(
-            'tasks, datasets, models, algorithms or services'
+            'tasks, datasets, models, algorithms, services or images'
           )
         },
         id: { type: 'number', description: trans.__('The id') },

@@ -4,6 +4,7 @@ import { CommandIDs } from '../commandids';
 import {
   algorithmIcon,
   datasetIcon,
+  imageIcon,
   modelIcon,
   serviceIcon,
   taskIcon
@@ -72,6 +73,13 @@ export function addFormCommands(context: ICommandContext): void {
         ...(kind === 'algorithms' && { algorithm: name })
       });
     }
+  });
+  commands.addCommand(CommandIDs.registerImage, {
+    label: trans.__('Register Image…'),
+    caption: trans.__('Add an image that is there already to the catalog'),
+    icon: args => (args.isPalette ? undefined : imageIcon),
+    describedBy,
+    execute: () => workbench.openForm('image')
   });
   commands.addCommand(CommandIDs.resubmitTask, {
     label: trans.__('Submit Again…'),

@@ -3,6 +3,7 @@ import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 import {
   deleteIcon,
   linkIcon,
+  refreshIcon,
   runIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
@@ -45,6 +46,19 @@ export function addResourceCommands(context: ICommandContext): void {
     icon: stopIcon,
     describedBy,
     execute: args => attempt(() => Private.run(context, target(args), false))
+  });
+  commands.addCommand(CommandIDs.lookAtImage, {
+    label: trans.__('Look again'),
+    caption: trans.__('What could not be had may be there by now'),
+    icon: refreshIcon,
+    describedBy,
+    execute: args =>
+      attempt(async () => {
+        const image = target(args);
+        if (image) {
+          client.lists.images.put(await client.images.look(image.id));
+        }
+      })
   });
   commands.addCommand(CommandIDs.deleteResource, {
     label: trans.__('Delete…'),

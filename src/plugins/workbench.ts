@@ -239,7 +239,7 @@ namespace Private {
         kind: {
           type: 'string',
           description: trans.__(
-            'tasks, datasets, models, algorithms or services'
+            'tasks, datasets, models, algorithms, services or images'
           )
         },
         id: { type: 'number', description: trans.__('The id') },
@@ -255,7 +255,9 @@ namespace Private {
       properties: {
         form: {
           type: 'string',
-          description: trans.__('task, dataset, model, algorithm or service')
+          description: trans.__(
+            'task, dataset, model, algorithm, service or image'
+          )
         },
         start: {
           type: 'object',

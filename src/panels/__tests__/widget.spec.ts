@@ -1,4 +1,5 @@
 import { makeContext } from '../../components/__tests__/context';
+import { RESOURCE_ICONS } from '../../icons';
 import type { ResourceKind } from '../../tokens';
 import { DetailWidget } from '../widget';
 
@@ -9,9 +10,9 @@ describe('the tab of a page', () => {
   });
 
   it.each<[ResourceKind, string]>([
-    ['datasets', 'digits · Dataset'],
-    ['models', 'digits · Model']
-  ])('of %s says what kind of thing it shows', async (kind, label) => {
+    ['datasets', 'Dataset digits'],
+    ['models', 'Model digits']
+  ])('of %s has its name, its icon, and both in words', async (kind, words) => {
     const widget = new DetailWidget({ context, kind, id: 1 });
     const named = new Promise<void>(resolve =>
       widget.title.changed.connect(({ label: now }) => {
@@ -21,7 +22,9 @@ describe('the tab of a page', () => {
       })
     );
     await named;
-    expect(widget.title.label).toBe(label);
+    expect(widget.title.label).toBe('digits');
+    expect(widget.title.caption).toBe(words);
+    expect(widget.title.icon).toBe(RESOURCE_ICONS[kind]);
     widget.dispose();
   });
 });

@@ -4,6 +4,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 import {
   algorithmIcon,
   datasetIcon,
+  imageIcon,
   modelIcon,
   serviceIcon,
   taskIcon
@@ -11,6 +12,7 @@ import {
 import type { FormKind, IFormStart, ResourceKind } from '../../tokens';
 import { AlgorithmForm } from './algorithm';
 import { DatasetForm } from './dataset';
+import { ImageForm } from './image';
 import { ModelForm } from './model';
 import { ServiceForm } from './service';
 import { TaskForm } from './task';
@@ -47,6 +49,11 @@ export const FORMS: Record<
     icon: datasetIcon,
     title: trans => trans.__('New dataset'),
     component: DatasetForm
+  },
+  image: {
+    icon: imageIcon,
+    title: trans => trans.__('Register image'),
+    component: ImageForm
   },
   model: {
     icon: modelIcon,

@@ -7,14 +7,15 @@ import * as React from 'react';
 
 import type { IKplContext } from '../../context';
 import { KplContext } from '../../context';
+import type { ResourceKind } from '../../tokens';
 import { Capacity } from './capacity';
-import type { SectionKind } from './kinds';
+import { shareHeight } from './heights';
 import { Section } from './section';
 
 /**
  * The sections from top to bottom.
  */
-const SECTIONS: SectionKind[] = [
+const SECTIONS: ResourceKind[] = [
   'datasets',
   'tasks',
   'algorithms',
@@ -53,17 +54,24 @@ export class Sidebar extends SidePanel {
       this.addWidget(new Section({ context, kind }));
     }
     this._show(OPEN_AT_FIRST);
-    this._accordion.expansionToggled.connect(this._makeRoom, this);
-    // The header grows with what it says, which tells no layout by itself.
-    this._observer = new ResizeObserver(() => {
-      MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize);
+    this._accordion.expansionToggled.connect(this._onToggled, this);
+    // Whoever moves a border knows better, until a section is opened or closed.
+    this._accordion.handleMoved.connect(() => {
+      this._isByHand = true;
     });
-    this._observer.observe(this.content.node);
+    // The header grows with what it says, and sections with their rows: no layout hears of that.
+    this._observer = new ResizeObserver(() => this._makeRoom());
+    this._observer.observe(this.node);
+    this._observer.observe(this.header.node);
+    this._sections.forEach(section =>
+      section.needChanged.connect(this._makeRoom, this)
+    );
     void this._restore();
   }
 
   override dispose(): void {
     this._observer.disconnect();
+    window.cancelAnimationFrame(this._frame);
     super.dispose();
   }
 
@@ -92,18 +100,42 @@ export class Sidebar extends SidePanel {
     });
   }
 
+  private _onToggled(): void {
+    this._isByHand = false;
+    this._makeRoom();
+  }
+
   /**
-   * Share the height anew where an open section has none: one that was never open has no
-   * height to go back to.
+   * Share the height anew: each open section gets what its rows need, as far as there is room.
    */
   private _makeRoom(): void {
-    const sizes = this._accordion.relativeSizes();
-    const sections = this._sections;
-    if (sections.some((section, at) => !section.isHidden && !sizes[at])) {
-      this._accordion.setRelativeSizes(
-        sections.map(section => (section.isHidden ? 0 : 1))
-      );
+    if (this._isByHand || this._frame !== 0) {
+      return;
     }
+    this._frame = window.requestAnimationFrame(() => {
+      this._frame = 0;
+      if (this.isDisposed || !this.isVisible) {
+        return;
+      }
+      const titles = this._accordion.titles.reduce(
+        (sum, title) => sum + title.offsetHeight,
+        0
+      );
+      const room =
+        this.node.clientHeight - this.header.node.offsetHeight - titles;
+      const heights = shareHeight(
+        this._sections.map(section => (section.isHidden ? 0 : section.need)),
+        room
+      );
+      const all = heights.reduce((sum, height) => sum + height, 0);
+      const { style } = this.content.node;
+      // The titles stand below one another; what nobody needs is left empty below them.
+      style.maxHeight = all > 0 && all < room ? `${titles + all}px` : '';
+      if (all > 0) {
+        this._accordion.setRelativeSizes(heights);
+      }
+      MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize);
+    });
   }
 
   private _save(): void {
@@ -124,6 +156,8 @@ export class Sidebar extends SidePanel {
   }
 
   private readonly _observer: ResizeObserver;
+  private _frame = 0;
+  private _isByHand = false;
   private readonly _state: IStateDB | null;
 }
 

@@ -3,6 +3,7 @@ import {
   addIcon,
   codeIcon,
   deleteIcon,
+  refreshIcon,
   runIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
@@ -26,13 +27,9 @@ import {
   unmountIcon
 } from '../../icons';
 import type { IItem } from '../../models/list';
+import { imageFacts, imageLetter } from '../images/facts';
 import { isFinal, reasonWords, stateWords, taskFacts } from '../../states';
 import type { IPlatformClient, ResourceKind } from '../../tokens';
-
-/**
- * The kinds of resources that have a section.
- */
-export type SectionKind = ResourceKind | 'images';
 
 /**
  * A button that a row offers.
@@ -49,6 +46,11 @@ export interface IRowAction {
 export interface IRow {
   state: string;
   icon: LabIcon | null;
+
+  /**
+   * A letter or sign in place of the icon.
+   */
+  letter?: string;
   facts: string;
   title: string;
   marker?: string;
@@ -61,15 +63,15 @@ export interface IRow {
 export interface ISectionTexts {
   title: string;
   empty: string;
-  add: string | null;
-  command: string | null;
+  add: string;
+  command: string;
 }
 
 /**
  * The words of a section.
  */
 export function sectionTexts(
-  kind: SectionKind,
+  kind: ResourceKind,
   trans: TranslationBundle
 ): ISectionTexts {
   switch (kind) {
@@ -118,8 +120,8 @@ export function sectionTexts(
       return {
         title: trans.__('Images'),
         empty: trans.__('The environments that servers and tasks start in.'),
-        add: null,
-        command: null
+        add: trans.__('Register image…'),
+        command: CommandIDs.registerImage
       };
   }
 }
@@ -128,7 +130,7 @@ export function sectionTexts(
  * What a row says and offers.
  */
 export function describeRow(
-  kind: SectionKind,
+  kind: ResourceKind,
   item: IItem,
   client: IPlatformClient,
   trans: TranslationBundle
@@ -305,22 +307,29 @@ namespace Private {
   }
 
   export function image(item: ImageView, trans: TranslationBundle): IRow {
-    const versions = Object.entries(item.versions)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(' · ');
+    const isReady = item.state === 'ready';
     return {
       state: item.state,
-      icon: item.state === 'ready' ? RESOURCE_ICONS.images : null,
-      facts:
-        item.state === 'ready'
-          ? item.accelerator === 'gpu'
-            ? trans.__('GPU · %1', versions)
-            : versions
+      icon: null,
+      ...(isReady && { letter: imageLetter(item) }),
+      facts: isReady
+        ? imageFacts(trans, item)
+        : item.state === 'failed'
+          ? reasonWords(trans, item.reason)
           : stateWords(trans, item.state),
       title: [item.title, item.message || item.description]
         .filter(Boolean)
         .join('\n'),
-      actions: []
+      actions:
+        item.state === 'failed'
+          ? [
+              {
+                command: CommandIDs.lookAtImage,
+                label: trans.__('Look again'),
+                icon: refreshIcon
+              }
+            ]
+          : []
     };
   }
 

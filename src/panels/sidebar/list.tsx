@@ -5,6 +5,7 @@ import {
   Empty,
   ErrorNotice,
   IconButton,
+  Letter,
   Skeleton,
   StateIcon,
   classes
@@ -13,14 +14,16 @@ import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { useModel, useSignal } from '../../hooks';
 import type { IItem, ResourceList } from '../../models/list';
-import type { IRow, SectionKind } from './kinds';
+import type { ResourceKind } from '../../tokens';
+import { CatalogNotice } from '../images/catalog';
+import type { IRow } from './kinds';
 import { describeRow, sectionTexts } from './kinds';
 
 /**
  * The rows of one section, with its search, empty, loading and error states.
  */
 export function SectionList(props: {
-  kind: SectionKind;
+  kind: ResourceKind;
   list: ResourceList<IItem>;
   isSearching: boolean;
 }): JSX.Element {
@@ -31,7 +34,6 @@ export function SectionList(props: {
   useModel(client.place);
   useSignal(client.stream.stateChanged);
   const texts = sectionTexts(kind, trans);
-  const command = texts.command;
   const isStale =
     client.stream.state === 'reconnecting' ||
     (list.isLoaded && list.error !== null);
@@ -43,6 +45,7 @@ export function SectionList(props: {
           onChange={value => (list.search = value)}
         />
       )}
+      {kind === 'images' && <CatalogNotice />}
       {!list.isLoaded && list.error && (
         <ErrorNotice error={list.error} retry={() => void list.refresh()} />
       )}
@@ -50,8 +53,8 @@ export function SectionList(props: {
       {list.isLoaded && list.items.length === 0 && (
         <Empty
           text={list.search ? trans.__('Nothing of this name.') : texts.empty}
-          action={list.search ? undefined : (texts.add ?? undefined)}
-          onAction={command ? () => void commands.execute(command) : undefined}
+          action={list.search ? undefined : texts.add}
+          onAction={() => void commands.execute(texts.command)}
         />
       )}
       <Rows kind={kind} list={list} label={texts.title} />
@@ -70,7 +73,7 @@ export function SectionList(props: {
  * The rows; arrows move among them, Enter opens, Delete asks.
  */
 function Rows(props: {
-  kind: SectionKind;
+  kind: ResourceKind;
   list: ResourceList<IItem>;
   label: string;
 }): JSX.Element {
@@ -82,9 +85,7 @@ function Rows(props: {
     ? current
     : items[0]?.id;
   const open = (id: number): void => {
-    if (kind !== 'images') {
-      void commands.execute(CommandIDs.openDetail, { kind, id });
-    }
+    void commands.execute(CommandIDs.openDetail, { kind, id });
   };
   const onKeyDown = (event: React.KeyboardEvent, item: IItem): void => {
     if (event.target !== event.currentTarget) {
@@ -102,7 +103,7 @@ function Rows(props: {
       (moves[event.key] as HTMLElement | null | undefined)?.focus();
     } else if (event.key === 'Enter') {
       open(item.id);
-    } else if (event.key === 'Delete' && kind !== 'images') {
+    } else if (event.key === 'Delete') {
       void commands.execute(CommandIDs.deleteResource, { kind, id: item.id });
     }
   };
@@ -135,7 +136,7 @@ function Rows(props: {
  * Icon, name, one line of facts, and the actions that appear on hover and focus.
  */
 function RowContent(props: {
-  kind: SectionKind;
+  kind: ResourceKind;
   item: IItem;
   row: IRow;
 }): JSX.Element {
@@ -145,7 +146,9 @@ function RowContent(props: {
   return (
     <>
       <span className="kpl-Row-icon">
-        {Icon ? (
+        {row.letter ? (
+          <Letter>{row.letter}</Letter>
+        ) : Icon ? (
           <Icon tag={null} width="14px" height="14px" />
         ) : (
           <StateIcon state={row.state} kind={kind} />

@@ -7,8 +7,9 @@ import {
   addToolbarButtonClass
 } from '@jupyterlab/ui-components';
 import type { LabIcon } from '@jupyterlab/ui-components';
-import type { IDisposable } from '@lumino/disposable';
+import { DisposableSet } from '@lumino/disposable';
 import type { Message } from '@lumino/messaging';
+import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
@@ -16,7 +17,7 @@ import { ErrorBoundary } from '../../components/boundary';
 import { KplContext } from '../../context';
 import type { IKplContext } from '../../context';
 import type { IItem, ResourceList } from '../../models/list';
-import type { SectionKind } from './kinds';
+import type { ResourceKind } from '../../tokens';
 import { sectionTexts } from './kinds';
 import { SectionList } from './list';
 
@@ -52,23 +53,34 @@ export class Section extends PanelWithToolbar {
         () => void list.refresh()
       )
     );
-    const command = texts.command;
-    if (texts.add && command) {
-      this.toolbar.addItem(
-        'add',
-        Private.button(
-          addIcon,
-          texts.add,
-          () => void context.commands.execute(command)
-        )
-      );
-    }
+    this.toolbar.addItem(
+      'add',
+      Private.button(
+        addIcon,
+        texts.add,
+        () => void context.commands.execute(texts.command)
+      )
+    );
+  }
+
+  /**
+   * The height that it needs to show all its rows.
+   */
+  get need(): number {
+    return this._body.need;
+  }
+
+  /**
+   * It needs another height than before.
+   */
+  get needChanged(): ISignal<unknown, void> {
+    return this._body.needChanged;
   }
 
   /**
    * What it lists.
    */
-  readonly kind: SectionKind;
+  readonly kind: ResourceKind;
 
   private readonly _body: SectionBody;
 }
@@ -79,8 +91,29 @@ export class Section extends PanelWithToolbar {
 export namespace Section {
   export interface IOptions {
     context: IKplContext;
-    kind: SectionKind;
+    kind: ResourceKind;
   }
+}
+
+/**
+ * Tells how high its children are, whenever that changes.
+ */
+function Measured(props: {
+  onHeight: (height: number) => void;
+  children: React.ReactNode;
+}): JSX.Element {
+  const { onHeight, children } = props;
+  const box = React.useRef<HTMLDivElement>(null);
+  const latest = React.useRef(onHeight);
+  latest.current = onHeight;
+  React.useLayoutEffect(() => {
+    const observer = new ResizeObserver(() =>
+      latest.current(box.current?.offsetHeight ?? 0)
+    );
+    observer.observe(box.current as Element);
+    return () => observer.disconnect();
+  }, []);
+  return <div ref={box}>{children}</div>;
 }
 
 /**
@@ -91,6 +124,20 @@ class SectionBody extends ReactWidget {
     super();
     this._options = options;
     this.addClass('kpl-Section-body');
+  }
+
+  /**
+   * The height of all that is in it, or of a few rows where nothing was drawn yet.
+   */
+  get need(): number {
+    return this._need || 80;
+  }
+
+  /**
+   * It needs another height than before.
+   */
+  get needChanged(): ISignal<this, void> {
+    return this._needChanged;
   }
 
   /**
@@ -139,19 +186,34 @@ class SectionBody extends ReactWidget {
           message={trans.__('This list cannot be shown.')}
           retry={trans.__('Try again')}
         >
-          <SectionList
-            kind={kind}
-            list={list}
-            isSearching={this._isSearching}
-          />
+          <Measured onHeight={height => this._setNeed(height)}>
+            <SectionList
+              kind={kind}
+              list={list}
+              isSearching={this._isSearching}
+            />
+          </Measured>
         </ErrorBoundary>
       </KplContext.Provider>
     );
   }
 
+  private _setNeed(height: number): void {
+    // A hidden one has no height, and is opened again with the one that it had.
+    if (height > 0 && height !== this._need) {
+      this._need = height;
+      this._needChanged.emit();
+    }
+  }
+
   private _look(isVisible: boolean): void {
     if (isVisible && !this._activity) {
-      this._activity = this._options.list.activate();
+      const { context, kind, list } = this._options;
+      this._activity = new DisposableSet();
+      this._activity.add(list.activate());
+      if (kind === 'images') {
+        this._activity.add(context.client.catalog.activate());
+      }
     } else if (!isVisible) {
       this._activity?.dispose();
       this._activity = null;
@@ -159,8 +221,10 @@ class SectionBody extends ReactWidget {
   }
 
   private readonly _options: SectionBody.IOptions;
-  private _activity: IDisposable | null = null;
+  private _activity: DisposableSet | null = null;
   private _isSearching = false;
+  private _need = 0;
+  private readonly _needChanged = new Signal<this, void>(this);
 }
 
 /**
@@ -169,7 +233,7 @@ class SectionBody extends ReactWidget {
 namespace SectionBody {
   export interface IOptions {
     context: IKplContext;
-    kind: SectionKind;
+    kind: ResourceKind;
     list: ResourceList<IItem>;
   }
 }
