@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.schemas.common import Event
 from kpl_lab.schemas.servers import ServerStatus
 
@@ -15,7 +17,8 @@ class ProgressEvent(TypedDict):
     """What JupyterHub sends to the page; all but the first two is ours.
 
     ``step`` is the line of the list that it belongs to; ``event`` and ``level`` are those of an
-    entry of the server's history, empty where it is none.
+    entry of the server's history, empty where it is none. ``time`` is when it happened (ISO 8601):
+    whoever opens the page later reads the same.
     """
 
     progress: int
@@ -23,6 +26,7 @@ class ProgressEvent(TypedDict):
     step: str
     event: str
     level: str
+    time: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class _Step:
             "step": self.name,
             "event": event,
             "level": level,
+            "time": "",
         }
 
 
@@ -71,7 +76,8 @@ def event_of(status: ServerStatus) -> ProgressEvent | None:
 class Progress:
     """The events of one start; whoever comes late gets all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._events: list[ProgressEvent] = []
         self._more = asyncio.Event()
         self._is_done = False
@@ -90,17 +96,23 @@ class Progress:
                 name = str(event.data.get("event", ""))
                 # What belongs to no step of its own is told of the one that was reached.
                 self._step = _STEPS_OF_EVENTS.get(name, self._step)
-                self.tell(self._step.say(event.message, name, event.level))
+                self.tell(self._step.say(event.message, name, event.level), event.time)
 
-    def tell(self, event: ProgressEvent | None) -> None:
-        """Add an event, unless it repeats the last one; a bar never goes back."""
+    def tell(self, event: ProgressEvent | None, at: dt.datetime | None = None) -> None:
+        """Add an event, unless it repeats the last one; a bar never goes back.
+
+        Parameters
+        ----------
+        at
+            When it happened; None: now.
+        """
         if event is None:
             return
         last = self._events[-1] if self._events else None
         if last is not None:
             event = {**event, "progress": max(event["progress"], last["progress"])}
-        if event != last:
-            self._events.append(event)
+        if last is None or event != {**last, "time": ""}:
+            self._events.append({**event, "time": (at or self._clock.now()).isoformat()})
             self._wake()
 
     def finish(self) -> None:

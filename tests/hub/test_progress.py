@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from typing import Any
 
+from kpl_lab.clock import ManualClock
 from kpl_lab.hub.progress import Progress, ProgressEvent, event_of, first_event
 from kpl_lab.schemas.common import Event
 from kpl_lab.schemas.servers import ServerStatus
@@ -29,6 +30,16 @@ async def test_who_comes_late_reads_everything_from_the_start() -> None:
     progress.finish()
     assert await early == await read(progress)
     assert [event["step"] for event in await early] == ["queued", "starting", "ready"]
+
+
+async def test_an_event_has_the_time_at_which_it_happened_for_whoever_comes_late() -> None:
+    clock = ManualClock(NOW + dt.timedelta(seconds=9))
+    progress = Progress(clock)
+    progress.tell_status(status("starting", events=[happened(1, "Scheduled", "There is room.")]))
+    clock.advance(60)
+    progress.finish()
+    times = [event["time"] for event in await read(progress)]
+    assert times == ["2026-01-01T00:00:00+00:00", "2026-01-01T00:00:09+00:00"]
 
 
 async def test_the_same_state_is_told_once() -> None:

@@ -4,14 +4,14 @@
   const by = id => document.getElementById(id);
   const text = window.kplText;
   const steps = [...by('kpl-steps').children];
-  const clock = () => new Date().toLocaleTimeString();
+  const clock = time => (time ? new Date(time) : new Date()).toLocaleTimeString();
 
-  function reach(name, words) {
+  function reach(name, words, moment = '') {
     const at = steps.findIndex(step => step.dataset.step === name);
     steps.forEach((step, index) => {
       const time = step.querySelector('time');
       if (index <= at && !time.textContent) {
-        time.textContent = clock();
+        time.textContent = clock(moment);
       } else if (index > at) {
         time.textContent = '';
       }
@@ -46,7 +46,7 @@
   function report(event) {
     const line = document.createElement('div');
     const words = event.message ? text(event.message) : JSON.stringify(event);
-    line.textContent = [clock(), event.event, words].filter(Boolean).join('  ');
+    line.textContent = [clock(event.time), event.event, words].filter(Boolean).join('  ');
     line.dataset.level = event.level || 'normal';
     by('kpl-raw').append(line);
   }
@@ -63,7 +63,7 @@
       reach('ready', '');
       window.location.reload();
     } else {
-      reach(event.step || 'queued', event.message);
+      reach(event.step || 'queued', event.message, event.time);
     }
   };
   by('kpl-cancel').addEventListener('click', () => {
