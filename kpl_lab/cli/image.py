@@ -77,7 +77,7 @@ def _resources(option: str, pairs: tuple[tuple[str, str], ...]) -> Resources | N
         raise click.UsageError(f"{option} {first['loc'][0]}: {first['msg']}.") from error
 
 
-def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
+def facts_options(function: Callable[P, R]) -> Callable[P, R]:
     """What may be said about an image."""
     options: tuple[Callable[[Callable[P, R]], Callable[P, R]], ...] = (
         click.option("--password-stdin", is_flag=True, help="Read the password from stdin."),
@@ -120,8 +120,8 @@ def _facts_options(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
-def _facts(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request from the options of ``_facts_options``."""
+def facts_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request from the options of ``facts_options``."""
     username, is_read = values.pop("username"), values.pop("password_stdin")
     if bool(username) != is_read:
         raise click.UsageError("Give --username and --password-stdin together.")
@@ -173,7 +173,7 @@ def show(session: Session, ref: str) -> None:
 @image.command("register")
 @click.argument("name", type=NEW_NAME)
 @click.argument("reference")
-@_facts_options
+@facts_options
 @no_wait_option
 @common_options
 @pass_session
@@ -183,7 +183,7 @@ def register(session: Session, /, name: str, reference: str, no_wait: bool, **va
     On the local engine it is the folder of a Python environment, and an administrator names it.
     """
     images = session.client.images
-    body = ImageCreate(name=name, reference=reference, **_facts(values))
+    body = ImageCreate(name=name, reference=reference, **facts_of(values))
     made = images.register(body, wait=False)
     if not no_wait:
         with waiting(session, f"Looking at {reference}"):
@@ -194,12 +194,12 @@ def register(session: Session, /, name: str, reference: str, no_wait: bool, **va
 @image.command("set")
 @click.argument("ref", metavar="NAME")
 @click.option("--online/--offline", default=None, help="Whether anything may start from it.")
-@_facts_options
+@facts_options
 @common_options
 @pass_session
 def set_(session: Session, /, ref: str, online: bool | None, **values: Any) -> None:  # noqa: ANN401 - the shared options
     """Change what is said about an image, who may use it, or whether anybody may."""
-    changes = _facts(values) | ({} if online is None else {"online": online})
+    changes = facts_of(values) | ({} if online is None else {"online": online})
     if not changes:
         raise click.UsageError("Say what is to change; `kpl image set --help` lists it.")
     session.show(session.client.images.update(ref, ImageUpdate(**changes)), SHOW)

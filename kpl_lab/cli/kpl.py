@@ -13,7 +13,9 @@ import click
 from click.shell_completion import get_completion_class
 
 from kpl_lab import __version__
+from kpl_lab.cli import image_making
 from kpl_lab.cli.algorithm import algorithm
+from kpl_lab.cli.build import build
 from kpl_lab.cli.dataset import dataset
 from kpl_lab.cli.image import image
 from kpl_lab.cli.login import login
@@ -62,7 +64,9 @@ def completion(shell: str) -> None:
     click.echo(kind(cli, {}, "kpl", "_KPL_COMPLETE").source())
 
 
-for noun in (dataset, task, algorithm, model, service, server, image, login):
+for made in (image_making.build, image_making.load, image_making.save):
+    image.add_command(made)
+for noun in (dataset, task, algorithm, model, service, server, image, build, login):
     cli.add_command(noun)
 
 

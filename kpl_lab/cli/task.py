@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 
 import click
 
+from kpl_lab.cli.logs import show_log
 from kpl_lab.cli.options import (
     FOLDER,
     alias_of,
@@ -218,16 +219,7 @@ def logs(session: Session, ref: str, follow: bool) -> None:
     """Print what a task printed."""
     tasks = session.client.tasks
     pages = tasks.follow_log(ref) if follow else tasks.read_log(ref)
-    if not session.json:
-        for page in pages:
-            click.echo(page.text, nl=False)
-        return
-    last, text = None, []
-    for page in pages:
-        last = page
-        text.append(page.text)
-    end = {"next_offset": last.next_offset, "complete": last.complete} if last else {}
-    session.show({"text": "".join(text), "offset": 0, **end})
+    show_log(session, pages)
 
 
 task.add_command(alias_of(logs), "log")

@@ -12,8 +12,8 @@ from kpl_lab.schemas.algorithms import (
     AlgorithmDetail,
     AlgorithmVersionView,
     AlgorithmView,
-    BuildView,
 )
+from kpl_lab.schemas.builds import BuildView
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.tasks import LogPage
 

@@ -9,6 +9,7 @@ from types import TracebackType
 import httpx
 
 from kpl_lab.client.algorithms import Algorithms
+from kpl_lab.client.builds import Builds
 from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.client.datasets import Datasets
 from kpl_lab.client.events import Events
@@ -37,7 +38,7 @@ class Client:
 
     Attributes
     ----------
-    datasets, models, algorithms, images, tasks, services, servers
+    datasets, models, algorithms, images, builds, tasks, services, servers
         The resources.
     uploads, events
         Bytes that become resources; what happens to them.
@@ -67,6 +68,7 @@ class Client:
         self.models = Models(*shared)
         self.algorithms = Algorithms(*shared)
         self.images = Images(*shared)
+        self.builds = Builds(*shared)
         self.tasks = Tasks(*shared)
         self.services = Services(*shared, front_door=self._front_door)
         self.servers = Servers(self._api, self._hub, self.events)

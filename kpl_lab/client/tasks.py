@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from kpl_lab.client.events import LogChunk, Subscription
-from kpl_lab.client.resources import EndedBadly, Resource
+from kpl_lab.client.logged import LoggedResource
+from kpl_lab.client.resources import EndedBadly
 from kpl_lab.client.transport import Request
 from kpl_lab.client.uploads import Progress, source_of_code
 from kpl_lab.client.waiting import Watch, wait_until
 from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.tasks import (
     FOLDER_LABEL,
-    LogPage,
     TaskCreate,
     TaskDetail,
     TaskMetrics,
@@ -23,7 +22,7 @@ from kpl_lab.schemas.tasks import (
 )
 
 
-class Tasks(Resource[TaskView, TaskDetail]):
+class Tasks(LoggedResource[TaskView, TaskDetail]):
     """Tasks: submit, list, get, log, metrics, wait, stop, delete."""
 
     noun = "tasks"
@@ -99,36 +98,6 @@ class Tasks(Resource[TaskView, TaskDetail]):
     def events(self, ref: str | int) -> Page[Event]:
         """Return what happened to a task, newest first."""
         return self._transport.get(self.path(ref, "events"), Page[Event])
-
-    def log(self, ref: str | int, *, offset: int = 0, limit: int | None = None) -> LogPage:
-        """Return a part of the log, by byte offset."""
-        return self._transport.get(self.path(ref, "log"), LogPage, offset=offset, limit=limit)
-
-    def read_log(self, ref: str | int) -> Iterator[LogPage]:
-        """Yield the pages of what the log holds at present."""
-        task = self.get(ref)
-        page = self.log(task.id)
-        yield page
-        while page.next_offset > page.offset and not page.complete:
-            page = self.log(task.id, offset=page.next_offset)
-            yield page
-
-    def follow_log(self, ref: str | int, *, offset: int = 0) -> Iterator[LogChunk]:
-        """Yield the log from ``offset`` on, as it grows, until the task has ended.
-
-        Raises
-        ------
-        Unavailable
-            The platform was away for longer than a restart takes.
-        """
-        task = self.get(ref)
-        source = f"tasks:{task.id}"
-        wanted = Subscription(resources=(self.noun,), logs={source: offset})
-        for item in self._events.stream(wanted):
-            if isinstance(item, LogChunk) and item.source == source:
-                yield item
-                if item.complete:
-                    return
 
     def succeeded(self, task: TaskDetail) -> TaskDetail:
         """Return ``task`` if it ended with success.

@@ -125,6 +125,8 @@ class FakeEngine(Engine):
         What is in an image, or why it cannot be had; what it does not name has JupyterLab.
     logins
         With what each image was asked for.
+    recipes
+        What each build was to make.
     """
 
     name = "fake"
@@ -144,6 +146,7 @@ class FakeEngine(Engine):
         self.images: dict[str, str] = {}
         self.catalog: dict[str, ImageFacts | EngineError] = {}
         self.logins: dict[str, RegistryLogin | None] = {}
+        self.recipes: dict[str, Recipe] = {}
         self._capacity = capacity or Capacity(cpu=8.0, memory_mb=16384, gpu=2)
         self._clock = clock
         self._lives: dict[str, _Life] = {}
@@ -256,6 +259,7 @@ class FakeEngine(Engine):
     async def build(self, name: str, recipe: Recipe) -> AsyncIterator[Handle]:
         """Run the build as a workload; its image exists when it has ended well."""
         await self._enter(Stage.BUILD)
+        self.recipes[name] = recipe
         workload = Workload(
             name=name,
             kind=Kind.BUILD,

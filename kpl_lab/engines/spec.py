@@ -124,11 +124,69 @@ class Workload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How to make an environment: a base and lines to run on it, as ``environment.yml`` says.
+class RegistryLogin:
+    """What a registry lets somebody in with."""
 
-    ``digest`` names the result: same base, same lines, same workspace, same digest. ``labels``
-    are those of the build's workload.
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dockerfile:
+    """A Dockerfile to build: for engines that have images.
+
+    Attributes
+    ----------
+    text
+        Its content; every image in it may be used by whoever builds.
+    context
+        Tar in the store with the files that it copies; None: it copies none.
+    target
+        Stage to stop at; None: the last.
+    secrets
+        What ``RUN --mount=type=secret`` reads, by id; in no layer and no log.
+    needs_buildkit
+        Whether the older builder does not understand it.
+    """
+
+    text: str
+    context: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    use_cache: bool = True
+    needs_buildkit: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """Where to send an image when it is made."""
+
+    reference: str
+    login: RegistryLogin | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make an environment or image.
+
+    A base and lines to run on it, as ``environment.yml`` says; or a Dockerfile; or the archive of
+    an image that was made elsewhere.
+
+    Attributes
+    ----------
+    digest
+        Names the result: same base, same lines, same workspace, same digest.
+    labels
+        Those of the build's workload.
+    files
+        Small text files that lie beside the lines, by name.
+    dockerfile
+        In place of base and lines.
+    archive
+        Tar in the store as ``docker save`` writes it, in place of base and lines.
+    max_bytes
+        What the result may take on disk; None: any amount.
     """
 
     digest: str
@@ -137,15 +195,12 @@ class Recipe:
     runs: tuple[str, ...]
     limits: Limits
     labels: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    dockerfile: Dockerfile | None = None
+    archive: str | None = None
+    push: Push | None = None
+    max_bytes: int | None = None
     time_limit_seconds: int = 3600
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegistryLogin:
-    """What a registry lets somebody in with."""
-
-    username: str
-    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

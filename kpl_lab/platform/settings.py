@@ -56,6 +56,15 @@ class PlatformOptions(Configurable):
     build_memory_mb = Int(
         4096, min=256, help="MiB that the build of an environment may use, and reserves."
     ).tag(config=True)
+    build_limit_minutes = Float(
+        60.0, min=0.1, help="Minutes after which a build that has not ended is ended."
+    ).tag(config=True)
+    image_limit_gb = Float(
+        20.0,
+        min=0.0,
+        help="GiB that a built or loaded image may take on disk, where the engine can tell; 0: any "
+        "amount.",
+    ).tag(config=True)
     idle_stop_minutes = Float(
         0.0,
         min=0.0,

@@ -89,16 +89,3 @@ class AlgorithmDetail(AlgorithmView):
     form: FormDescription | None
     files: list[str]
     notices: list[str] = Field([], description="e.g. an image that the default stands in for")
-
-
-class BuildView(Schema):
-    """One making of a locked, cached environment."""
-
-    id: int
-    state: str = Field(description="queued, running, succeeded or failed")
-    created_at: dt.datetime
-    finished_at: dt.datetime | None
-    digest: str
-    cached: bool
-    reason: str | None = None
-    message: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -102,7 +103,7 @@ async def build(daemon: Daemon, order: Order, say: Say) -> None:
     order.log.parent.mkdir(parents=True, exist_ok=True)
     with order.log.open("w", encoding="utf-8") as log:
         heard = _Listener(say, log)
-        async with contextlib.aclosing(daemon.build(tar, order.parameters())) as stream:
+        async with contextlib.aclosing(daemon.build(io.BytesIO(tar), order.parameters())) as stream:
             async for item in stream:
                 heard.hear(item)
     if heard.error is not None:

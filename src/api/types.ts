@@ -428,46 +428,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/kpl/api/v1/builds/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Build
-         * @description Return how a build is doing.
-         */
-        get: operations["get_build_kpl_api_v1_builds__id__get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/kpl/api/v1/builds/{id}/log": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Get Build Log
-         * @description Return a part of a build's log.
-         */
-        get: operations["get_build_log_kpl_api_v1_builds__id__log_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/kpl/api/v1/forms": {
         parameters: {
             query?: never;
@@ -838,6 +798,90 @@ export interface paths {
          * @description Have an image looked at again, in the background.
          */
         post: operations["look_at_image_kpl_api_v1_images__ref__look_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Builds
+         * @description Return one's builds, newest first; administrators see all.
+         */
+        get: operations["list_builds_kpl_api_v1_builds_get"];
+        put?: never;
+        /**
+         * Create Build
+         * @description Make an image for the catalog; it is made in the background.
+         */
+        post: operations["create_build_kpl_api_v1_builds_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Build
+         * @description Return how a build is doing.
+         */
+        get: operations["get_build_kpl_api_v1_builds__id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop Build
+         * @description Ask the making of an image to end; repeatable.
+         */
+        post: operations["stop_build_kpl_api_v1_builds__id__stop_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/builds/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Build Log
+         * @description Return a part of a build's log.
+         */
+        get: operations["get_build_log_kpl_api_v1_builds__id__log_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1342,32 +1386,140 @@ export interface components {
          */
         AssetState: "preparing" | "ready" | "failed";
         /**
+         * BuildCreate
+         * @description Make an image for the catalog from exactly one source; its name becomes or stays yours.
+         */
+        BuildCreate: {
+            /** Title */
+            title?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Documentation */
+            documentation?: string | null;
+            /** Framework */
+            framework?: string | null;
+            /** Accelerator */
+            accelerator?: ("cpu" | "gpu") | null;
+            /** Aliases */
+            aliases?: string[] | null;
+            /**
+             * Icon
+             * @description a letter or sign in place of the framework's first letter
+             */
+            icon?: string | null;
+            visibility?: components["schemas"]["Visibility"] | null;
+            /** Groups */
+            groups?: string[] | null;
+            default_resources?: components["schemas"]["Resources"] | null;
+            max_resources?: components["schemas"]["Resources"] | null;
+            /** Variables */
+            variables?: {
+                [key: string]: string;
+            } | null;
+            /** Name */
+            name: string;
+            /**
+             * Workspace
+             * @default default
+             */
+            workspace: string;
+            dockerfile?: components["schemas"]["DockerfileSource"] | null;
+            /**
+             * Environment Yml
+             * @description the file's text; its `image` alone counts
+             */
+            environment_yml?: string | null;
+            /**
+             * Requirements
+             * @description the text of a requirements file
+             */
+            requirements?: string | null;
+            /**
+             * Archive
+             * @description id of a finished upload: what `docker save` has written
+             */
+            archive?: number | null;
+            /**
+             * Base
+             * @description image below requirements; null: the default
+             */
+            base?: string | null;
+            /**
+             * Server
+             * @description notebook server of the caller's: requirements are what was added to it
+             */
+            server?: number | null;
+            push?: components["schemas"]["PushTarget"] | null;
+        };
+        /**
+         * BuildKind
+         * @description What a build is made from.
+         * @enum {string}
+         */
+        BuildKind: "environment" | "requirements" | "dockerfile" | "archive";
+        /**
+         * BuildState
+         * @description States of a build.
+         * @enum {string}
+         */
+        BuildState: "queued" | "running" | "succeeded" | "failed" | "stopped";
+        /**
          * BuildView
-         * @description One making of a locked, cached environment.
+         * @description One making of a locked, cached environment or of an image; named after the image.
          */
         BuildView: {
             /** Id */
             id: number;
-            /**
-             * State
-             * @description queued, running, succeeded or failed
-             */
-            state: string;
+            /** Name */
+            name: string;
+            state: components["schemas"]["BuildState"];
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /** Owner */
+            owner: string;
+            /** Workspace */
+            workspace: string;
+            visibility: components["schemas"]["Visibility"];
+            /**
+             * Reason
+             * @description code of why it ended badly
+             */
+            reason: string | null;
+            /**
+             * Message
+             * @description the same as a sentence, with the next step
+             */
+            message: string | null;
+            kind: components["schemas"]["BuildKind"];
             /** Finished At */
             finished_at: string | null;
             /** Digest */
             digest: string;
             /** Cached */
             cached: boolean;
-            /** Reason */
-            reason: string | null;
-            /** Message */
-            message: string | null;
+            /**
+             * For Catalog
+             * @description whether it makes an image; else what code needs
+             */
+            for_catalog: boolean;
+            /**
+             * Image Id
+             * @description id of the catalog's image that it has made
+             */
+            image_id: number | null;
+            /**
+             * Pushed To
+             * @description where the image was to be sent
+             */
+            pushed_to: string | null;
         };
         /**
          * CapacityView
@@ -1658,6 +1810,41 @@ export interface components {
              * @description 0–1 while it is being prepared
              */
             progress: number | null;
+        };
+        /**
+         * DockerfileSource
+         * @description A Dockerfile with what it copies.
+         */
+        DockerfileSource: {
+            /** Text */
+            text: string;
+            /**
+             * Upload
+             * @description id of a finished upload: a tar of the context, not compressed
+             */
+            upload?: number | null;
+            /**
+             * Arguments
+             * @default {}
+             */
+            arguments: {
+                [key: string]: string;
+            };
+            /** Target */
+            target?: string | null;
+            /**
+             * Secrets
+             * @description what RUN --mount=type=secret reads; stored encrypted, forgotten at the end
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
+            /**
+             * Use Cache
+             * @default true
+             */
+            use_cache: boolean;
         };
         /**
          * Event
@@ -2390,6 +2577,16 @@ export interface components {
              */
             next: string | null;
         };
+        /** Page[BuildView] */
+        Page_BuildView_: {
+            /** Items */
+            items: components["schemas"]["BuildView"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
         /** Page[DatasetView] */
         Page_DatasetView_: {
             /** Items */
@@ -2517,6 +2714,15 @@ export interface components {
             };
             /** Request Id */
             request_id: string;
+        };
+        /**
+         * PushTarget
+         * @description A registry to send the image to.
+         */
+        PushTarget: {
+            /** Reference */
+            reference: string;
+            credentials?: components["schemas"]["Credentials"] | null;
         };
         /**
          * QueuePosition
@@ -3586,6 +3792,9 @@ export type AlgorithmVersionView = components['schemas']['AlgorithmVersionView']
 export type AlgorithmView = components['schemas']['AlgorithmView'];
 export type Amount = components['schemas']['Amount'];
 export type AssetState = components['schemas']['AssetState'];
+export type BuildCreate = components['schemas']['BuildCreate'];
+export type BuildKind = components['schemas']['BuildKind'];
+export type BuildState = components['schemas']['BuildState'];
 export type BuildView = components['schemas']['BuildView'];
 export type CapacityView = components['schemas']['CapacityView'];
 export type CatalogView = components['schemas']['CatalogView'];
@@ -3597,6 +3806,7 @@ export type DatasetDetail = components['schemas']['DatasetDetail'];
 export type DatasetUpdate = components['schemas']['DatasetUpdate'];
 export type DatasetVersionView = components['schemas']['DatasetVersionView'];
 export type DatasetView = components['schemas']['DatasetView'];
+export type DockerfileSource = components['schemas']['DockerfileSource'];
 export type Event = components['schemas']['Event'];
 export type FieldSchema = components['schemas']['FieldSchema'];
 export type Figure = components['schemas']['Figure'];
@@ -3620,6 +3830,7 @@ export type ModelView = components['schemas']['ModelView'];
 export type MountCreate = components['schemas']['MountCreate'];
 export type MountView = components['schemas']['MountView'];
 export type PageAlgorithmView = components['schemas']['Page_AlgorithmView_'];
+export type PageBuildView = components['schemas']['Page_BuildView_'];
 export type PageDatasetView = components['schemas']['Page_DatasetView_'];
 export type PageEvent = components['schemas']['Page_Event_'];
 export type PageImageView = components['schemas']['Page_ImageView_'];
@@ -3631,6 +3842,7 @@ export type PageServiceView = components['schemas']['Page_ServiceView_'];
 export type PageTaskView = components['schemas']['Page_TaskView_'];
 export type PortView = components['schemas']['PortView'];
 export type Problem = components['schemas']['Problem'];
+export type PushTarget = components['schemas']['PushTarget'];
 export type QueuePosition = components['schemas']['QueuePosition'];
 export type RecordPage = components['schemas']['RecordPage'];
 export type RecordView = components['schemas']['RecordView'];
@@ -4643,71 +4855,6 @@ export interface operations {
             };
         };
     };
-    get_build_kpl_api_v1_builds__id__get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BuildView"];
-                };
-            };
-            /** @description Refused or failed. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_build_log_kpl_api_v1_builds__id__log_get: {
-        parameters: {
-            query?: {
-                offset?: number;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LogPage"];
-                };
-            };
-            /** @description Refused or failed. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     describe_form_kpl_api_v1_forms_post: {
         parameters: {
             query?: never;
@@ -5546,6 +5693,172 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ImageDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_builds_kpl_api_v1_builds_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+                name?: string | null;
+                search?: string | null;
+                state?: string[] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BuildView_"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_build_kpl_api_v1_builds_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BuildCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_build_kpl_api_v1_builds__id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_build_kpl_api_v1_builds__id__stop_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BuildView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_build_log_kpl_api_v1_builds__id__log_get: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
                 };
             };
             /** @description Refused or failed. */

@@ -62,7 +62,9 @@ def test_the_commands_are_those_of_the_manual() -> None:
         "service deploy", "service list", "service show", "service call", "service logs", "service log",
         "service scale", "service stop", "service start", "service delete",
         "server list", "server start", "server stop", "server history",
-        "image list", "image show", "image register", "image set", "image look", "image delete", "login", "version", "completion",
+        "image list", "image show", "image register", "image set", "image look", "image delete",
+        "image build", "image load", "image save", "build list", "build show", "build logs", "build log",
+        "build stop", "login", "version", "completion",
     }  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.docker import builds
-from kpl_lab.engines.docker.daemon import LogPart
 from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.logfile import Mark, Marker, Position
+from kpl_lab.engines.docker.logstream import LogPart
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.docker.options import DockerOptions, load_options
 from kpl_lab.engines.docker.plan import Plan, Sidecar, command_config, sidecar_config

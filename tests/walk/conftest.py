@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import websocket
 
 from tests.engines.docker_harness import IMAGE, TestDaemon
 from tests.installation import Installation, running_installation
@@ -73,6 +76,45 @@ class Terminal:
         assert said.json["state"] == "failed", said
         assert said.json["message"] in said.err
         return said.json
+
+
+class Shell:
+    """A terminal of a running notebook server: what a user types there, and what it prints."""
+
+    def __init__(self, socket: websocket.WebSocket) -> None:
+        self._socket = socket
+        self._count = 0
+
+    def run(self, line: str) -> str:
+        """Run one line to its end; return what it has printed."""
+        self._count += 1
+        # Typed so that the line's own echo does not look like its end.
+        self._socket.send(json.dumps(["stdin", f"{line}; echo end'-'{self._count}\r"]))
+        said, end = "", f"end-{self._count}\r\n"
+        while end not in said:
+            kind, *data = json.loads(self._socket.recv())
+            said += data[0] if kind == "stdout" else ""
+        _, _, printed = said.partition(f"end'-'{self._count}\r\n")
+        return printed.replace(end, "").replace("\r\n", "\n")
+
+
+@contextmanager
+def shell(installation: Installation) -> Iterator[Shell]:
+    """Open a terminal in the administrator's notebook server."""
+    known = json.loads((installation.home / "credentials.json").read_text())
+    headers = {"Authorization": f"token {known['token']}"}
+    url = f"{known['url'].rstrip('/')}/user/{known['username']}"
+    name = httpx.post(f"{url}/api/terminals", headers=headers).raise_for_status().json()["name"]
+    socket = websocket.create_connection(
+        f"{url.replace('http', 'ws', 1)}/terminals/websocket/{name}",
+        header=[f"Authorization: {headers['Authorization']}"],
+        timeout=400,
+    )
+    try:
+        socket.send(json.dumps(["set_size", 50, 10_000]))
+        yield Shell(socket)
+    finally:
+        socket.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,110 +1,44 @@
-"""Environments as images: a Dockerfile from a recipe, built by the daemon's own builder."""
+"""Environments and images: built, loaded and sent by the daemon, as workloads."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
-import io
-import json
 import re
+import shutil
 import tarfile
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kpl_lab.engines.docker import names
-from kpl_lab.engines.docker.daemon import DaemonGone, Event
+from kpl_lab.engines.docker import archive, buildkit, names, recipes
+from kpl_lab.engines.docker.daemon import DaemonGone, Event, Json
 from kpl_lab.engines.docker.ends import exit_code_of, memory_numbers
 from kpl_lab.engines.docker.ledger import Entry
 from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
-from kpl_lab.engines.docker.options import DockerOptions
+from kpl_lab.engines.docker.registry import refusal_of_push
 from kpl_lab.engines.running import status as statuses
 from kpl_lab.engines.running.rules import signal_name
 from kpl_lab.engines.running.service_watch import Doom
-from kpl_lab.engines.spec import Cause, Kind, Recipe, ReplicaState, Workload
+from kpl_lab.engines.spec import Cause, Kind, Push, Recipe, ReplicaState, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.retry import backoff
 
 if TYPE_CHECKING:
     from kpl_lab.engines.docker.life import Tools
 
-# What the distribution specification calls a reference, roughly: no space, no option.
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
-_CODE = re.compile(r"returned a non-zero code: (\d+)")
+_CODE = re.compile(r"(?:returned a non-zero code|exit code): (\d+)")
 _RUNNING = re.compile(r"Running in ([0-9a-f]{12})")
 _CLOCK_SECONDS = 1.0  # the daemon's events have its own time
-_PERIOD = 100_000
 _MIB = 1 << 20
-_CA_FILE = "kpl-ca.crt"
-_CA_PLACE = "/etc/ssl/certs/ca-certificates.crt"
-
-
-def check_base(base: str) -> str:
-    """Return a base image's reference, or refuse what would be more than that in a Dockerfile."""
-    if not _REFERENCE.fullmatch(base):
-        raise EngineError(
-            f"{base!r} is no reference of an image; correct from_image in environment.yml.",
-            code="no_image",
-        )
-    return base
-
-
-def dockerfile(recipe: Recipe, options: DockerOptions) -> str:
-    """Return the Dockerfile of a recipe: one RUN a line, in the form that takes it as it is."""
-    lines = [f"FROM {check_base(recipe.base or options.base_image)}"]
-    lines += [f"ARG {name}" for name in sorted(options.build_arguments)]
-    if options.ca_bundle:
-        lines.append(f"COPY {_CA_FILE} {_CA_PLACE}")
-    lines += [f"RUN {json.dumps(['/bin/sh', '-c', line])}" for line in recipe.runs]
-    return "\n".join(lines) + "\n"
-
-
-def context_of(recipe: Recipe, options: DockerOptions) -> bytes:
-    """Return the tar that the builder is given.
-
-    Raises
-    ------
-    OSError
-        The file of certificates cannot be read.
-    """
-    files = {"Dockerfile": dockerfile(recipe, options).encode()}
-    if options.ca_bundle:
-        files[_CA_FILE] = Path(options.ca_bundle).read_bytes()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o644
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def parameters(recipe: Recipe, options: DockerOptions, installation: str) -> dict[str, str]:
-    """Return what the builder is told beside the context: name, labels, limits, network."""
-    memory = recipe.limits.memory_mb * _MIB
-    labels = {
-        names.IMAGE_INSTALLATION: installation,
-        names.IMAGE_DIGEST: recipe.digest,
-        names.IMAGE_WORKSPACE: recipe.workspace,
-    }
-    found = {
-        "t": names.image(installation, recipe.digest),
-        "labels": json.dumps(labels),
-        "rm": "1",
-        "forcerm": "1",
-        "memory": str(memory),
-        "memswap": str(memory),
-        "cpuperiod": str(_PERIOD),
-        "cpuquota": str(int(recipe.limits.cpu * _PERIOD)),
-        "buildargs": json.dumps(dict(options.build_arguments)),
-    }
-    if options.build_network:
-        found["networkmode"] = options.build_network
-    return found
+_GIB = 1 << 30
+_DISK_SECONDS = 2.0
+_NO_SPACE = re.compile(r"no space left on device", re.I)
 
 
 def workload_of(name: str, recipe: Recipe) -> Workload:
@@ -121,6 +55,14 @@ def workload_of(name: str, recipe: Recipe) -> Workload:
     )
 
 
+def _free_bytes(folder: str) -> int | None:
+    """Return the room that is left; None where the daemon's folder is not on this machine."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
 @dataclass
 class Said:
     """What a builder has said.
@@ -135,25 +77,32 @@ class Said:
 
     container: str | None = None
     error: str | None = None
+    _progress: buildkit.Progress = field(default_factory=buildkit.Progress)
 
-    def note(self, item: Mapping[str, object]) -> str:
+    def note(self, item: Mapping[str, object]) -> bytes:
         """Take a message; returns its text for the log. Progress bars are left out."""
+        if item.get("id") == buildkit.TRACE:
+            return self._progress.read(str(item.get("aux", "")))
         if "stream" in item:
             text = str(item["stream"])
             found = _RUNNING.search(text)
             self.container = found.group(1) if found else self.container
-            return text
+            return text.encode()
         if "error" in item:
             self.error = str(item["error"])
-            return f"[kpl] the build has failed: {self.error}\n"
+            return f"[kpl] the build has failed: {self.error}\n".encode()
         is_news = "status" in item and "progress" not in item
-        return f"{item['status']}\n" if is_news else ""
+        return f"{item['status']}\n".encode() if is_news else b""
 
     @property
     def exit_code(self) -> int:
         """The exit code of the step that has failed; 1 where it was no step."""
         found = _CODE.search(self.error or "")
         return exit_code_of(int(found.group(1))) if found else 1
+
+
+class _DiskFull(EngineError):
+    """A build has left too little room."""
 
 
 class BuildLife:
@@ -242,7 +191,10 @@ class BuildLife:
             except DaemonGone:
                 self._log.note("the Docker daemon has gone; the build goes on when it is back")
                 await asyncio.sleep(wait)
-            except (EngineError, OSError) as error:
+            except _DiskFull as error:
+                self._log.note(error.message)
+                return 1, Doom(Cause.DISK_FULL, dict(error.detail))
+            except (EngineError, OSError, tarfile.TarError) as error:
                 text = error.message if isinstance(error, EngineError) else str(error)
                 self._log.note(f"the build has failed: {text}")
                 return 1, Doom(Cause.START_FAILED, {"error": text})
@@ -253,28 +205,121 @@ class BuildLife:
         reference = names.image(self._installation, recipe.digest)
         if await daemon.has_image(reference):
             self._log.note("the environment is there already")
-            return 0, Doom(Cause.EXIT)
-        context = await asyncio.to_thread(context_of, recipe, self._options)
-        params = parameters(recipe, self._options, self._installation)
-        said, began = Said(), time.time()
-        async with contextlib.aclosing(daemon.build(context, params)) as stream:
-            async for item in stream:
-                self._log.append(said.note(item).encode())
-        if said.error is not None:
-            return said.exit_code, await self._cause_of(said, began)
-        if not await daemon.has_image(reference):
-            raise DaemonGone("The builder has ended without a word.", code="docker_unreachable")
+        else:
+            said, began = Said(), time.time()
+            reached = self._tools.ceiling.times_reached()
+            if recipe.archive is not None:
+                await self._load(said, Path(recipe.archive), reference)
+            else:
+                await self._make(said)
+            if said.error is not None:
+                return said.exit_code, await self._cause_of(said, began, reached)
+            await self._check_result(reference)
+        if recipe.push is not None:
+            await self._push(reference, recipe.push)
         self._log.note("the environment is ready")
         return 0, Doom(Cause.EXIT)
 
-    async def _cause_of(self, said: Said, began: float) -> Doom:
+    async def _make(self, said: Said) -> None:
+        """Have the daemon build, with the builder that understands it."""
+        recipe, options = self._recipe, self._options
+        with tempfile.TemporaryFile() as packed:
+            await asyncio.to_thread(recipes.write_context, recipe, options, packed)
+            async with self._builder() as chosen:
+                params = recipes.parameters(recipe, options, self._installation) | chosen
+                await self._read(said, self._tools.daemon.build(packed, params))
+
+    @contextlib.asynccontextmanager
+    async def _builder(self) -> AsyncGenerator[dict[str, str], None]:
+        """Give what chooses the builder: the older, which has limits, or the newer one."""
+        asked = self._recipe.dockerfile
+        if asked is None or not (asked.secrets or asked.needs_buildkit):
+            yield {}
+            return
+        with self._tools.ceiling.held(self._recipe.limits.memory_mb * _MIB) as is_held:
+            if not is_held:
+                self._log.note("the memory of this build's steps cannot be limited here")
+            async with buildkit.session(Path(self._options.socket), asked.secrets) as session:
+                yield {"version": "2", "session": session}
+
+    async def _load(self, said: Said, source: Path, reference: str) -> None:
+        """Take in an image that was made elsewhere, under our name."""
+        with tempfile.TemporaryFile() as packed:
+            await asyncio.to_thread(archive.rename, source, packed, reference)
+            await self._read(said, self._tools.daemon.load(packed))
+
+    async def _read(self, said: Said, stream: AsyncGenerator[Json, None]) -> None:
+        """Read what the daemon says to its end, or until too little room is left."""
+        reading = asyncio.create_task(self._read_all(said, stream))
+        watching = asyncio.create_task(self._watch_disk())
+        try:
+            done, _ = await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+        finally:
+            for one in (reading, watching):
+                one.cancel()
+            await asyncio.wait({reading, watching})
+
+    async def _read_all(self, said: Said, stream: AsyncGenerator[Json, None]) -> None:
+        async with contextlib.aclosing(stream):
+            async for item in stream:
+                self._log.append(said.note(item))
+
+    async def _watch_disk(self) -> None:
+        """Return never; raise when a build has left too little room where images are kept."""
+        root = str((await self._tools.daemon.info()).get("DockerRootDir", ""))
+        least = self._options.build_keep_free_mb * _MIB
+        while least and (free := _free_bytes(root)) is not None:
+            if free < least:
+                raise _DiskFull(
+                    f"The build was ended: only {free / _GIB:.1f} GiB were left where Docker keeps "
+                    "images.",
+                    code="disk_full",
+                    detail={"free_mb": free // _MIB, "keep_free_mb": least // _MIB},
+                )
+            await asyncio.sleep(_DISK_SECONDS)
+        await asyncio.Event().wait()
+
+    async def _check_result(self, reference: str) -> None:
+        found, most = await self._tools.daemon.image(reference), self._recipe.max_bytes
+        if found is None:
+            raise DaemonGone("The builder has ended without a word.", code="docker_unreachable")
+        size = int(found.get("Size") or 0)
+        if most is not None and size > most:
+            await self._tools.daemon.remove_image(reference)
+            raise EngineError(
+                f"The image has {size / _GIB:.1f} GiB; at most {most / _GIB:.1f} GiB are allowed "
+                "here. Leave out what it does not need, or ask an administrator for more "
+                "(image_limit_gb).",
+                code="image_too_large",
+                detail={"bytes": size, "limit": most},
+            )
+
+    async def _push(self, reference: str, target: Push) -> None:
+        daemon, said = self._tools.daemon, Said()
+        self._log.note(f"sending the image to {target.reference}")
+        had = await daemon.has_image(target.reference)
+        await daemon.tag(reference, target.reference)
+        try:
+            await self._read(said, daemon.push(target.reference, target.login))
+        finally:
+            if not had:
+                await daemon.remove_image(target.reference)
+        if said.error is not None:
+            raise refusal_of_push(target.reference, said.error)
+
+    async def _cause_of(self, said: Said, began: float, reached: int) -> Doom:
         """Return why a build has failed; a daemon that ends cancels what it builds."""
-        if "context canceled" in (said.error or ""):
+        error = said.error or ""
+        if "context canceled" in error:
             raise DaemonGone("The daemon has cancelled the build.", code="docker_unreachable")
         if said.exit_code >= 0:
-            return Doom(Cause.EXIT, {"error": said.error})
-        is_short = said.container is not None and await self._tools.daemon.was_short_of_memory(
-            said.container, began - _CLOCK_SECONDS
+            cause = Cause.DISK_FULL if _NO_SPACE.search(error) else Cause.EXIT
+            return Doom(cause, {"error": said.error})
+        is_short = self._tools.ceiling.times_reached() > reached or (
+            said.container is not None
+            and await self._tools.daemon.was_short_of_memory(said.container, began - _CLOCK_SECONDS)
         )
         if is_short:
             return Doom(Cause.OUT_OF_MEMORY, memory_numbers(self._recipe.limits.memory_mb))

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from kpl_lab.engines.docker import builds, names, vitals
+from kpl_lab.engines.docker import builds, names, recipes, vitals
 from kpl_lab.engines.docker.daemon import Daemon
 from kpl_lab.engines.docker.images import Inspector
 from kpl_lab.engines.docker.keeper import Keeper
@@ -91,7 +91,7 @@ class Calls(WorkloadCalls[Entry]):
         }
 
     async def _inspect_image(self, reference: str, login: Message | None = None) -> Json:
-        builds.check_base(reference)
+        recipes.check_base(reference)
         given = None if login is None else decode(RegistryLogin, login)
         return encode(await self._inspector.inspect(reference, given))
 
@@ -210,7 +210,7 @@ class Calls(WorkloadCalls[Entry]):
         wanted = decode(Recipe, recipe)
         check_name(name)
         check_digest(wanted.digest)
-        builds.dockerfile(wanted, self._planner.options)
+        recipes.check(wanted, self._planner.options, self._grounds.storage)
         entry = self._ledger.entries.get(name)
         if entry is None:
             self._check_not_building(wanted.digest)
@@ -231,12 +231,6 @@ class Calls(WorkloadCalls[Entry]):
                 )
 
     async def _find_image(self, digest: str) -> str | None:
-        labels = {
-            names.IMAGE_INSTALLATION: self._planner.installation,
-            names.IMAGE_DIGEST: check_digest(digest),
-        }
-        found = await self._daemon.images(labels)
-        if not found:
-            return None
-        tags = [tag for tag in found[0].get("RepoTags") or () if not tag.startswith("<none>")]
-        return str(tags[0] if tags else found[0]["Id"])
+        # By our name and not by labels: an image that was made elsewhere has any labels it likes.
+        reference = names.image(self._planner.installation, check_digest(digest))
+        return reference if await self._daemon.has_image(reference) else None

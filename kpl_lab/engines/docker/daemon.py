@@ -8,22 +8,21 @@ goes away, and its builds know no limits.
 from __future__ import annotations
 
 import asyncio
-import calendar
 import contextlib
-import io
 import json
-import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import aiodocker
 import aiohttp
 from yarl import URL
 
+from kpl_lab.engines.docker.logstream import LogPart, parts_of, unix_time
+from kpl_lab.engines.docker.registry import auth_header, split_reference
 from kpl_lab.engines.spec import RegistryLogin
 from kpl_lab.errors import EngineError, Unavailable
 
@@ -31,8 +30,8 @@ T = TypeVar("T")
 Json = dict[str, Any]
 _UNREACHABLE = 900  # what aiodocker says when there is no connection
 _NOT_FOUND, _CONFLICT, _NOT_MODIFIED = 404, 409, 304
-_FRAME = struct.Struct(">BxxxL")  # of a multiplexed stream: which of the two, how many bytes
 _LINE_BYTES = 1 << 20
+_TAR = {"Content-Type": "application/x-tar"}
 
 
 class DaemonGone(Unavailable):
@@ -41,18 +40,6 @@ class DaemonGone(Unavailable):
 
 class NoImage(EngineError):
     """The daemon does not have an image."""
-
-
-@dataclass(frozen=True)
-class LogPart:
-    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond.
-
-    ``stream`` is 1 or 2. The pieces of a long line all have the time of its beginning.
-    """
-
-    time: str
-    data: bytes
-    stream: int = 1
 
 
 @dataclass(frozen=True)
@@ -307,18 +294,48 @@ class Daemon:
         """Yield the output from a moment on (that moment's too); with ``follow`` to its end."""
         params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}
         if since is not None:
-            params["since"] = _unix(since)
+            params["since"] = unix_time(since)
         async with self._stream("GET", f"containers/{id}/logs", params) as response:
             rest = b""
             with _translated():
                 while data := await response.content.readany():
-                    parts, rest = _parts(rest + data)
+                    parts, rest = parts_of(rest + data)
                     yield parts
 
-    async def build(self, context: bytes, params: Mapping[str, str]) -> AsyncGenerator[Json, None]:
+    async def build(
+        self, context: IO[bytes], params: Mapping[str, str]
+    ) -> AsyncGenerator[Json, None]:
         """Build an image from a tar; yields what the daemon says."""
-        headers = {"Content-Type": "application/x-tar"}
-        async with self._stream("POST", "build", params, headers, io.BytesIO(context)) as response:
+        async for item in self._said("build", params, _TAR, context):
+            yield item
+
+    async def load(self, archive: IO[bytes]) -> AsyncGenerator[Json, None]:
+        """Take in what ``docker save`` has written; yields what the daemon says."""
+        async for item in self._said("images/load", {"quiet": "1"}, _TAR, archive):
+            yield item
+
+    async def push(
+        self, reference: str, login: RegistryLogin | None = None
+    ) -> AsyncGenerator[Json, None]:
+        """Send an image to its registry; yields what the daemon says."""
+        name, tag = split_reference(reference)
+        async for item in self._said(f"images/{name}/push", {"tag": tag}, auth_header(login)):
+            yield item
+
+    async def tag(self, image: str, reference: str) -> None:
+        """Give an image a further name."""
+        repository, tag = split_reference(reference)
+        with _translated():
+            await self._docker.images.tag(image, repository, tag=tag)
+
+    async def _said(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        data: IO[bytes] | None = None,
+    ) -> AsyncGenerator[Json, None]:
+        async with self._stream("POST", path, params, headers, data) as response:
             with _translated():
                 while line := await response.content.readline():
                     yield json.loads(line)
@@ -335,7 +352,7 @@ class Daemon:
         path: str,
         params: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
-        data: io.BytesIO | None = None,
+        data: IO[bytes] | None = None,
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         if self._docker.api_version == "auto":
             await self.version()
@@ -373,24 +390,3 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
                 nanoseconds=int(found["timeNano"]),
             )
     raise _gone(ConnectionResetError("the stream of events has ended"))
-
-
-def _parts(data: bytes) -> tuple[list[LogPart], bytes]:
-    """Cut a multiplexed stream into its whole pieces and what is left."""
-    found, place = [], 0
-    while place + _FRAME.size <= len(data):
-        stream, size = _FRAME.unpack_from(data, place)
-        end = place + _FRAME.size + size
-        if end > len(data):
-            break
-        moment, _, text = data[place + _FRAME.size : end].partition(b" ")
-        found.append(LogPart(moment.decode(), text, stream))
-        place = end
-    return found, data[place:]
-
-
-def _unix(timestamp: str) -> str:
-    """Return an RFC 3339 time with nanoseconds as the daemon takes it: seconds since 1970."""
-    whole, _, rest = timestamp.rstrip("Z").partition(".")
-    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
-    return f"{seconds}.{rest or '0':0<9}"

@@ -14,9 +14,10 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from kpl_lab.engines.docker.ceiling import Ceiling
 from kpl_lab.engines.docker.daemon import Daemon, DaemonGone, Event, NoImage, to_its_end
 from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.following import Following, Subject, grace_asked, time_of
@@ -52,6 +53,7 @@ class Tools:
     planner: Planner
     network: Network
     publish: Callable[[Entry], None]
+    ceiling: Ceiling = field(default_factory=Ceiling)
 
 
 class Life:

@@ -17,7 +17,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kpl_lab.engines.docker.daemon import Daemon, LogPart
+from kpl_lab.engines.docker.daemon import Daemon
+from kpl_lab.engines.docker.logstream import LogPart
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _MARK_AGE = dt.timedelta(seconds=1)

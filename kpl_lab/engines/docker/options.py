@@ -47,6 +47,12 @@ class DockerOptions(options.RunningOptions):
         help="Build arguments that every RUN line sees as variables, such as HTTP_PROXY or "
         "PIP_INDEX_URL. They stay in the image's history: no passwords.",
     ).tag(config=True)
+    build_keep_free_mb = Int(
+        2048,
+        min=0,
+        help="A build is ended when less than so many MiB are left where Docker keeps images; 0: "
+        "never.",
+    ).tag(config=True)
     ca_bundle = Unicode(
         "", help="File of certificates that builds trust instead of those of their base image."
     ).tag(config=True)

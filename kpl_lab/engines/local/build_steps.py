@@ -1,7 +1,7 @@
 """What runs under a build's own account: the environment, its lines, its lock.
 
 ``python -m kpl_lab.engines.local.build_steps`` with ``KPL_BUILD`` holding JSON: ``folder``,
-``base``, ``runs``. The environment is a venv whose own packages come first; those of the base
+``base``, ``runs`` and ``files``, which lie in the working directory. The environment is a venv whose own packages come first; those of the base
 follow, so that an algorithm that installs the original ``kpl-helper`` gets the original. Standard
 library only.
 """
@@ -140,6 +140,8 @@ def main() -> int:
     folder = Path(steps["folder"])
     try:
         own_site = create(folder, Path(steps["base"]))
+        for name, text in steps["files"].items():
+            Path(name).write_text(text)
         run_lines(folder, steps["runs"])
         lock(folder, own_site)
         # Commands of the base would else run on the base's interpreter, without the new packages.

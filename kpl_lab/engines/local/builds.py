@@ -11,15 +11,29 @@ from pathlib import Path
 
 from kpl_lab.engines.local.planner import default_prefix
 from kpl_lab.engines.spec import Kind, Recipe, Workload
+from kpl_lab.errors import EngineError
 
 STEPS_VARIABLE = "KPL_BUILD"
 
 
 def build_workload(name: str, recipe: Recipe, folder: Path) -> Workload:
-    """Return the workload that makes ``recipe`` in ``folder``."""
+    """Return the workload that makes ``recipe`` in ``folder``.
+
+    Raises
+    ------
+    EngineError
+        It is of an image: there are none here.
+    """
+    if recipe.dockerfile or recipe.archive or recipe.push:
+        raise EngineError("This engine has environments and no images.", code="no_images")
     base = default_prefix(recipe.base)
     package_root = str(Path(__file__).resolve().parents[3])
-    steps = {"folder": str(folder), "base": base, "runs": list(recipe.runs)}
+    steps = {
+        "folder": str(folder),
+        "base": base,
+        "runs": list(recipe.runs),
+        "files": {**recipe.files},
+    }
     environment = {
         **{key: value for key, value in os.environ.items() if key.startswith("PIP_")},
         "PYTHONPATH": package_root,

@@ -7,6 +7,7 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
+from kpl_lab.engines.local import environments
 from kpl_lab.engines.spec import ImageFacts
 from kpl_lab.errors import EngineError
 from kpl_lab.naming import distribution_name
@@ -25,7 +26,7 @@ def facts_of(prefix: Path) -> ImageFacts:
     """
     try:
         is_there = prefix.is_absolute() and (prefix / "bin" / "python").exists()
-        sites = sorted(prefix.glob("lib/python3*/site-packages")) if is_there else []
+        sites = _sites(prefix) if is_there else []
     except OSError:
         sites = []
     if not sites:
@@ -34,13 +35,22 @@ def facts_of(prefix: Path) -> ImageFacts:
             f"with `python3 -m venv {prefix}`.",
             code="image_missing",
         )
-    packages = {"python": sites[-1].parent.name.removeprefix("python")}
+    packages = {"python": sites[0].parent.name.removeprefix("python")}
     for found in metadata.distributions(path=[str(site) for site in sites]):
         if found.name:
-            packages[distribution_name(found.name)] = found.version
+            packages.setdefault(distribution_name(found.name), found.version)
     content = "\n".join(f"{name} {version}" for name, version in sorted(packages.items()))
     return ImageFacts(
         packages=packages,
         digest=f"sha256:{hashlib.sha256(content.encode()).hexdigest()}",
         architecture=platform.machine(),
     )
+
+
+def _sites(prefix: Path) -> list[Path]:
+    """Return where packages lie: of the environment, then of those below it."""
+    return [
+        site
+        for one in environments.chain_of(prefix)
+        for site in sorted(one.glob("lib/python3*/site-packages"))
+    ]

@@ -36,8 +36,10 @@ ROUTES: tuple[tuple[str, frozenset[str]], ...] = (
     (rf"servers/{_NUMBER}/mounts/{_NUMBER}", frozenset({"DELETE"})),
     (rf"servers/{_NUMBER}/(events|log)", READ),
     (r"servers/history", READ),
+    (r"builds", LIST),
     (rf"builds/{_NUMBER}", READ),
     (rf"builds/{_NUMBER}/log", READ),
+    (rf"builds/{_NUMBER}/stop", DO),
 )
 _COMPILED = [(re.compile(pattern), methods) for pattern, methods in ROUTES]
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from kpl_lab.platform.api import (
     algorithms,
+    builds,
     datasets,
     events,
     health,
@@ -26,6 +27,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tasks.router,
     services.router,
     images.router,
+    builds.router,
     servers.router,
     events.router,
 )

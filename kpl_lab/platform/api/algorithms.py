@@ -20,7 +20,6 @@ from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import (
     AlgorithmRecord,
     AlgorithmVersionRecord,
-    BuildRecord,
 )
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import (
@@ -29,7 +28,6 @@ from kpl_lab.schemas.algorithms import (
     AlgorithmUpdate,
     AlgorithmVersionView,
     AlgorithmView,
-    BuildView,
     FormDescription,
 )
 from kpl_lab.schemas.common import Page, Schema
@@ -213,28 +211,6 @@ def get_algorithm_file(
     version = _numbered(store, caller, ref, number)
     text = code.text_of(context.files, version.code_digest or "", path)
     return Response(text, media_type="text/plain; charset=utf-8")
-
-
-def _build(store: Store, caller: Caller, id: int) -> BuildRecord:
-    found = store.builds.get(id)
-    if found is None or not (caller.reader.sees_all or found.owner == caller.name):
-        raise NotFound(f"There is no build {id} that you can see.")
-    return found
-
-
-@router.get("/builds/{id}")
-def get_build(id: int, store: ReadingStoreDep, caller: Reading) -> BuildView:
-    """Return how a build is doing."""
-    return BuildView.model_validate(_build(store, caller, id))
-
-
-@router.get("/builds/{id}/log")
-def get_build_log(
-    id: int, context: ContextDep, store: ReadingStoreDep, caller: Reading, part: logs.LogPartDep
-) -> LogPage:
-    """Return a part of a build's log."""
-    _build(store, caller, id)
-    return logs.page(context, logs.of_build(store, context, id), part)
 
 
 @router.post("/forms")

@@ -31,8 +31,8 @@ MAX_LOGS = 16
 QUEUE_MESSAGES = 64
 LOG_MESSAGE_BYTES = 256 * 1024
 RETRY_SECONDS = 0.5
-# A build is made for an algorithm, and its route asks for the same scope.
-SCOPE_OF = {"builds": "algorithms"}
+# A build makes an image or environment, and its route asks for the same scope.
+SCOPE_OF = {"builds": "images"}
 
 
 @dataclass(frozen=True)

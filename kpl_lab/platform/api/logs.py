@@ -66,7 +66,7 @@ def of_build(store: Store, context: Context, id: int) -> LogSource:
     if build is None:
         return LogSource(has_ended=True)
     kept = context.files.path("logs", "builds", f"{id}.log")
-    is_over = build.state in ("succeeded", "failed")
+    is_over = build.finished_at is not None
     if kept.exists():
         return LogSource(kept=kept, has_ended=True)
     return LogSource(handle=handle_of(build.handle), has_ended=is_over)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.catalog_yml import LOCAL, REFERENCE
@@ -33,12 +34,29 @@ class Ordered:
 
 
 @dataclass(frozen=True)
-class _Base:
+class Base:
     """What stands below an environment; ``content`` names what is in it, where that is known."""
 
     reference: str
     content: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+
+
+_NEW: dict[str, Any] = {
+    "name": None,
+    "kind": "environment",
+    "request": {},
+    "sealed": None,
+    "desired": "run",
+    "image_id": None,
+    "state": "queued",
+    "reason": None,
+    "message": None,
+    "image": None,
+    "cached": False,
+    "handle": None,
+    "finished_at": None,
+}
 
 
 def subject(build: BuildRecord) -> Subject:
@@ -77,21 +95,34 @@ def order(
         ``from_image`` is unknown and may not be replaced.
     """
     notices = notices_of(store, context, reader, environment)
-    base = _base_of(store, context, reader, environment.from_image, is_replaced=bool(notices))
+    base = base_of(store, context, reader, environment)
     if not environment.runs:
         return Ordered(None, base.reference, base.variables, notices)
     content = f"{base.reference} {base.content}"
     digest = recipe_digest(str(workspace_id), content, environment.runs)
     known = store.builds.usable(digest)
     if known is None:
-        recipe = {"digest": digest, "base": base.reference, "runs": list(environment.runs)}
-        known = _add(store, reader.name, workspace_id, recipe)
+        known = add(
+            store,
+            owner=reader.name,
+            workspace_id=workspace_id,
+            digest=digest,
+            base=base.reference,
+            runs=list(environment.runs),
+        )
     return Ordered(known, base.reference, base.variables, notices)
 
 
-def _base_of(
-    store: Store, context: Context, reader: Reader, wanted: str, *, is_replaced: bool
-) -> _Base:
+def base_of(store: Store, context: Context, reader: Reader, environment: Environment) -> Base:
+    """Return what an environment stands on.
+
+    Raises
+    ------
+    Invalid
+        ``from_image`` is unknown and may not be replaced.
+    """
+    wanted = environment.from_image
+    is_replaced = bool(notices_of(store, context, reader, environment))
     has_registry = context.settings.engine != LOCAL
     if has_registry and not is_replaced and images.lookup(store, reader, wanted) is None:
         # Nobody has registered it: the registry is asked when it is needed.
@@ -101,25 +132,14 @@ def _base_of(
                 "correct `from_image` in environment.yml.",
                 code="unknown_image",
             )
-        return _Base(wanted)
+        return Base(wanted)
     found = images.default(store, reader) if is_replaced else images.usable(store, reader, wanted)
-    return _Base(found.reference, found.digest or "", found.variables)
+    return Base(found.reference, found.digest or "", found.variables)
 
 
-def _add(store: Store, owner: str, workspace_id: int, recipe: Mapping[str, object]) -> BuildRecord:
-    made = store.builds.add(
-        **recipe,
-        owner=owner,
-        workspace_id=workspace_id,
-        state="queued",
-        reason=None,
-        message=None,
-        image=None,
-        cached=False,
-        handle=None,
-        created_at=store.now(),
-        finished_at=None,
-    )
+def add(store: Store, **values: Any) -> BuildRecord:  # noqa: ANN401 (columns of any type)
+    """Order a build: owner, workspace, digest, base and lines, and what else is not as usual."""
+    made = store.builds.add(**_NEW | values, created_at=store.now())
     store.events.write(subject(made), "created")
     return made
 
@@ -131,6 +151,12 @@ def renew(store: Store, id: int | None) -> int | None:
         return id
     known = store.builds.usable(failed.digest)
     if known is None:
-        recipe = {"digest": failed.digest, "base": failed.base, "runs": list(failed.runs)}
-        known = _add(store, failed.owner, failed.workspace_id, recipe)
+        known = add(
+            store,
+            owner=failed.owner,
+            workspace_id=failed.workspace_id,
+            digest=failed.digest,
+            base=failed.base,
+            runs=list(failed.runs),
+        )
     return known.id

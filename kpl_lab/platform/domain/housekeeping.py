@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from kpl_lab.platform.domain import servers, uploads
+from kpl_lab.platform.domain import image_builds, servers, uploads
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.files import FileStore, remove_tree
 from kpl_lab.platform.storage.store import Store
@@ -43,6 +43,10 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
         "models": store.models.ids(),
         "uploads": store.uploads.ids(),
     }
+    contexts = {path.name for build in store.builds.active() for path in image_builds.paths(build)}
+    store.after_commit(
+        partial(_remove_old, files.path(image_builds.FOLDER), ORPHAN_SECONDS, contexts)
+    )
     # Large trees take minutes to remove: that must not hold the database's lock. What was not
     # known above and is known by then is young.
     for kind, ids in known.items():
@@ -85,7 +89,7 @@ def _has_changed_since(path: Path, time: dt.datetime) -> bool:
         return False
 
 
-def _remove_old(folder: Path, seconds: float, known: Iterable[int] = ()) -> None:
+def _remove_old(folder: Path, seconds: float, known: Iterable[object] = ()) -> None:
     """Remove what lies in ``folder`` for longer than ``seconds`` and is not ``known``."""
     names = {str(id) for id in known}
     if folder.is_dir():

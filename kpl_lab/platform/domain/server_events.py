@@ -95,6 +95,9 @@ UNMOUNTED = _important(
 )
 NOT_MOUNTED = _urgent("MountVolumeFailed", kind="warning")
 NOT_MOUNTED_AT_START = _urgent("MountVolumeFailed", kind="warning", level="warning")
+IMAGE_SAVED = _important(
+    "SaveImage", "The environment was saved as the image {image}.", kind="image"
+)
 
 CREATE_FAILED = _urgent("CreateNotebookFailed")
 PULL_FAILED = _urgent("PullImageFailed")
@@ -108,6 +111,7 @@ PART_OUT_OF_MEMORY = _urgent(
     kind="memory",
     level="warning",
 )
+IMAGE_NOT_SAVED = _urgent("SavedImageFailed", kind="image", level="warning")
 DISK_FULL = _urgent("EphemeralStorageExceeded")
 JUPYTER_KILLED = _urgent("JupyterProcessKilled")
 

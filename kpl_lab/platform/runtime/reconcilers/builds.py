@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica
-from kpl_lab.errors import EngineError
-from kpl_lab.platform.domain import algorithms, builds, services, tasks
+from kpl_lab.errors import KplError, Unavailable
+from kpl_lab.platform.domain import algorithms, builds, image_builds, services, tasks
 from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
 from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
+from kpl_lab.platform.settings import GIB
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
+
+STOPPED = "stopped"
+_STOPPED = "The build was stopped."
 
 
 def workload_name(build: BuildRecord) -> str:
@@ -30,21 +34,26 @@ class BuildReconciler:
         if build is None:
             return None
         name = workload_name(build)
-        if build.state == "queued":
-            await self._start(build, name)
-        elif build.state == "running":
-            replica = ended(self._world.seen.get(name))
-            if replica is not None:
-                await self._finish(build, name, replica)
-            elif name not in self._world.seen and self._world.is_synced:
-                await self._start(build, name)
-        else:
+        replica = ended(self._world.seen.get(name))
+        if build.state not in ("queued", "running"):
             await self._world.forget(name, build.handle)
+        elif replica is not None:
+            await self._finish(build, name, replica)
+        elif build.desired == "stop":
+            await self._stop(build, name)
+        elif build.state == "queued" or (name not in self._world.seen and self._world.is_synced):
+            await self._start(build, name)
         return None
+
+    async def _stop(self, build: BuildRecord, name: str) -> None:
+        if name in self._world.seen:
+            await self._world.engine.stop(self._world.handle(name, build.handle))
+        elif build.state == "queued" or self._world.is_synced:
+            await self._end(build, reason=STOPPED, message=_STOPPED)
 
     async def _start(self, build: BuildRecord, name: str) -> None:
         image = await self._world.engine.find_image(build.digest)
-        if image is not None:
+        if image is not None and not build.request.get("push"):
             await self._end(build, image=image, cached=build.state == "queued")
             return
         capacity = await self._world.engine.capacity()
@@ -52,21 +61,34 @@ class BuildReconciler:
             lambda s: self._admit(s, build, capacity)
         ):
             return
-        ceilings = build_resources(capacity, self._world.context.options)
-        recipe = Recipe(
+        try:
+            recipe = self._recipe(build, capacity)
+            async for handle in self._world.engine.build(name, recipe):
+                await self._world.write(partial(self._keep_handle, id=build.id, handle=handle))
+        except Unavailable:
+            raise  # the engine is away for a moment: the queue tries again
+        except KplError as error:
+            await self._end(build, reason="start_failed", message=error.message)
+            self._world.add(Key("builds", build.id))  # for what there is of it by then
+
+    def _recipe(self, build: BuildRecord, capacity: Capacity) -> Recipe:
+        options = self._world.context.options
+        ceilings = build_resources(capacity, options)
+        extras = image_builds.extras(self._world.context, build)
+        return Recipe(
             digest=build.digest,
             workspace=str(build.workspace_id),
             base=build.base,
             runs=tuple(build.runs),
             limits=Limits(cpu=ceilings.cpu, memory_mb=ceilings.memory, shm_mb=ceilings.shm),
             labels=labels(self._world.context, "builds", build.id, build.owner),
+            files=extras.files,
+            dockerfile=extras.dockerfile,
+            archive=extras.archive,
+            push=extras.push,
+            max_bytes=int(options.image_limit_gb * GIB) or None,
+            time_limit_seconds=int(options.build_limit_minutes * 60),
         )
-        try:
-            async for handle in self._world.engine.build(name, recipe):
-                await self._world.write(partial(self._keep_handle, id=build.id, handle=handle))
-        except EngineError as error:
-            await self._end(build, reason="start_failed", message=error.message)
-            self._world.add(Key("builds", build.id))  # for what there is of it by then
 
     def _admit(self, store: Store, build: BuildRecord, capacity: Capacity) -> bool:
         """Let a build begin where there is room; else note why it waits."""
@@ -91,10 +113,17 @@ class BuildReconciler:
         if replica.exit_code == 0 and replica.cause in (None, Cause.EXIT) and image is not None:
             await self._end(build, image=image)
         else:
-            why = await self._world.explain(replica, handle)
-            message = f"The environment could not be built: {why.message}"
-            await self._end(build, reason="build_failed", message=message)
+            await self._end_badly(build, handle, replica)
         await self._world.forget(name, build.handle)
+
+    async def _end_badly(self, build: BuildRecord, handle: Handle, replica: Replica) -> None:
+        if replica.cause is Cause.STOPPED and build.desired == "stop":
+            await self._end(build, reason=STOPPED, message=_STOPPED)
+            return
+        why = await self._world.explain(replica, handle)
+        what = "image" if build.name else "environment"
+        message = f"The {what} could not be built: {why.message}"
+        await self._end(build, reason="build_failed", message=message)
 
     async def _end(
         self,
@@ -105,10 +134,13 @@ class BuildReconciler:
         reason: str | None = None,
         message: str | None = None,
     ) -> None:
+        state = "succeeded" if image else STOPPED if reason == STOPPED else "failed"
+
         def change(store: Store) -> list[Key]:
             store.builds.update(
                 build.id,
-                state="succeeded" if image else "failed",
+                state=state,
+                sealed=None,
                 image=image,
                 cached=cached,
                 reason=reason,
@@ -117,10 +149,15 @@ class BuildReconciler:
             )
             ended_build = store.builds.get(build.id)
             assert ended_build is not None  # noqa: S101 (changed just above)
-            level = "normal" if image else "error"
+            level = "error" if state == "failed" else "normal"
             store.events.write(builds.subject(build), "state", message or "Built.", level=level)
             algorithms.build_finished(store, ended_build)
-            return self._tell_waiting(store, ended_build)
+            made = image_builds.finished(store, ended_build, image) if image else None
+            store.after_commit(partial(image_builds.discard, self._world.context.files, build))
+            shown = [Key("images", made.id)] if made else []
+            if state == "failed":
+                image_builds.failed(store, ended_build, message or "")
+            return shown + self._tell_waiting(store, ended_build)
 
         for key in await self._world.write(change):
             self._world.add(key)

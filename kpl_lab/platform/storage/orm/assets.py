@@ -104,11 +104,17 @@ class AlgorithmVersionRow(VersionColumns, Base):
 
 
 class BuildRow(Base):
-    """One making of an environment, shared by all code of a workspace that needs the same."""
+    """One making of an environment, shared by all code of a workspace that needs the same; or of an image."""
 
     __tablename__ = "builds"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    owner: Mapped[str]
+    owner: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(server_default="environment")
+    request: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    sealed: Mapped[str | None]
+    desired: Mapped[str] = mapped_column(server_default="run")
+    image_id: Mapped[int | None]
     workspace_id: Mapped[int] = mapped_column(ForeignKey("workspaces.id"))
     digest: Mapped[str] = mapped_column(index=True)
     base: Mapped[str]

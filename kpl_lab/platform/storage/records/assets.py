@@ -98,10 +98,28 @@ class AlgorithmVersionRecord(Version):
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRecord:
-    """One making of an environment."""
+    """One making of an environment or image.
+
+    Attributes
+    ----------
+    name
+        The catalog's image that it makes; None: an environment for code.
+    request
+        What is to be made where it is more than base and lines; see ``domain.image_builds``.
+    sealed
+        Secrets and passwords, encrypted; None once it has ended.
+    desired
+        ``run`` or ``stop``.
+    """
 
     id: int
     owner: str
+    name: str | None
+    kind: str
+    request: dict[str, Any]
+    sealed: str | None
+    desired: str
+    image_id: int | None
     workspace_id: int
     digest: str
     base: str

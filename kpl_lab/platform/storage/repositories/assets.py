@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 
 from kpl_lab.platform.storage.orm.assets import (
     AlgorithmRow,
@@ -30,6 +30,7 @@ from kpl_lab.platform.storage.records.assets import (
 )
 from kpl_lab.platform.storage.repositories.base import (
     MAX_ID,
+    Reader,
     Record,
     Repository,
     ResourceRepository,
@@ -158,19 +159,30 @@ class AlgorithmVersionRepository(VersionRepository[AlgorithmVersionRow, Algorith
         )
 
 
-class BuildRepository(Repository[BuildRow, BuildRecord]):
-    """Makings of environments."""
+class BuildRepository(ResourceRepository[BuildRow, BuildRecord]):
+    """Makings of environments and images."""
 
     row = BuildRow
     record = BuildRecord
+
+    def visible(self, reader: Reader) -> ColumnElement[bool] | None:
+        """Return the condition for one's own: logs may hold what is nobody else's."""
+        return None if reader.sees_all else BuildRow.owner == reader.name
 
     def usable(self, digest: str) -> BuildRecord | None:
         """Return a build of that recipe which is under way or has succeeded."""
         found = self.find(
             BuildRow.digest == digest,
             BuildRow.state.in_(("queued", "running", "succeeded")),
+            BuildRow.desired == "run",
             limit=1,
         )
+        return found[0] if found else None
+
+    def making(self, owner: str, name: str) -> BuildRecord | None:
+        """Return the build that makes somebody's image at this moment."""
+        is_active = BuildRow.state.in_(("queued", "running"))
+        found = self.find(BuildRow.owner == owner, BuildRow.name == name, is_active, limit=1)
         return found[0] if found else None
 
     def active(self) -> list[BuildRecord]:

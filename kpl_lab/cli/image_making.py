@@ -1,0 +1,224 @@
+"""``kpl image build|load|save``: images that are made here rather than found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypedDict, TypeVar, cast
+
+import click
+
+from kpl_lab.cli.build import SHOW as SHOW_BUILD
+from kpl_lab.cli.image import SHOW, facts_of, facts_options
+from kpl_lab.cli.logs import show_build_log
+from kpl_lab.cli.options import FOLDER, given, no_wait_option
+from kpl_lab.cli.progress import transfer, waiting
+from kpl_lab.cli.server import find_server
+from kpl_lab.cli.session import Interrupted, Session, common_options, pass_session
+from kpl_lab.cli.values import NEW_NAME, PAIR, Parsed, merged
+from kpl_lab.client.environment import installed_since
+from kpl_lab.errors import Conflict, Invalid
+from kpl_lab.formats.dockerfile import FILE as DOCKERFILE
+from kpl_lab.formats.environment_yml import FILE as ENVIRONMENT
+from kpl_lab.schemas.builds import BuildCreate, BuildView, PushTarget
+
+P = ParamSpec("P")
+R = TypeVar("R")
+REQUIREMENTS = "requirements.txt"
+_FILES = (DOCKERFILE, ENVIRONMENT, REQUIREMENTS)
+
+
+def _parse_secret(text: str) -> tuple[str, str]:
+    """Read ``id=NAME,src=FILE`` or ``id=NAME,env=VARIABLE``, as ``docker build`` takes it."""
+    parts = dict(one.partition("=")[::2] for one in text.split(","))
+    name = parts.get("id", "")
+    source, variable = parts.get("src") or parts.get("source"), parts.get("env")
+    if not name or set(parts) - {"id", "src", "source", "env", "type"}:
+        raise Invalid("Write a secret as id=NAME,src=FILE or id=NAME,env=VARIABLE.")
+    if source:
+        try:
+            return name, Path(source).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Invalid(f"The secret {name} cannot be read from {source}: {error}.") from error
+    value = os.environ.get(variable or name)
+    if value is None:
+        raise Invalid(
+            f"The secret {name} is in no file, and there is no variable {variable or name}."
+        )
+    return name, value
+
+
+SECRET = Parsed("id=NAME,src=FILE", _parse_secret)
+
+
+class BuildOptions(TypedDict):
+    """The options of ``kpl image build`` that say what is built."""
+
+    file: Path | None
+    arguments: tuple[tuple[str, str], ...]
+    secrets: tuple[tuple[str, str], ...]
+    target: str | None
+    no_cache: bool
+    base: str | None
+
+
+def _made_options(function: Callable[P, R]) -> Callable[P, R]:
+    """What all that make images share."""
+    return facts_options(no_wait_option(common_options(function)))
+
+
+def _file_of(folder: Path, file: Path | None) -> Path:
+    """Return the file to build from: the named one, or the first of the usual ones."""
+    if file is not None:
+        found = file if file.is_file() else folder / file
+        if not found.is_file():
+            raise Invalid(f"There is no file {file}; check -f.", code="no_file")
+        return found
+    usual = [folder / name for name in _FILES if (folder / name).is_file()]
+    if not usual:
+        raise Invalid(
+            f"{folder.resolve()} has none of {', '.join(_FILES)}; write one, or name it with -f.",
+            code="no_build_file",
+        )
+    return usual[0]
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: {error}.", code="unreadable") from error
+
+
+def _source(session: Session, folder: Path, options: BuildOptions) -> dict[str, Any]:
+    """Return what a build is made from; sends the context of a Dockerfile."""
+    path = _file_of(folder, options["file"])
+    is_lines = path.suffix in (".yml", ".yaml", ".txt")
+    if is_lines and (options["arguments"] or options["secrets"] or options["target"]):
+        raise click.UsageError("--build-arg, --secret and --target are for Dockerfiles.")
+    if path.suffix == ".txt":
+        return given(requirements=_text_of(path) or "\n", base=options["base"])
+    if options["base"]:
+        raise click.UsageError("--from is for requirements; other files name what they stand on.")
+    if is_lines:
+        return {"environment_yml": _text_of(path)}
+    with transfer(session, f"Sending {folder.resolve().name}") as on_progress:
+        sent = session.client.builds.send_context(folder, path, on_progress)
+    more = {
+        "arguments": merged(options["arguments"], "--build-arg"),
+        "secrets": merged(options["secrets"], "--secret"),
+        "target": options["target"],
+        "use_cache": not options["no_cache"],
+    }
+    return {"dockerfile": sent.model_copy(update=more)}
+
+
+def _follow(session: Session, made: BuildView, *, no_wait: bool) -> None:
+    """Show the log until the image can be used; Ctrl-C stops the build."""
+    builds = session.client.builds
+    if no_wait:
+        session.show(made, SHOW_BUILD)
+        return
+    session.say(f"Build {made.id} of {made.name}; Ctrl-C stops it.")
+    try:
+        show_build_log(session, builds.follow_log(made.id))
+        ended = builds.wait(made)
+    except KeyboardInterrupt:
+        builds.stop(made.id)
+        raise Interrupted(f"build {made.id} is being stopped.") from None
+    with waiting(session, f"Looking at {made.name}"):
+        found = session.client.images.wait_ready(ended.image_id or made.name)
+    session.show(found, SHOW)
+
+
+@click.command("build")
+@click.argument("folder", metavar="[DIR]", type=FOLDER, default=".")
+@click.option("-t", "--tag", "name", type=NEW_NAME, required=True, help="Name in the catalog.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Dockerfile, environment.yml or requirements.txt; default: the first of them in DIR.",
+)
+@click.option("--build-arg", "arguments", multiple=True, type=PAIR, help="Value of an ARG.")
+@click.option(
+    "--secret", "secrets", multiple=True, type=SECRET, help="For RUN --mount=type=secret."
+)
+@click.option("--target", metavar="STAGE", help="Stop at this stage.")
+@click.option("--no-cache", is_flag=True, help="Run every step anew.")
+@click.option("--from", "base", metavar="IMAGE", help="What requirements stand on.")
+@click.option("--push", metavar="HOST/NAME:TAG", help="Send it to a registry too.")
+@_made_options
+@pass_session
+def build(
+    session: Session,
+    /,
+    folder: Path,
+    name: str,
+    push: str | None,
+    no_wait: bool,
+    **values: Any,  # noqa: ANN401 - the shared options
+) -> None:
+    """Build an image in the platform and put it into the catalog.
+
+    DIR is sent without what .dockerignore names. --username and --password-stdin are for --push.
+    """
+    options = cast(BuildOptions, {key: values.pop(key) for key in BuildOptions.__annotations__})
+    facts = facts_of(values)
+    credentials = facts.pop("credentials", None)
+    if credentials and not push:
+        raise click.UsageError("--username is for --push.")
+    target = PushTarget(reference=push, credentials=credentials) if push else None
+    body = BuildCreate(name=name, push=target, **_source(session, folder, options), **facts)
+    _follow(session, session.client.builds.create(body), no_wait=no_wait)
+
+
+@click.command("load")
+@click.argument("name", type=NEW_NAME)
+@click.argument(
+    "archive", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@_made_options
+@pass_session
+def load(session: Session, /, name: str, archive: Path, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
+    """Put an image into the catalog that `docker save` has written to FILE."""
+    facts = facts_of(values)
+    if facts.pop("credentials", None):
+        raise click.UsageError("A file needs no user name.")
+    with transfer(session, f"Sending {archive.name}") as on_progress:
+        upload = session.client.builds.send_archive(archive, on_progress)
+    body = BuildCreate(name=name, archive=upload, **facts)
+    _follow(session, session.client.builds.create(body), no_wait=no_wait)
+
+
+@click.command("save")
+@click.argument("name", type=NEW_NAME)
+@_made_options
+@pass_session
+def save(session: Session, /, name: str, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
+    """Make an image of this notebook server: its image and what was installed since its start.
+
+    Run it in a terminal of the server. Files of the home are not part of it; they are there anyway.
+    """
+    facts = facts_of(values)
+    if facts.pop("credentials", None):
+        raise click.UsageError("Nothing is sent to a registry here.")
+    if session.client.credentials.server is None:
+        raise Conflict(
+            "What was installed is known in the server alone; run `kpl image save` in a terminal of "
+            "its JupyterLab.",
+            code="not_in_server",
+        )
+    server = find_server(session, None)
+    image = session.client.images.get(server.image)
+    added = installed_since(image.packages)
+    if not added:
+        raise Conflict(
+            f"Nothing was installed since the start from {image.name!r}, so there is nothing to "
+            "save.",
+            code="nothing_to_save",
+        )
+    session.say(f"{len(added)} packages beyond {image.name}: {', '.join(added)}")
+    body = BuildCreate(name=name, server=server.id, requirements="\n".join(added) + "\n", **facts)
+    _follow(session, session.client.builds.create(body), no_wait=no_wait)

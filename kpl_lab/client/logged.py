@@ -1,0 +1,42 @@
+"""Resources that have a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kpl_lab.client.events import LogChunk, Subscription
+from kpl_lab.client.resources import D, Resource, V
+from kpl_lab.schemas.tasks import LogPage
+
+
+class LoggedResource(Resource[V, D]):
+    """A noun whose things print something: read by byte offset, or followed as it grows."""
+
+    def log(self, ref: str | int, *, offset: int = 0, limit: int | None = None) -> LogPage:
+        """Return a part of the log, by byte offset."""
+        return self._transport.get(self.path(ref, "log"), LogPage, offset=offset, limit=limit)
+
+    def read_log(self, ref: str | int) -> Iterator[LogPage]:
+        """Yield the pages of what the log holds at present."""
+        found = self.get(ref)
+        page = self.log(found.id)
+        yield page
+        while page.next_offset > page.offset and not page.complete:
+            page = self.log(found.id, offset=page.next_offset)
+            yield page
+
+    def follow_log(self, ref: str | int, *, offset: int = 0) -> Iterator[LogChunk]:
+        """Yield the log from ``offset`` on, as it grows, until its thing has ended.
+
+        Raises
+        ------
+        Unavailable
+            The platform was away for longer than a restart takes.
+        """
+        source = f"{self.noun}:{self.get(ref).id}"
+        wanted = Subscription(resources=(self.noun,), logs={source: offset})
+        for item in self._events.stream(wanted):
+            if isinstance(item, LogChunk) and item.source == source:
+                yield item
+                if item.complete:
+                    return

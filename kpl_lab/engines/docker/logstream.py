@@ -1,0 +1,43 @@
+"""The daemon's form of a container's output: pieces of two streams, each with its time."""
+
+from __future__ import annotations
+
+import calendar
+import struct
+import time
+from dataclasses import dataclass
+
+_FRAME = struct.Struct(">BxxxL")  # which of the two, how many bytes
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond.
+
+    ``stream`` is 1 or 2. The pieces of a long line all have the time of its beginning.
+    """
+
+    time: str
+    data: bytes
+    stream: int = 1
+
+
+def parts_of(data: bytes) -> tuple[list[LogPart], bytes]:
+    """Cut a multiplexed stream into its whole pieces and what is left."""
+    found, place = [], 0
+    while place + _FRAME.size <= len(data):
+        stream, size = _FRAME.unpack_from(data, place)
+        end = place + _FRAME.size + size
+        if end > len(data):
+            break
+        moment, _, text = data[place + _FRAME.size : end].partition(b" ")
+        found.append(LogPart(moment.decode(), text, stream))
+        place = end
+    return found, data[place:]
+
+
+def unix_time(timestamp: str) -> str:
+    """Return an RFC 3339 time with nanoseconds as the daemon takes it: seconds since 1970."""
+    whole, _, rest = timestamp.rstrip("Z").partition(".")
+    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    return f"{seconds}.{rest or '0':0<9}"

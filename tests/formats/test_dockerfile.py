@@ -1,0 +1,124 @@
+"""Which images a Dockerfile names: every one of them, however it is written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpl_lab.errors import Invalid
+from kpl_lab.formats.dockerfile import Dockerfile, read_dockerfile
+
+CATALOG = {"scientific": "kpl-lab/scientific:1", "python:3.11": "kpl-lab/base:1"}
+
+
+def read(text: str, **arguments: str) -> Dockerfile:
+    def resolve(name: str, line: int) -> str:
+        if name == "secret":
+            raise Invalid(f"line {line}: not yours", code="unknown_image")
+        return CATALOG.get(name, name)
+
+    return read_dockerfile(text, arguments, resolve)
+
+
+def test_names_of_the_catalog_are_written_out() -> None:
+    found = read("FROM scientific\nRUN pip install six\n")
+    assert found.text == "FROM kpl-lab/scientific:1\nRUN pip install six\n"
+    assert found.bases == ("kpl-lab/scientific:1",)
+    assert not found.needs_buildkit
+
+
+def test_stages_are_no_images() -> None:
+    text = "FROM python:3.11 AS Make\nRUN make\nFROM scratch\nCOPY --from=make /a /\nCOPY --from=0 /b /\n"
+    found = read(text)
+    assert found.bases == ("kpl-lab/base:1",)
+    assert "COPY --from=make /a /" in found.text
+
+
+def test_arguments_before_from_are_filled_in() -> None:
+    text = "ARG BASE=python TAG=3.11\nARG OTHER\nFROM ${BASE}:$TAG\nFROM ${OTHER:-quay.io/a/b}\n"
+    assert read(text).bases == ("kpl-lab/base:1", "quay.io/a/b")
+    assert read(text, BASE="corp/x", TAG="2", OTHER="debian").bases == ("corp/x:2", "debian")
+
+
+def test_the_platform_of_a_base_is_left_as_it_is() -> None:
+    assert read("FROM --platform=$BUILDPLATFORM debian AS a\n").text == (
+        "FROM --platform=$BUILDPLATFORM debian AS a\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from secret",
+        "FROM \\\n  secret",
+        "# escape=`\nFROM `\nsecret",
+        "FROM \\\n# a comment\n\nsecret",
+        "ARG X=secret\nFROM $X",
+        "ARG X=sec\nARG Y=${X}ret\nFROM ${Y}",
+        'FROM "secret"',
+        "FROM debian\nCOPY --from=secret / /",
+        "FROM debian\nCOPY --chown=1 --fr\\\nom=secret / /",
+        "FROM debian\nRUN --mount=type=bind,from=secret ls",
+        'FROM debian\nRUN --mount=type=bind,"FROM=secret" ls',
+        "FROM debian\nONBUILD COPY --from=secret / /",
+        "FROM debian\nRUN <<EOF\necho \\\nEOF\nFROM secret\n",
+    ],
+)
+def test_no_image_is_hidden(text: str) -> None:
+    with pytest.raises(Invalid):
+        read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no FROM"),
+        ("RUN ls\n", "no FROM"),
+        ("FROM $X\n", "X has no value"),
+        ("FROM\n", "write it as FROM"),
+        ("FROM a b c\n", "write it as FROM"),
+        ("# syntax=evil/frontend\nFROM a\n", "not Docker's own"),
+        ("# escape=x\nFROM a\n", "escape character"),
+        ("FROM a\nCOPY --from=$X / /\n", "write out"),
+        ("FROM a\nCOPY --from=scientific / /\n", "name the image as kpl-lab/scientific:1"),
+        ("FROM a\nRUN x \\\nFROM secret\n", "behind a continued line"),
+        ("FROM a\n" + "#" * 300_000, "longer than"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(Invalid, match="line ") as refused:
+        read(text)
+    assert words in refused.value.message
+    assert refused.value.code == "bad_dockerfile"
+
+
+def test_the_syntax_of_docker_is_the_builders_own() -> None:
+    found = read("# syntax=docker/dockerfile:1.7\nFROM a\n")
+    assert found.text == "#\nFROM a\n"
+    assert found.notices
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RUN --mount=type=secret,id=x cat /run/secrets/x",
+        "COPY --chmod=644 a /",
+        "COPY --chown=1:1 --link a /",
+        "RUN <<EOF\nls\nEOF",
+        "COPY <<'EOF' /a\nx\nEOF",
+    ],
+)
+def test_newer_instructions_need_the_newer_builder(line: str) -> None:
+    assert read(f"FROM a\n{line}\n").needs_buildkit
+    assert not read("FROM a\nCOPY --chown=1 a /\nRUN cat < a << 2\n").needs_buildkit
+
+
+@given(st.text(alphabet='FROMfrom \n\\`$"{}=:-#secretARG', max_size=200))
+def test_no_text_brings_down_the_reader_nor_passes_a_plain_from(text: str) -> None:
+    try:
+        found = read(text)
+    except Invalid:
+        return
+    for line in found.text.splitlines():
+        assert line.lower().split()[:2] != ["from", "secret"]
