@@ -18,7 +18,7 @@ from kpl_lab.formats.environment_yml import parse_environment
 from kpl_lab.platform import scopes
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, builds, catalog_file, images
+from kpl_lab.platform.domain import access, builds, catalog_file, image_changes
 from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.schemas.images import Credentials, ImageCreate
@@ -386,7 +386,7 @@ class TestFromTheRegistry:
         login = Credentials(username="ada", password="p")
         wanted = ImageCreate(name="secret", reference=f"{team}/secret:1", credentials=login)
         with on_docker.database.store() as store:
-            images.register(store, on_docker, bob, wanted)
+            image_changes.register(store, on_docker, bob, wanted)
         with pytest.raises(Invalid, match="neither an image of the catalog"):
             ordered(f"{team}/secret{tag}")
         assert ordered(f"{team}/other{tag}").base == f"{team}/other{tag}"

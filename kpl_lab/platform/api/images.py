@@ -12,7 +12,7 @@ from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, nee
 from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import catalog_file, image_looks, images
+from kpl_lab.platform.domain import catalog_file, image_changes, image_looks, images
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.store import Store
@@ -93,7 +93,7 @@ def create_image(
     """Register an image; it is looked at in the background."""
     record = key.made(store, caller, "images", store.images)
     if record is None:
-        record = images.register(store, context, caller, body)
+        record = image_changes.register(store, context, caller, body)
         key.keep(store, caller, "images", record.id)
     response.headers["Location"] = f"/kpl/api/v1/images/{record.id}"
     return _detail(store, record)
@@ -111,7 +111,7 @@ def update_image(
 ) -> ImageDetail:
     """Change what is said about an image, who may use it, or whether anybody may."""
     image = images.find(store, caller, ref)
-    return _detail(store, images.change(store, context, caller, image, body))
+    return _detail(store, image_changes.change(store, context, caller, image, body))
 
 
 @router.post("/images/{ref}/look")
@@ -123,4 +123,4 @@ def look_at_image(ref: str, store: StoreDep, caller: Writing) -> ImageDetail:
 @router.delete("/images/{ref}", status_code=204)
 def delete_image(ref: str, store: StoreDep, caller: Writing) -> None:
     """Take an image out of the catalog."""
-    images.delete(store, caller, images.find(store, caller, ref))
+    image_changes.delete(store, caller, images.find(store, caller, ref))

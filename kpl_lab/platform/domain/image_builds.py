@@ -25,7 +25,7 @@ from kpl_lab.naming import check_name
 from kpl_lab.platform.at_rest import Vault
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, builds, images, server_events, uploads
+from kpl_lab.platform.domain import access, builds, image_changes, images, server_events, uploads
 from kpl_lab.platform.domain.code import recipe_digest
 from kpl_lab.platform.domain.server_events import ServerEvent
 from kpl_lab.platform.storage.files import FileStore
@@ -152,7 +152,7 @@ def order(
             code="build_running",
             detail={"build": busy.id},
         )
-    entry = images.columns(caller, request)
+    entry = image_changes.columns(caller, request)
     workspace = access.workspace_id(store, request.workspace)
     made = _made(store, context, caller.reader, request, received)
     push = _push(context, request)

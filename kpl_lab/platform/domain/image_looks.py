@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kpl_lab.engines.spec import ImageFacts
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import images
+from kpl_lab.platform.domain import image_changes, images
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -17,7 +17,7 @@ def look(store: Store, caller: Caller, image: ImageRecord) -> ImageRecord:
     Forbidden
         It is somebody else's.
     """
-    images.require_change(caller, image)
+    image_changes.require_change(caller, image)
     values = {key: images.NEW[key] for key in ("state", "reason", "message")}
     store.images.update(image.id, **values, updated_at=store.now())
     store.events.write(images.subject(image), "updated", "It is being looked at.")
