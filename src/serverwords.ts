@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Event as PlatformEvent } from './api/types';
+import { said } from './said';
 
 /**
  * An event of a notebook server's history in words. Where its sentence tells a reason, it stays as
@@ -52,13 +53,13 @@ export function serverEventWords(
     case 'OutOfMemory':
       // Of the server itself it is its end, which has a reason of its own.
       return facts.kills === undefined
-        ? (event.message ?? '')
+        ? said(trans, event.message)
         : trans.__(
             'A kernel or program of the server was ended: its %1 MiB of memory were used up. The server itself runs on.',
             fact('limit')
           );
     default:
-      return event.message ?? '';
+      return said(trans, event.message);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   stateWaitIcon,
   stateWarnIcon
 } from './icons';
+import { said } from './said';
 
 /**
  * How a state is meant; it gives the colour, never alone.
@@ -232,7 +233,7 @@ export function taskFacts(
           );
     }
     case 'queued':
-      return queue?.waiting_for || trans.__('queued');
+      return said(trans, queue?.waiting_for) || trans.__('queued');
     case 'succeeded':
       return headline ? trans.__('done · %1', headline) : trans.__('done');
     case 'failed':

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Event as PlatformEvent } from './api/types';
+import { said } from './said';
 import { stateWords } from './states';
 import type { ResourceKind } from './tokens';
 
@@ -184,6 +185,6 @@ export function eventWords(
     case 'The service is stopped.':
       return trans.__('The service is stopped.');
     default:
-      return message;
+      return said(trans, message);
   }
 }

@@ -7,6 +7,7 @@ import { useKpl } from '../context';
 import { ago, exact } from '../format';
 import { useNow } from '../hooks';
 import type { PlatformError } from '../request';
+import { said } from '../said';
 import { stateIcon, stateTone, stateWords } from '../states';
 
 /**
@@ -159,7 +160,7 @@ export function ErrorNotice(props: {
       <StateIcon state="failed" />
       <div className="kpl-Notice-text">
         {head && <strong>{head}</strong>}
-        <p>{error.message}</p>
+        <p>{said(trans, error.message)}</p>
         {error.requestId && (
           <p className="kpl-quiet">{trans.__('Request %1', error.requestId)}</p>
         )}

@@ -7,6 +7,7 @@ import { bytes, memory, percent, trimmed } from '../format';
 import { useModel } from '../hooks';
 import type { ISending } from '../hooks/form';
 import type { PlatformError } from '../request';
+import { said } from '../said';
 import { Button, CopyBlock, ErrorNotice, Facts, Meter, Notice } from './basic';
 
 /**
@@ -104,8 +105,9 @@ export function Field(props: {
   error?: string | null;
   children: (id: string, describedBy: string) => React.ReactNode;
 }): JSX.Element {
+  const { trans } = useKpl();
   const id = React.useId();
-  const note = props.error || props.hint;
+  const note = said(trans, props.error) || props.hint;
   return (
     <div className="kpl-Field" data-invalid={Boolean(props.error) || undefined}>
       <label htmlFor={id}>{props.label}</label>

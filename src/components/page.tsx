@@ -4,6 +4,7 @@ import * as React from 'react';
 import { useKpl } from '../context';
 import { useModel, useSignal } from '../hooks';
 import type { ResourceDetail } from '../models/detail';
+import { said } from '../said';
 import { Empty, ErrorNotice, Notice, Skeleton } from './basic';
 import type { ITab } from './tabs';
 import { Tabs } from './tabs';
@@ -96,7 +97,7 @@ export function Page<T extends { name: string }>(props: {
       {notice}
       {notices.map(text => (
         <Notice key={text} tone="info">
-          {text}
+          {said(trans, text)}
         </Notice>
       ))}
       <Tabs

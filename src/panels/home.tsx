@@ -6,6 +6,7 @@ import * as React from 'react';
 import type { IFilling, IThing, LocalApi } from '../api/local';
 import { bytes } from '../format';
 import { PlatformError } from '../request';
+import { said } from '../said';
 
 /**
  * What the page works with.
@@ -80,7 +81,7 @@ export function HomePage(props: IHomeOptions): JSX.Element {
       )}
       {error && (
         <p role="alert" className="kpl-Home-error">
-          {error.message}
+          {said(trans, error.message)}
         </p>
       )}
       {filling ? (

@@ -71,7 +71,7 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       trans,
       workbench,
       target: args => Private.target(app, args),
-      attempt: work => Private.attempt(work),
+      attempt: work => Private.attempt(trans, work),
       targetArgs: Private.targetArgs(trans)
     };
     addFormCommands(context);
@@ -121,11 +121,15 @@ namespace Private {
       : null;
   }
 
-  export async function attempt(work: () => Promise<unknown>): Promise<void> {
+  export async function attempt(
+    trans: TranslationBundle,
+    work: () => Promise<unknown>
+  ): Promise<void> {
     try {
       await work();
     } catch (error) {
-      Notification.error(PlatformError.from(error).message, {
+      const { said } = await import('../said');
+      Notification.error(said(trans, PlatformError.from(error).message), {
         autoClose: 10_000
       });
     }

@@ -80,7 +80,10 @@ namespace Private {
       try {
         await this._model.keep();
       } catch (error) {
-        Notification.error(PlatformError.from(error).message);
+        const { said } = await import('../said');
+        Notification.error(
+          said(this._trans, PlatformError.from(error).message)
+        );
       }
     }
 

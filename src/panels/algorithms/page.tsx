@@ -19,6 +19,7 @@ import type { IKplContext } from '../../context';
 import { useKpl } from '../../context';
 import { useLog } from '../../hooks/log';
 import { algorithmIcon, serviceIcon } from '../../icons';
+import { said } from '../../said';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { Functions } from './functions';
@@ -97,7 +98,7 @@ function Versions(props: { algorithm: AlgorithmDetail }): JSX.Element {
             <td>
               <StateChip state={version.state} />
               {version.message && (
-                <div className="kpl-quiet">{version.message}</div>
+                <div className="kpl-quiet">{said(trans, version.message)}</div>
               )}
             </td>
             <td>{version.functions.map(item => item.name).join(', ')}</td>
@@ -235,7 +236,7 @@ namespace Private {
               newest.number
             )}
           >
-            <p>{newest.message}</p>
+            <p>{said(trans, newest.message)}</p>
             {usable && (
               <p>{trans.__('Version %1 stays in use.', usable.number)}</p>
             )}

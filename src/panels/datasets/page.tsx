@@ -14,6 +14,7 @@ import { CommandIDs } from '../../commandids';
 import type { IKplContext } from '../../context';
 import { useKpl } from '../../context';
 import { bytes } from '../../format';
+import { said } from '../../said';
 import { formatWords, purposeWords, visibilityWords } from '../../words';
 import { useModel } from '../../hooks';
 import { datasetIcon, mountIcon, unmountIcon } from '../../icons';
@@ -204,7 +205,7 @@ function Versions(props: {
             <td>
               <StateChip state={version.state} />
               {version.message && (
-                <div className="kpl-quiet">{version.message}</div>
+                <div className="kpl-quiet">{said(trans, version.message)}</div>
               )}
             </td>
             <td className="kpl-mod-number">{version.records ?? '–'}</td>
@@ -324,7 +325,7 @@ namespace Private {
     if (version?.state === 'failed' && message) {
       return (
         <Notice tone="bad" title={trans.__('The import failed.')}>
-          {message}
+          {said(trans, message)}
         </Notice>
       );
     }

@@ -5,6 +5,7 @@ import { Button, CopyBlock, Notice } from '../../components/basic';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { useModel } from '../../hooks';
+import { said } from '../../said';
 import { datasetCode, mountPath, quoted } from '../../snippets';
 
 /**
@@ -50,7 +51,7 @@ export function UseDataset(props: {
       )}
       {mount?.state === 'failed' && (
         <Notice tone="bad" title={trans.__('It could not be mounted.')}>
-          {mount.message}
+          {said(trans, mount.message)}
         </Notice>
       )}
       <p>

@@ -10,6 +10,7 @@ import { useAction } from '../../hooks';
 import { mayChangeImage, useMe } from '../../hooks/me';
 import { imageIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
+import { said } from '../../said';
 import { reasonWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
@@ -153,7 +154,7 @@ function Failure(props: { image: ImageDetail }): JSX.Element {
   const me = useMe();
   return (
     <Notice tone="bad" title={reasonWords(trans, image.reason)}>
-      <p>{image.message}</p>
+      <p>{said(trans, image.message)}</p>
       {mayChangeImage(me, image) && (
         <p>
           <strong>{trans.__('What to do:')}</strong>{' '}

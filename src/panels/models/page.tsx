@@ -13,6 +13,7 @@ import { Page } from '../../components/page';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { bytes, measured } from '../../format';
+import { said } from '../../said';
 import { visibilityWords } from '../../words';
 import { modelIcon } from '../../icons';
 import { LastActions } from '../actions';
@@ -50,7 +51,7 @@ export function ModelPage(props: IPageProps<ModelDetail>): JSX.Element {
           actions: <Actions model={model} version={version} />,
           notice:
             version?.state === 'failed' && version.message ? (
-              <Notice tone="bad">{version.message}</Notice>
+              <Notice tone="bad">{said(trans, version.message)}</Notice>
             ) : null,
           tabs: [
             {

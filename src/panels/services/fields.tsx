@@ -5,6 +5,7 @@ import { Button } from '../../components/basic';
 import { useKpl } from '../../context';
 import { bytes } from '../../format';
 import { useAction } from '../../hooks';
+import { said } from '../../said';
 import type { ICall, ICallInput } from './interface';
 import { isFile } from './interface';
 
@@ -113,7 +114,7 @@ function FileChoice(props: {
       )}
       {action.error && (
         <span className="kpl-Field-error" role="alert">
-          {action.error.message}
+          {said(trans, action.error.message)}
         </span>
       )}
     </>

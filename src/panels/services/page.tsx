@@ -22,6 +22,7 @@ import { useAction } from '../../hooks';
 import { useLog } from '../../hooks/log';
 import { serviceIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
+import { said } from '../../said';
 import { stateWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
@@ -146,13 +147,17 @@ function FailureNotice(props: { service: ServiceDetail }): JSX.Element | null {
     return null;
   }
   return (
-    <Notice tone={state === 'failed' ? 'bad' : 'warn'} title={remedy?.cause}>
+    <Notice
+      tone={state === 'failed' ? 'bad' : 'warn'}
+      title={said(trans, remedy?.cause)}
+    >
       {message && !(remedy && message.startsWith(remedy.cause)) && (
-        <p>{message}</p>
+        <p>{said(trans, message)}</p>
       )}
       {remedy && (
         <p>
-          <strong>{trans.__('What to do:')}</strong> {remedy.action}
+          <strong>{trans.__('What to do:')}</strong>{' '}
+          {said(trans, remedy.action)}
         </p>
       )}
     </Notice>
@@ -197,7 +202,7 @@ function Health(props: {
                   {replica.started_at && <TimeAgo time={replica.started_at} />}
                 </td>
                 <td className="kpl-mod-number">{replica.restarts}</td>
-                <td className="kpl-quiet">{replica.message}</td>
+                <td className="kpl-quiet">{said(trans, replica.message)}</td>
               </tr>
             ))}
           </tbody>

@@ -6,6 +6,7 @@ import type { ServiceDetail } from '../../api/types';
 import { Button, Notice } from '../../components/basic';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
+import { said } from '../../said';
 import { stateWords } from '../../states';
 
 /**
@@ -81,7 +82,7 @@ function nextStep(trans: TranslationBundle, service: ServiceDetail): string {
       return trans.__('Wait until a replica is ready, then call again.');
     case 'failed':
       return (
-        service.remedy?.action ??
+        said(trans, service.remedy?.action) ||
         trans.__('Look at its log, mend the code, and deploy it again.')
       );
     default:

@@ -27,6 +27,7 @@ import {
   unmountIcon
 } from '../../icons';
 import type { IItem } from '../../models/list';
+import { said } from '../../said';
 import { imageFacts, imageLetter } from '../images/facts';
 import { isFinal, reasonWords, stateWords, taskFacts } from '../../states';
 import type { IPlatformClient, ResourceKind } from '../../tokens';
@@ -186,7 +187,7 @@ namespace Private {
       state: item.state,
       icon: item.state === 'ready' ? RESOURCE_ICONS[kind] : null,
       facts,
-      title: [item.name, item.message || item.description]
+      title: [item.name, said(trans, item.message) || item.description]
         .filter(Boolean)
         .join('\n'),
       actions: []
@@ -233,7 +234,7 @@ namespace Private {
       state: item.state,
       icon: null,
       facts: taskFacts(trans, item),
-      title: [item.name, item.message || item.description]
+      title: [item.name, said(trans, item.message) || item.description]
         .filter(Boolean)
         .join('\n'),
       actions: [
@@ -289,7 +290,9 @@ namespace Private {
         : item.state === 'failed'
           ? reasonWords(trans, item.reason)
           : stateWords(trans, item.state),
-      title: [item.name, item.message || item.url].filter(Boolean).join('\n'),
+      title: [item.name, said(trans, item.message) || item.url]
+        .filter(Boolean)
+        .join('\n'),
       actions: [
         item.state === 'stopped' || item.state === 'failed'
           ? {
@@ -317,7 +320,7 @@ namespace Private {
         : item.state === 'failed'
           ? reasonWords(trans, item.reason)
           : stateWords(trans, item.state),
-      title: [item.title, item.message || item.description]
+      title: [item.title, said(trans, item.message) || item.description]
         .filter(Boolean)
         .join('\n'),
       actions:

@@ -8,6 +8,7 @@ import { useKpl } from '../../context';
 import { pluralKind } from '../../kinds';
 import { bytes, duration, exact, measured, memory } from '../../format';
 import { useRemote } from '../../hooks';
+import { said } from '../../said';
 
 /**
  * What the task is, what went in and came out, and what happened.
@@ -123,7 +124,7 @@ function Ends(props: { task: TaskDetail }): JSX.Element {
                   <span>
                     {output.bytes === 0
                       ? trans.__('The program wrote nothing into this output.')
-                      : (output.message ?? output.name)}
+                      : said(trans, output.message) || output.name}
                   </span>
                 )}
                 {output.bytes !== null && (

@@ -20,6 +20,7 @@ import { between, duration, percent, remaining } from '../../format';
 import { useNow } from '../../hooks';
 import { taskIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
+import { said } from '../../said';
 import { isFinal } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
@@ -65,7 +66,7 @@ function Head(props: { task: TaskDetail }): JSX.Element {
         </span>
       )}
       {task.state === 'queued' && task.queue && (
-        <span>{task.queue.waiting_for}</span>
+        <span>{said(trans, task.queue.waiting_for)}</span>
       )}
       {task.started_at && (
         <span>
@@ -186,15 +187,16 @@ namespace Private {
     return task.state === 'failed' ? (
       <Notice
         tone="bad"
-        title={task.remedy?.cause || trans.__('The task failed.')}
+        title={said(trans, task.remedy?.cause) || trans.__('The task failed.')}
       >
         {task.message &&
           !(task.remedy && task.message.startsWith(task.remedy.cause)) && (
-            <p>{task.message}</p>
+            <p>{said(trans, task.message)}</p>
           )}
         {task.remedy && (
           <p>
-            <strong>{trans.__('What to do:')}</strong> {task.remedy.action}
+            <strong>{trans.__('What to do:')}</strong>{' '}
+            {said(trans, task.remedy.action)}
           </p>
         )}
       </Notice>

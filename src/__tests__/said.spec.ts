@@ -1,0 +1,110 @@
+import * as fs from 'fs';
+import * as path from 'path';
+
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { nullTranslator } from '@jupyterlab/translation';
+
+import { said } from '../said';
+import SENTENCES from '../sentences.json';
+
+const CONTEXT = 'platform\u0004';
+const catalogue = JSON.parse(
+  fs.readFileSync(
+    path.resolve(
+      __dirname,
+      '../../kpl_lab/locale/zh_CN/LC_MESSAGES/kpl_lab.json'
+    ),
+    'utf8'
+  )
+) as Record<string, string[]>;
+const chinese = {
+  _p: (context: string, text: string) =>
+    catalogue[`${context}\u0004${text}`]?.[0] ?? text
+} as unknown as TranslationBundle;
+
+describe('the sentences of the platform', () => {
+  const translated = Object.keys(catalogue)
+    .filter(key => key.startsWith(CONTEXT))
+    .map(key => key.slice(CONTEXT.length));
+
+  // New ones: `python tools/sentences.py`, then their Chinese into the catalogue.
+  it('are all in the Chinese catalogue, and no others', () => {
+    expect([...translated].sort()).toEqual([...SENTENCES].sort());
+  });
+
+  it('have in Chinese no place that they do not have', () => {
+    const places = (text: string): string[] => text.match(/\{\w+\}/g) ?? [];
+    const wrong = SENTENCES.filter(text =>
+      places(catalogue[CONTEXT + text][0]).some(
+        place => !places(text).includes(place)
+      )
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(SENTENCES)('are known with their values: %s', text => {
+    const filled = text.replace(/\{(\w+)\}/g, '«$1»');
+    expect(said(chinese, filled)).toMatch(/[\u4e00-\u9fff]/);
+  });
+});
+
+describe('what the platform said', () => {
+  it('is shown with its values', () => {
+    expect(
+      said(
+        chinese,
+        'It needed more memory than its limit: used 512 of 512 MiB.'
+      )
+    ).toBe('超出内存上限：使用了 512 / 512 MiB。');
+  });
+
+  it('is shown with what to do after the cause', () => {
+    expect(
+      said(
+        chinese,
+        "The Python package 'torch' is not installed in the environment. Add a line `pip3 install PACKAGE` for it to `image.runs` in environment.yml."
+      )
+    ).toBe(
+      "环境中没有安装 Python 包 'torch'。请在 environment.yml 的 `image.runs` 中为它添加一行 `pip3 install PACKAGE`。"
+    );
+    expect(
+      said(
+        chinese,
+        'It asks for 8 GPUs, and the machine has only 0 in all by now. Submit it again with less, or ask an administrator for a larger machine.'
+      )
+    ).toBe(
+      '它要求 8 GPUs，而机器现在总共只有 0。请减少资源后重新提交，或向管理员申请更大的机器。'
+    );
+  });
+
+  it('may hold a sentence', () => {
+    expect(
+      said(
+        chinese,
+        "The image 'torch' cannot be used: The command ended with exit code 3."
+      )
+    ).toBe("镜像 'torch' 无法使用：命令以退出码 3 结束。");
+  });
+
+  it('is what is waited for, with its amounts', () => {
+    expect(
+      said(
+        chinese,
+        'waiting for 1 GPU (0 free) and 2048 MiB of memory (512 free); 2 ahead of you'
+      )
+    ).toBe(
+      '正在等待 1 块 GPU（空闲 0） 和 2048 MiB 内存（空闲 512）；前面还有 2 个'
+    );
+    expect(said(chinese, 'waiting for its turn; 2 ahead of you')).toBe(
+      '排队等待中；前面还有 2 个'
+    );
+  });
+
+  it('stays as it came in English, and where nobody has translated it', () => {
+    const trans = nullTranslator.load('kpl_lab');
+    const text = 'The command ended with exit code 3.';
+    expect(said(trans, text)).toBe(text);
+    expect(said(chinese, 'Something new.')).toBe('Something new.');
+    expect(said(chinese, null)).toBe('');
+  });
+});

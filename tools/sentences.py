@@ -1,0 +1,140 @@
+"""Writes ``src/sentences.json``: what the platform says in English, for JupyterLab to translate.
+
+The platform speaks English; JupyterLab shows its sentences in the user's language by what stands
+around the places of names and numbers. They are read from the sources: the fault dictionary, and
+the texts of errors. ``kpl_lab/locale`` has the translations, under the context ``platform``.
+
+    python tools/sentences.py
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kpl_lab import errors
+from kpl_lab.platform.domain import capacity, images
+from kpl_lab.platform.domain.faults import FAULTS, Fault
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "src" / "sentences.json"
+# Where errors are raised that the panels show.
+SOURCES = (
+    "kpl_lab/platform/api",
+    "kpl_lab/platform/domain",
+    "kpl_lab/engines/docker/images.py",
+    "kpl_lab/engines/local/images.py",
+    "kpl_lab/engines/local/accounts.py",
+    "kpl_lab/lab",
+    "kpl_lab/naming.py",
+)
+# What code in a task is told, in its own log.
+NOT_SHOWN = ("kpl_lab/platform/domain/metrics.py",)
+ERRORS = frozenset(
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.KplError)
+)
+# What is made of parts elsewhere: ends that no fault of the dictionary fits (`faults._by_exit_code`),
+# and what is waited for (`capacity.words`, `tasks._position`, `server_queue._sentence`).
+MADE_OF_PARTS = (
+    "The command was ended by signal {signal}.",
+    "The command ended with exit code {code}.",
+    "The end of the log says what it was doing.",
+    "waiting for {what} and {more}; {ahead} ahead of you",
+    "waiting for {what} and {more}",
+    "waiting for {what}; {ahead} ahead of you",
+    "waiting for {what}; {ahead} ahead of it",
+    "waiting for {what}",
+    "waiting for its turn",
+    "waiting for its turn; {ahead} ahead of you",
+    "waiting for its turn; {ahead} ahead of it",
+    "waiting for one of {running} other builds to end",
+    "waiting for one of {running} other builds to end; {ahead} ahead of it",
+    "waiting behind a notebook server that needs {what}",
+    "waiting behind a notebook server that needs {what}; {ahead} ahead of you",
+    "about to start",
+    "about to start; {ahead} ahead of you",
+    "its environment is being built",
+    "its environment is being built; {ahead} ahead of you",
+    "its environment is not built yet: {waits}",
+    *(
+        f"{{count}} {kind} ({{free}} free)"
+        for kind in dict.fromkeys((*capacity.KINDS.values(), "CPU core", "GPU"))
+    ),
+)
+
+
+def of_fault(fault: Fault) -> Iterator[str]:
+    """Return the sentences of one fault of the dictionary."""
+    for text in (fault.cause, fault.action, fault.usual_duration):
+        if text:
+            # A quoted value keeps its quotes, which are the value's here.
+            yield re.sub(r"\{(\w+)![rsa]\}", r"{\1}", text)
+
+
+def of_errors() -> Iterator[str]:
+    """Return the texts of all errors that are raised with one."""
+    for path in _sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = _text_of(node) if isinstance(node, ast.Call) else None
+            if text and re.search("[a-z] [a-z]", text):
+                yield text
+
+
+def _sources() -> Iterator[Path]:
+    for source in SOURCES:
+        place = ROOT / source
+        found = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        yield from (path for path in found if str(path.relative_to(ROOT)) not in NOT_SHOWN)
+
+
+def _text_of(call: ast.Call) -> str | None:
+    named = call.func.id if isinstance(call.func, ast.Name) else None
+    if named not in ERRORS or not call.args:
+        return None
+    first = call.args[0]
+    if isinstance(first, ast.Constant):
+        return str(first.value)
+    return _template(first) if isinstance(first, ast.JoinedStr) else None
+
+
+def _template(text: ast.JoinedStr) -> str:
+    names: list[str] = []
+    parts: list[str] = []
+    for part in text.values:
+        if isinstance(part, ast.FormattedValue):
+            name = _name_of(part.value)
+            names.append(name)
+            count = names.count(name)
+            parts.append(f"{{{name}{count if count > 1 else ''}}}")
+        elif isinstance(part, ast.Constant):
+            parts.append(str(part.value))
+    return "".join(parts)
+
+
+def _name_of(value: ast.expr) -> str:
+    if isinstance(value, ast.Name):
+        return value.id.lower().strip("_")
+    if isinstance(value, ast.Attribute):
+        return value.attr.strip("_")
+    return "value"
+
+
+def sentences() -> list[str]:
+    """Return all of them, sorted."""
+    of_faults = (text for fault in FAULTS for text in of_fault(fault))
+    own = str(images.NEW["message"])
+    return sorted({*of_faults, *of_errors(), *MADE_OF_PARTS, own})
+
+
+def main() -> None:
+    """Write the file."""
+    FILE.write_text(json.dumps(sentences(), ensure_ascii=False, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
