@@ -8,16 +8,15 @@ fail at a chosen stage.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import datetime as dt
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
+from kpl_lab.engines.fake.lives import Life, Lives
+from kpl_lab.engines.fake.script import Script, Stage
 from kpl_lab.engines.spec import (
     Capacity,
     Cause,
@@ -30,77 +29,15 @@ from kpl_lab.engines.spec import (
     Recipe,
     RegistryLogin,
     Replica,
-    ReplicaState,
     Usage,
     Workload,
 )
 from kpl_lab.errors import EngineError
 
-
-class Stage(StrEnum):
-    """Where a :class:`FakeEngine` can be told to raise ``EngineError``."""
-
-    CREATE = "create"
-    START = "start"
-    STOP = "stop"
-    DELETE = "delete"
-    COLLECT = "collect"
-    MOUNT = "mount"
-    BUILD = "build"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """What a workload does.
-
-    Attributes
-    ----------
-    start_seconds
-        From started to running (services and servers: ready).
-    run_seconds
-        From running to its end; None: until stopped. Services and servers never end by themselves.
-    exit_code, cause, detail
-        How it ends.
-    log
-        What each replica prints as soon as it runs.
-    outputs
-        Files by output key and path below it.
-    is_stubborn
-        It ignores the polite stop and ends after the grace only.
-    """
-
-    start_seconds: float = 0.0
-    run_seconds: float | None = 0.0
-    exit_code: int = 0
-    cause: Cause | None = None
-    detail: Mapping[str, object] = field(default_factory=dict)
-    log: bytes = b""
-    outputs: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
-    is_stubborn: bool = False
-
-
-@dataclass
-class _Life:
-    """One workload in memory."""
-
-    workload: Workload
-    script: Script
-    replicas: dict[int, Replica] = field(default_factory=dict)
-    logs: dict[int, bytes] = field(default_factory=dict)
-    mounts: dict[str, Path] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    is_stopping: bool = False
-
-    def observe(self) -> Observation:
-        ordered = tuple(self.replicas[i] for i in sorted(self.replicas))
-        return Observation(name=self.workload.name, labels=self.workload.labels, replicas=ordered)
-
-
 # Enough of a Python environment for a notebook server.
 NOTEBOOK_IMAGE = ImageFacts(
     packages={"python": "3.11.9", "jupyterlab": "4.4.1", "kpl-lab": "0.1.0", "numpy": "2.2.0"}
 )
-SYNCED = Observation(name="", labels={}, replicas=())
 
 
 class FakeEngine(Engine):
@@ -143,88 +80,68 @@ class FakeEngine(Engine):
         self.script = script or Script()
         self.delay_seconds = delay_seconds
         self.fail_at = fail_at if fail_at is not None else set()
-        self.images: dict[str, str] = {}
         self.catalog: dict[str, ImageFacts | EngineError] = {}
         self.logins: dict[str, RegistryLogin | None] = {}
         self.recipes: dict[str, Recipe] = {}
         self._capacity = capacity or Capacity(cpu=8.0, memory_mb=16384, gpu=2)
-        self._clock = clock
-        self._lives: dict[str, _Life] = {}
-        self._watchers: set[asyncio.Queue[Observation]] = set()
-        self._changed = asyncio.Condition()
+        self._lives = Lives(clock)
+
+    @property
+    def images(self) -> dict[str, str]:
+        """What builds have made: reference by digest."""
+        return self._lives.images
 
     @property
     def workloads(self) -> Mapping[str, Workload]:
         """Everything that exists now, by name."""
-        return {name: life.workload for name, life in self._lives.items()}
+        return {name: life.workload for name, life in self._lives.by_name.items()}
 
     async def run(self, workload: Workload) -> AsyncIterator[Handle]:
         """Start ``workload`` or bring it to its number of replicas."""
         await self._enter(Stage.CREATE)
-        life = self._lives.get(workload.name)
+        life = self._lives.by_name.get(workload.name)
         if life is None:
-            life = _Life(workload, self._script_of(workload))
-            self._lives[workload.name] = life
+            life = Life(workload, self._script_of(workload))
+            self._lives.by_name[workload.name] = life
         life.workload = replace(life.workload, replicas=workload.replicas)
         yield self._handle(workload.name)
         await self._enter(Stage.START)
-        await self._scale(life)
+        await self._lives.scale(life)
         yield self._handle(workload.name, started=True)
 
     async def stop(self, handle: Handle, *, grace_seconds: float | None = None) -> None:
         """Let the workload end as stopped."""
         await self._enter(Stage.STOP)
-        life = self._lives.get(handle.name)
+        life = self._lives.by_name.get(handle.name)
         if life is None or life.is_stopping:
             return
         life.is_stopping = True
         grace = life.workload.grace_seconds if grace_seconds is None else grace_seconds
-        self._spawn(life, self._end_all(life, grace if life.script.is_stubborn else 0.0))
+        self._lives.stop(life, grace if life.script.is_stubborn else 0.0)
 
     async def delete(self, handle: Handle) -> None:
         """Forget the workload."""
         await self._enter(Stage.DELETE)
-        life = self._lives.pop(handle.name, None)
+        life = self._lives.by_name.pop(handle.name, None)
         if life is None:
             return
-        for task in life.tasks:
-            task.cancel()
-        await self._publish(replace(life.observe(), replicas=(), gone=True))
+        life.cancel()
+        await self._lives.publish(replace(life.observe(), replicas=(), gone=True))
 
-    async def watch(self) -> AsyncIterator[Observation]:
+    def watch(self) -> AsyncIterator[Observation]:
         """Yield all that exists, then every change."""
-        queue: asyncio.Queue[Observation] = asyncio.Queue()
-        for life in self._lives.values():
-            queue.put_nowait(life.observe())
-        queue.put_nowait(SYNCED)
-        self._watchers.add(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._watchers.discard(queue)
+        return self._lives.watch()
 
-    async def logs(
+    def logs(
         self, handle: Handle, *, replica: int = 0, offset: int = 0, follow: bool = False
     ) -> AsyncIterator[LogChunk]:
         """Yield what the replica has printed."""
-        while True:
-            life = self._lives.get(handle.name)
-            data = life.logs.get(replica, b"")[offset:] if life else b""
-            if data:
-                yield LogChunk(data=data, offset=offset)
-                offset += len(data)
-            elif not follow or life is None or self._has_ended(life, replica):
-                return
-            else:
-                async with self._changed:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), 0.1)
+        return self._lives.log(handle.name, replica, offset, follow=follow)
 
     async def usage(self, handle: Handle, *, replica: int = 0) -> Usage | None:
         """Return the same numbers for everything that runs."""
-        life = self._lives.get(handle.name)
-        if life is None or self._has_ended(life, replica):
+        life = self._lives.by_name.get(handle.name)
+        if life is None or life.has_ended(replica):
             return None
         return Usage(cpu=0.5, cpu_seconds=1.0, memory_mb=64, memory_peak_mb=80, processes=1)
 
@@ -235,7 +152,7 @@ class FakeEngine(Engine):
     async def collect(self, handle: Handle, output: str, target: Path) -> int:
         """Write the script's files for ``output`` into ``target``."""
         await self._enter(Stage.COLLECT)
-        life = self._lives.get(handle.name)
+        life = self._lives.by_name.get(handle.name)
         if life is None:
             raise EngineError(f"{handle.name} is not there any more.", code="gone")
         return await asyncio.to_thread(_write, life.script.outputs.get(output, {}), target)
@@ -243,8 +160,8 @@ class FakeEngine(Engine):
     async def mount(self, handle: Handle, source: Path, name: str) -> MountResult:
         """Note the mount."""
         await self._enter(Stage.MOUNT)
-        life = self._lives.get(handle.name)
-        if life is None or self._has_ended(life, 0):
+        life = self._lives.by_name.get(handle.name)
+        if life is None or life.has_ended(0):
             raise EngineError(f"The server {handle.name} does not run.", code="not_running")
         life.mounts[name] = source
         return MountResult(path=f"~/datasets/{name}", enforced=True)
@@ -252,7 +169,7 @@ class FakeEngine(Engine):
     async def unmount(self, handle: Handle, name: str) -> None:
         """Forget the mount."""
         await self._enter(Stage.MOUNT)
-        life = self._lives.get(handle.name)
+        life = self._lives.by_name.get(handle.name)
         if life is not None:
             life.mounts.pop(name, None)
 
@@ -289,34 +206,29 @@ class FakeEngine(Engine):
 
     async def close(self) -> None:
         """Cancel what is still being played."""
-        for life in self._lives.values():
-            for task in life.tasks:
-                task.cancel()
+        for life in self._lives.by_name.values():
+            life.cancel()
 
     async def say(self, name: str, text: bytes, *, replica: int = 0) -> None:
         """Let a replica print ``text``."""
-        life = self._lives[name]
-        life.logs[replica] = life.logs.get(replica, b"") + text
-        async with self._changed:
-            self._changed.notify_all()
+        await self._lives.say(self._lives.by_name[name], text, replica)
 
     async def set_replica(self, name: str, replica: Replica) -> None:
         """Let the engine see ``replica``; for states that no script leads to."""
-        life = self._lives[name]
+        life = self._lives.by_name[name]
         life.replicas[replica.index] = replica
-        await self._publish(life.observe())
+        await self._lives.publish(life.observe())
 
     async def finish(
         self, name: str, *, replica: int = 0, exit_code: int = 0, cause: Cause = Cause.EXIT
     ) -> None:
         """End a replica now."""
-        await self._end(self._lives[name], replica, exit_code=exit_code, cause=cause)
+        await self._lives.end(self._lives.by_name[name], replica, exit_code=exit_code, cause=cause)
 
     async def forget(self, name: str) -> None:
         """Lose a workload without a word, as a machine that is switched off."""
-        life = self._lives.pop(name)
-        for task in life.tasks:
-            task.cancel()
+        life = self._lives.by_name.pop(name)
+        life.cancel()
 
     async def _enter(self, stage: Stage) -> None:
         if self.delay_seconds:
@@ -331,73 +243,6 @@ class FakeEngine(Engine):
 
     def _handle(self, name: str, **data: bool) -> Handle:
         return Handle(engine=self.name, name=name, data=data)
-
-    def _has_ended(self, life: _Life, index: int) -> bool:
-        found = life.replicas.get(index)
-        return found is None or found.state is ReplicaState.EXITED
-
-    async def _scale(self, life: _Life) -> None:
-        for index in [i for i in life.replicas if i >= life.workload.replicas]:
-            del life.replicas[index]
-        for index in range(life.workload.replicas):
-            if index not in life.replicas:
-                life.replicas[index] = Replica(index=index, state=ReplicaState.STARTING)
-                self._spawn(life, self._play(life, index))
-        await self._publish(life.observe())
-
-    def _spawn(self, life: _Life, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        life.tasks.add(task)
-        task.add_done_callback(life.tasks.discard)
-
-    async def _play(self, life: _Life, index: int) -> None:
-        script, workload = life.script, life.workload
-        await asyncio.sleep(script.start_seconds)
-        if self._has_ended(life, index):
-            return
-        serves = workload.kind in (Kind.SERVICE, Kind.SERVER)
-        life.replicas[index] = Replica(
-            index=index,
-            state=ReplicaState.READY if serves else ReplicaState.RUNNING,
-            address=f"127.0.0.1:{20000 + index}" if serves else None,
-            started_at=self._clock.now(),
-        )
-        await self.say(workload.name, script.log, replica=index)
-        await self._publish(life.observe())
-        if serves or script.run_seconds is None:
-            return
-        await asyncio.sleep(script.run_seconds)
-        await self._end(life, index, exit_code=script.exit_code, cause=script.cause or Cause.EXIT)
-
-    async def _end_all(self, life: _Life, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        for index in list(life.replicas):
-            await self._end(
-                life, index, exit_code=-9 if life.script.is_stubborn else -15, cause=Cause.STOPPED
-            )
-
-    async def _end(self, life: _Life, index: int, *, exit_code: int, cause: Cause) -> None:
-        if self._has_ended(life, index):
-            return
-        now: dt.datetime = self._clock.now()
-        life.replicas[index] = replace(
-            life.replicas[index],
-            state=ReplicaState.EXITED,
-            ended_at=now,
-            exit_code=exit_code,
-            cause=cause,
-            detail=dict(life.script.detail),
-        )
-        if life.workload.kind is Kind.BUILD and exit_code == 0 and cause is Cause.EXIT:
-            digest = life.workload.environment["KPL_DIGEST"]
-            self.images[digest] = f"fake:{digest}"
-        await self._publish(life.observe())
-
-    async def _publish(self, observation: Observation) -> None:
-        for queue in self._watchers:
-            queue.put_nowait(observation)
-        async with self._changed:
-            self._changed.notify_all()
 
 
 def _write(files: Mapping[str, bytes], target: Path) -> int:
