@@ -19,6 +19,7 @@ from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.errors import KplError
 from kpl_lab.lab.cleaning import Home
 from kpl_lab.lab.client import Door
+from kpl_lab.lab.environment import adopt
 from kpl_lab.lab.idle_stop import idle_stop_of
 from kpl_lab.lab.jobs import Jobs
 from kpl_lab.lab.kernels import SETTING, Kernels, OomKills
@@ -69,6 +70,8 @@ class KplLabExtension(ExtensionApp):
             kpl_lab_home=Home(root),
         )
         self._watch_kernels()
+        if self.serverapp is not None and self.serverapp.kernel_spec_manager is not None:
+            adopt(os.environ, self.serverapp.kernel_spec_manager, self.log)
         door = self.settings["kpl_lab_door"]
         self.settings["kpl_lab_idle"] = self.serverapp and idle_stop_of(
             self.serverapp, door, os.environ, self.log

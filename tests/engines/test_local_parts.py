@@ -12,7 +12,6 @@ import pytest
 
 from kpl_lab.engines.local import cgroups, environments, namespace, processes, syscalls
 from kpl_lab.engines.local.accounts import Accounts
-from kpl_lab.engines.local.build_steps import first_lines
 from kpl_lab.engines.local.cgroups import Group, Hierarchy
 from kpl_lab.engines.local.connect_filter import SERVICE_PORTS
 from kpl_lab.engines.local.logpump import LogPump
@@ -22,6 +21,7 @@ from kpl_lab.engines.local.status import Status, reserve_room
 from kpl_lab.engines.local.syscalls import MountFlag
 from kpl_lab.engines.running.probe import Probe, free_port
 from kpl_lab.errors import EngineError, Invalid
+from kpl_lab.layers import first_lines
 from kpl_lab.settings import Home
 
 CEILINGS = Ceilings(cpu=1.5, memory_mb=100, shm_mb=64, processes=50, log_bytes=1000)

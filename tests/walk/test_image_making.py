@@ -160,7 +160,7 @@ def test_what_was_installed_in_a_server_is_saved(terminal: Terminal) -> None:
         assert "Nothing was installed" in notebook.run("kpl image save mine")
         assert "Successfully installed" in notebook.run("pip install tomli-w")
         said = notebook.run("kpl image save mine --json")
-    made = json.loads(said[said.index("{") :])
+    made, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])  # the prompt follows
     assert (made["state"], made["source"]) == ("ready", "saved")
     terminal.done("server", "stop")
     assert imports(terminal, "mine", "tomli_w")["state"] == "succeeded"

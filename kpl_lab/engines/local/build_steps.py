@@ -1,9 +1,7 @@
 """What runs under a build's own account: the environment, its lines, its lock.
 
 ``python -m kpl_lab.engines.local.build_steps`` with ``KPL_BUILD`` holding JSON: ``folder``,
-``base``, ``runs`` and ``files``, which lie in the working directory. The environment is a venv whose own packages come first; those of the base
-follow, so that an algorithm that installs the original ``kpl-helper`` gets the original. Standard
-library only.
+``base``, ``runs`` and ``files``, which lie in the working directory. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,20 +13,15 @@ import sys
 from pathlib import Path
 
 from kpl_lab.engines.local.environments import LOCK
+from kpl_lab.layers import chain, write_script
 
-_SHEBANG_MAX_BYTES = 127
-_PTH_NAME = "kpl-base.pth"
 _ASK = "import json, site, sysconfig; print(json.dumps([sysconfig.get_path('purelib'), site.getsitepackages()]))"
-_ENTRY_POINTS = """
-import json
-from importlib.metadata import distributions
-found = {}
-for one in distributions():
-    for point in one.entry_points:
-        if point.group == "console_scripts":
-            found.setdefault(point.name, point.value.split("[")[0].strip())
-print(json.dumps(found))
-"""
+# What is there is asked before we can be found: we are no part of the environment.
+_ENTRY_POINTS = (
+    "import json, sys; from importlib.metadata import distributions; found = list(distributions()); "
+    f"sys.path.append({str(Path(__file__).parents[3])!r}); "
+    "from kpl_lab.layers import console_scripts; print(json.dumps(console_scripts(found)))"
+)
 
 
 class BuildFailed(Exception):
@@ -66,45 +59,13 @@ def create(folder: Path, base: Path) -> Path:
     )
     base_sites = json.loads(ask(base_python, _ASK))[1]
     own_site = Path(json.loads(ask(python_of(folder), _ASK))[0])
-    # addsitedir and not plain paths: the base's own .pth files (editable installs) count too.
-    calls = "; ".join(f"site.addsitedir({path!r})" for path in base_sites)
-    (own_site / _PTH_NAME).write_text(f"import site; {calls}\n")
+    chain(own_site, base_sites)
     if subprocess.run([str(python_of(folder)), "-c", "import pip"], check=False).returncode:
         say("the base has no pip; adding one")
         subprocess.run([str(python_of(folder)), "-m", "ensurepip"], check=True)
     for name in ("pip", "pip3"):
         write_script(folder, name, "pip._internal.cli.main:main")
     return own_site
-
-
-def first_lines(python: Path) -> str:
-    """Return how a script names its interpreter, also where ``#!`` cannot.
-
-    The kernel ends the path at a space and after 127 bytes; a shell does neither, and Python takes
-    the shell's line for a string.
-    """
-    plain = f"#!{python}\n"
-    if " " not in plain and len(plain.encode()) < _SHEBANG_MAX_BYTES:
-        return plain
-    quoted = str(python).replace('"', '\\"')
-    return f"""#!/bin/sh\n'''exec' "{quoted}" "$0" "$@"\n' '''\n"""
-
-
-def write_script(folder: Path, name: str, target: str) -> None:
-    """Write a console script of the environment, unless it has one of that name."""
-    path = folder / "bin" / name
-    module, _, attribute = target.partition(":")
-    if path.exists() or not attribute:
-        return
-    first = attribute.partition(".")[0]
-    path.write_text(
-        f"{first_lines(folder / 'bin' / 'python')}"
-        "import sys\n"
-        f"from {module} import {first}\n"
-        'if __name__ == "__main__":\n'
-        f"    sys.exit({attribute}())\n"
-    )
-    path.chmod(0o755)
 
 
 def run_lines(folder: Path, runs: list[str]) -> None:

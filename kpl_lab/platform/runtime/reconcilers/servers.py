@@ -163,6 +163,7 @@ class ServerReconciler:
                 **launch["environment"],
                 **contract.variables(facts),
                 **server_idle.variables(context.options, launch, server.gpu),
+                "KPL_IMAGE_NAME": image.name,
             },
             secrets={contract.TOKEN_FILE: token},
             port=0,
