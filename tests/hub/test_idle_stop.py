@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 import websocket
 
-from kpl_lab.supervisor.ports import is_free
-from tests.hub.test_server import ROOT, Hub, wait_for
-from tests.places import passable
+from tests.hub.test_server import Hub, wait_for
+from tests.installation import running_installation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 IDLE_SECONDS = 12.0
@@ -28,32 +25,11 @@ c.PlatformOptions.idle_warning_minutes = {IDLE_SECONDS / 120}
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    home = passable(tmp_path_factory.mktemp("kpl")) / "h"
-    home.mkdir(mode=0o711)
-    (home / "platform.py").write_text(OPTIONS)
-    port = next(port for port in itertools.count(19800 + os.getpid() % 1000) if is_free(port))
-    environment = {**os.environ, "KPL_HOME": str(home), "KPL_PORT": str(port)}
-
-    def kpl_lab(word: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "kpl_lab.cli.kpl_lab", word],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=240,
-        )
-
-    try:
-        done = kpl_lab("up")
-        assert done.returncode == 0, done.stderr
-        hub = Hub(home)
+def hub() -> Iterator[Hub]:
+    with running_installation("kpl-idle-", files={"platform.py": OPTIONS}) as found:
+        hub = Hub(found.home)
         with hub.client:
             yield hub
-    finally:
-        kpl_lab("down")
 
 
 class Inside:
@@ -83,6 +59,17 @@ class Inside:
         )
 
 
+@contextmanager
+def at_work(terminal: websocket.WebSocket) -> Iterator[None]:
+    """Let a program work in a terminal; it ends with this, and by itself should that fail."""
+    program = f"timeout --foreground 200 {sys.executable} -c 'while True: pass'"
+    terminal.send(json.dumps(["stdin", f"{program}\r"]))
+    try:
+        yield
+    finally:
+        terminal.send(json.dumps(["stdin", "\x03"]))
+
+
 def history(hub: Hub) -> dict[str, Any]:
     """Return the newest start with its events."""
     found: dict[str, Any] = hub.client.get("/kpl/api/v1/servers/history").json()["items"][0]
@@ -107,16 +94,15 @@ def test_work_keeps_a_server_a_page_does_not_and_the_end_is_told(hub: Hub) -> No
 
     # A terminal at work, for longer than the server may be idle, and nobody at the page.
     terminal = inside.terminal()
-    terminal.send(json.dumps(["stdin", f"{sys.executable} -c 'while True: pass'\r"]))
-    until_stage(inside, "work")
-    begin = time.monotonic()
-    wait_for(
-        lambda: inside.idle()["stage"] == "work" and time.monotonic() - begin > 1.5 * IDLE_SECONDS,
-        "the time of an idle server to pass",
-    )
+    with at_work(terminal):
+        until_stage(inside, "work")
+        end = time.monotonic() + 1.5 * IDLE_SECONDS
+        wait_for(
+            lambda: inside.idle()["stage"] == "work" and time.monotonic() > end,
+            "the time of an idle server to pass",
+        )
 
     # It ends; a warning comes, and the wish to keep it running is heard.
-    terminal.send(json.dumps(["stdin", "\x03"]))
     warned = until_stage(inside, "warning")
     assert 0 < warned["seconds_left"] <= IDLE_SECONDS / 2
     wait_for(lambda: "StopNotebookResourceIdle" in told(hub), "the platform to hear of it")

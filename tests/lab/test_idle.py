@@ -279,9 +279,8 @@ def test_what_left_its_terminal_is_work_still_and_what_others_do_is_not(
 ) -> None:
     pid = tmp_path / "pid"
     busy = f"{sys.executable} -c 'while True: pass'"
-    terminal.type(
-        f"setsid nohup sh -c '(echo $$ > {pid}; exec {busy.replace(chr(39), chr(34))}) &'"
-    )
+    # No subshell: of one, `$$` is not the number.
+    terminal.type(f"setsid nohup sh -c 'echo $$ > {pid}; exec {busy.replace(chr(39), chr(34))}' &")
     until(lambda: pid.exists() and pid.read_text().strip())
     detached = int(pid.read_text())
     try:
