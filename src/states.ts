@@ -13,7 +13,10 @@ import {
   stateWaitIcon,
   stateWarnIcon
 } from './icons';
+import { reasonWords } from './reasons';
 import { said } from './said';
+
+export { reasonWords };
 
 /**
  * How a state is meant; it gives the colour, never alone.
@@ -105,99 +108,6 @@ export function stateWords(trans: TranslationBundle, state: string): string {
       return trans.__('unmounting');
     default:
       return state;
-  }
-}
-
-/**
- * Why something ended badly, as two or three words for a row; the whole sentence is
- * on its page.
- */
-export function reasonWords(
-  trans: TranslationBundle,
-  reason: string | null | undefined
-): string {
-  switch (reason) {
-    case null:
-    case undefined:
-    case '':
-      return trans.__('failed');
-    case 'address_in_use':
-      return trans.__('port taken');
-    case 'bad_parameter':
-      return trans.__('bad parameter');
-    case 'build_failed':
-    case 'build_line':
-      return trans.__('build failed');
-    case 'command_not_found':
-      return trans.__('command not found');
-    case 'compiler_missing':
-      return trans.__('compiling failed');
-    case 'connection_refused':
-      return trans.__('connection refused');
-    case 'cuda_out_of_memory':
-      return trans.__('out of GPU memory');
-    case 'cuda_unavailable':
-      return trans.__('no usable GPU');
-    case 'disk_full':
-    case 'no_space':
-      return trans.__('disk full');
-    case 'environment_missing':
-      return trans.__('environment missing');
-    case 'exit_code':
-      return trans.__('ended with an error');
-    case 'file_not_found':
-    case 'script_not_found':
-      return trans.__('file not found');
-    case 'import_error':
-    case 'module_not_found':
-      return trans.__('module missing');
-    case 'input_missing':
-      return trans.__('input missing');
-    case 'killed':
-      return trans.__('killed');
-    case 'lost':
-      return trans.__('process vanished');
-    case 'memory_error':
-    case 'out_of_memory':
-      return trans.__('out of memory');
-    case 'mount_failed':
-      return trans.__('could not be mounted');
-    case 'name_resolution':
-      return trans.__('unknown host');
-    case 'never_fits':
-      return trans.__('more than the machine has');
-    case 'never_listened':
-      return trans.__('never listened');
-    case 'permission_denied':
-      return trans.__('permission denied');
-    case 'pip_conflict':
-      return trans.__('packages conflict');
-    case 'pip_no_match':
-      return trans.__('package not found');
-    case 'platform_down':
-      return trans.__('platform went down');
-    case 'python_exception':
-      return trans.__('error in the code');
-    case 'read_only':
-      return trans.__('wrote to a read-only place');
-    case 'signal':
-      return trans.__('ended by a signal');
-    case 'start_failed':
-      return trans.__('could not be started');
-    case 'stopped':
-      return trans.__('stopped');
-    case 'stopped_itself':
-      return trans.__('stopped itself');
-    case 'syntax_error':
-      return trans.__('syntax error');
-    case 'time_limit':
-      return trans.__('time limit reached');
-    case 'upload_gone':
-      return trans.__('upload is gone');
-    case 'wrong_port':
-      return trans.__('wrong port');
-    default:
-      return trans.__('failed: %1', reason.replace(/_/g, ' '));
   }
 }
 

@@ -65,7 +65,9 @@ function reasonsOfThePlatform(): string[] {
     .readdirSync(platform, { recursive: true, encoding: 'utf8' })
     .filter(file => file.endsWith('.py'));
   return [
-    ...found('domain/faults.py', /\bcode ?= ?"([a-z_]+)"/g),
+    ...sources
+      .filter(file => file.startsWith('domain/faults/'))
+      .flatMap(file => found(file, /\bcode ?= ?"([a-z_]+)"/g)),
     ...sources.flatMap(file =>
       found(file, /\breason(?:=|": )[^,[\n]*"([a-z_]+)"/g)
     )

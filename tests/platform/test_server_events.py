@@ -117,6 +117,13 @@ async def test_pulling_an_image_is_told_with_how_much_of_it_is_there(site: Site)
         (Cause.KILLED, {}, "JupyterProcessKilled"),
         (Cause.LOST, {}, "NotebookUnhealthy"),
         (Cause.START_FAILED, {"error": "no such file"}, "FailedToStartContainer"),
+        (Cause.START_FAILED, {"error": "no basic auth credentials"}, "PullImageFailed"),
+        (Cause.START_FAILED, {"error": "toomanyrequests: later"}, "PullImageFailed"),
+        (
+            Cause.START_FAILED,
+            {"error": "exec jupyterhub-singleuser failed: …"},
+            "FailedToStartContainer",
+        ),
         (Cause.EXIT, {}, "StartNotebookFailed"),
     ],
 )
@@ -141,7 +148,7 @@ async def test_a_start_that_fails_while_its_image_comes_is_the_image_s_failure(s
     await end(site, id, Cause.START_FAILED, error="manifest unknown")
     assert (await history(site, id))[-1] == ("PullImageFailed", "error")
     status = await site.internal().get(f"internal/servers/{id}")
-    assert "manifest unknown" in status["message"]
+    assert status["reason"] == "image_missing"
 
 
 async def test_one_that_ran_and_died_is_unhealthy(site: Site) -> None:

@@ -128,9 +128,28 @@ _BY_REASON: Mapping[str, ServerEvent] = {
     "memory_error": OUT_OF_MEMORY,
     "disk_full": DISK_FULL,
     "no_space": DISK_FULL,
-    "killed": JUPYTER_KILLED,
-    "signal": JUPYTER_KILLED,
     "lost": UNHEALTHY,
+    **dict.fromkeys(
+        (
+            *("registry_denied", "registry_unreachable", "registry_rate_limited", "registry_http"),
+            *("registry_certificate", "image_missing", "image_reference", "wrong_architecture"),
+        ),
+        PULL_FAILED,
+    ),
+    **dict.fromkeys(
+        (
+            *("no_jupyter", "entry_missing", "entry_not_executable", "exec_format"),
+            *("image_user", "gpu_runtime_missing"),
+        ),
+        CONTAINER_FAILED,
+    ),
+    **dict.fromkeys(
+        (
+            *("killed", "signal", "child_killed", "segmentation_fault", "illegal_instruction"),
+            *("bus_error", "division_trap", "aborted", "native_exception"),
+        ),
+        JUPYTER_KILLED,
+    ),
 }
 PULLING_REASON = "pulling_image"
 """``reason`` of a starting server whose image is on its way."""

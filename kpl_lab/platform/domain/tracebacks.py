@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 _LIBRARY = re.compile(r"/site-packages/|/lib/python3\.\d+/|^<")
-_START = "Traceback (most recent call last):"
+# At the beginning of a line: one that is set in is what another program quotes, such as pip.
+_START = re.compile(r"^(?:Original )?Traceback \(most recent call last\):", re.MULTILINE)
 _FRAME = re.compile(r'^\s+File "(?P<path>[^"]+)", line (?P<line>\d+)')
 _EXCEPTION = re.compile(r"^[^\W\d][\w.]*(?::|$)")
 # What a launcher raises because its child failed: the child's own words say more.
@@ -19,11 +20,24 @@ UNCAUGHT_EXIT_CODE = 1
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception: the innermost place of the user's code, what it says, and its whole traceback."""
+    """An exception.
+
+    Attributes
+    ----------
+    file, line
+        The innermost place of the user's code.
+    what
+        The first line of what it says.
+    message
+        All of what it says.
+    text
+        The whole traceback.
+    """
 
     file: str
     line: int
     what: str
+    message: str
     text: str
 
     @property
@@ -38,8 +52,8 @@ def last_raised(log: str, exit_code: int | None) -> Raised | None:
     A message may have several lines, which nothing tells from later output; so what follows is
     overlooked where the exit code is the one of an uncaught exception.
     """
-    start = log.rfind(_START)
-    if start < 0:
+    start = max((found.start() for found in _START.finditer(log)), default=None)
+    if start is None:
         return None
     lines = log[start:].split("\n")
     place: re.Match[str] | None = None
@@ -60,6 +74,7 @@ def last_raised(log: str, exit_code: int | None) -> Raised | None:
                 file=place["path"].rpartition("/")[2],
                 line=int(place["line"]),
                 what=line.strip(),
+                message="\n".join(lines[number:]),
                 text="\n".join(lines),
             )
     return None

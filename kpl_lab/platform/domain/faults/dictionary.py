@@ -1,0 +1,46 @@
+"""All entries, in the order in which they are tried: special before general."""
+
+from __future__ import annotations
+
+from kpl_lab.platform.domain.faults import (
+    commands,
+    engine,
+    files,
+    gpus,
+    imports,
+    network,
+    packages,
+    programs,
+    registries,
+    resources,
+)
+from kpl_lab.platform.domain.faults.entry import Fault
+
+AREAS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
+    ("Images, registries and Dockerfiles", registries.FAULTS),
+    ("GPUs", gpus.FAULTS),
+    ("Memory, disks, processes and crashes", resources.FAULTS),
+    ("Installing packages", packages.FAULTS),
+    ("Importing packages", imports.FAULTS),
+    ("Parameters, inputs, models and data", programs.FAULTS),
+    ("Files", files.FAULTS),
+    ("Commands", commands.FAULTS),
+    ("Networks", network.FAULTS),
+    (
+        "Whatever says no more than that it failed",
+        (
+            *resources.ABORTS,
+            *registries.GENERAL,
+            *packages.GENERAL,
+            Fault(
+                code="python_exception",
+                cause="{file}, line {line}: {what}",
+                action="Mend the code at that line; the log has the whole traceback.",
+            ),
+        ),
+    ),
+    ("What the engine sees or does", engine.FAULTS),
+)
+
+FAULTS: tuple[Fault, ...] = tuple(fault for _, faults in AREAS for fault in faults)
+BY_CODE = {fault.code: fault for fault in FAULTS}
