@@ -6,12 +6,12 @@ import {
   Button,
   ErrorNotice,
   Facts,
-  Notice,
   StateChip,
   StateIcon,
   TimeAgo
 } from '../../components/basic';
 import { EventList } from '../../components/events';
+import { FailureNotice } from '../../components/failure';
 import { ReferenceLink } from '../../components/links';
 import { LogView } from '../../components/logview';
 import { Page } from '../../components/page';
@@ -45,7 +45,7 @@ export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
         actions: <Actions service={service} model={model} />,
         notice:
           service.state === 'failed' || service.state === 'degraded' ? (
-            <FailureNotice service={service} />
+            <Trouble service={service} />
           ) : null,
         notices: service.notices,
         tabs: [
@@ -140,28 +140,15 @@ function Actions(props: {
 /**
  * Why it does not answer as it should.
  */
-function FailureNotice(props: { service: ServiceDetail }): JSX.Element | null {
-  const { trans } = useKpl();
+function Trouble(props: { service: ServiceDetail }): JSX.Element | null {
   const { message, remedy, state } = props.service;
-  if (!message && !remedy) {
-    return null;
-  }
-  return (
-    <Notice
+  return message || remedy ? (
+    <FailureNotice
       tone={state === 'failed' ? 'bad' : 'warn'}
-      title={said(trans, remedy?.cause)}
-    >
-      {message && !(remedy && message.startsWith(remedy.cause)) && (
-        <p>{said(trans, message)}</p>
-      )}
-      {remedy && (
-        <p>
-          <strong>{trans.__('What to do:')}</strong>{' '}
-          {said(trans, remedy.action)}
-        </p>
-      )}
-    </Notice>
-  );
+      message={message}
+      remedy={remedy}
+    />
+  ) : null;
 }
 
 /**

@@ -6,11 +6,11 @@ import {
   Button,
   Facts,
   Meter,
-  Notice,
   StateChip,
   TimeAgo
 } from '../../components/basic';
 import { CodeBrowser } from '../../components/code';
+import { FailureNotice } from '../../components/failure';
 import type { IPageParts } from '../../components/page';
 import { Page } from '../../components/page';
 import { CommandIDs } from '../../commandids';
@@ -185,21 +185,12 @@ namespace Private {
 
   function notice({ trans }: IKplContext, task: TaskDetail): React.ReactNode {
     return task.state === 'failed' ? (
-      <Notice
+      <FailureNotice
         tone="bad"
-        title={said(trans, task.remedy?.cause) || trans.__('The task failed.')}
-      >
-        {task.message &&
-          !(task.remedy && task.message.startsWith(task.remedy.cause)) && (
-            <p>{said(trans, task.message)}</p>
-          )}
-        {task.remedy && (
-          <p>
-            <strong>{trans.__('What to do:')}</strong>{' '}
-            {said(trans, task.remedy.action)}
-          </p>
-        )}
-      </Notice>
+        title={trans.__('The task failed.')}
+        message={task.message}
+        remedy={task.remedy}
+      />
     ) : null;
   }
 }
