@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from kpl_lab.schemas.common import Remedy
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -81,6 +83,15 @@ def duration_text(seconds: float | None) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def remedy_text(remedy: Remedy | None) -> str:
+    """Return what to do about a failure, how long that takes, and who can where it is not the user."""
+    if remedy is None:
+        return "-"
+    who = {"admin": "an administrator", "platform": "the platform itself"}.get(remedy.who)
+    beside = "; ".join(words for words in (who, remedy.usual_duration) if words)
+    return f"{remedy.action} ({beside})" if beside else remedy.action
 
 
 def age_text(time: dt.datetime | None) -> str:

@@ -19,7 +19,7 @@ from kpl_lab.cli.options import (
     setting_options,
     timeout_option,
 )
-from kpl_lab.cli.output import Column, age_text, state_text
+from kpl_lab.cli.output import Column, age_text, remedy_text, state_text
 from kpl_lab.cli.progress import changes, transfer, waiting
 from kpl_lab.cli.service_call import call
 from kpl_lab.cli.session import Session, common_options, pass_session
@@ -60,7 +60,7 @@ SHOW = (
     Column("OWNER", "owner"),
     Column("ABOUT", "description"),
     Column("WHY", "message"),
-    Column("DO", "remedy", lambda remedy: remedy.action if remedy else "-"),
+    Column("DO", "remedy", remedy_text),
 )
 
 

@@ -20,7 +20,14 @@ from kpl_lab.cli.options import (
     setting_options,
     timeout_option,
 )
-from kpl_lab.cli.output import Column, age_text, duration_text, percent_text, state_text
+from kpl_lab.cli.output import (
+    Column,
+    age_text,
+    duration_text,
+    percent_text,
+    remedy_text,
+    state_text,
+)
 from kpl_lab.cli.progress import changes, left_alone, transfer, waiting
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, SAVE_AS, merged
@@ -88,7 +95,7 @@ SHOW = (
     Column("EXIT CODE", "exit_code"),
     Column("NOTICES", "notices", lambda notices: "; ".join(notices) or "-"),
     Column("WHY", "message"),
-    Column("DO", "remedy", lambda remedy: remedy.action if remedy else "-"),
+    Column("DO", "remedy", remedy_text),
 )
 
 
