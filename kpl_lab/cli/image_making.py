@@ -95,8 +95,10 @@ def _source(session: Session, folder: Path, options: BuildOptions) -> dict[str, 
     """Return what a build is made from; sends the context of a Dockerfile."""
     path = _file_of(folder, options["file"])
     is_lines = path.suffix in (".yml", ".yaml", ".txt")
-    if is_lines and (options["arguments"] or options["secrets"] or options["target"]):
-        raise click.UsageError("--build-arg, --secret and --target are for Dockerfiles.")
+    if is_lines and any(options[key] for key in ("arguments", "secrets", "target", "no_cache")):
+        raise click.UsageError(
+            "--build-arg, --secret, --target and --no-cache are for Dockerfiles."
+        )
     if path.suffix == ".txt":
         return given(requirements=_text_of(path) or "\n", base=options["base"])
     if options["base"]:

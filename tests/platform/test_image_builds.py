@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from kpl_lab.engines.fake import Script
-from kpl_lab.engines.spec import ImageFacts, Push, RegistryLogin
+from kpl_lab.engines.spec import Handle, ImageFacts, Push, Recipe, RegistryLogin
+from kpl_lab.errors import EngineError
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping, image_builds
+from kpl_lab.platform.runtime.reconcilers import builds
 from tests.platform.conftest import Hub
 from tests.platform.running import WAITS, Site, User, running
 from tests.platform.test_builds import CODE_BUILT
@@ -270,6 +272,36 @@ async def test_a_build_is_its_owners_and_the_administrators(site: Site) -> None:
     assert (await bob.http.post(f"builds/{made['id']}/stop")).status_code == 404
     assert (await bob.get("builds"))["items"] == []
     assert [one["id"] for one in (await alice.get("builds"))["items"]] == [made["id"]]
+
+
+async def test_what_another_build_is_making_already_is_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builds, "AGAIN_SECONDS", 0.05)
+    alice = site.user()
+    whole, refusals = site.engine.build, iter([True, True])
+
+    async def build(name: str, recipe: Recipe) -> AsyncIterator[Handle]:
+        if next(refusals, False):
+            raise EngineError("build-7 builds this environment already.", code="build_running")
+        async for handle in whole(name, recipe):
+            yield handle
+
+    monkeypatch.setattr(site.engine, "build", build)
+    await built(alice, await alice.post("builds", REQUIREMENTS))
+
+
+async def test_code_does_not_wait_for_what_somebody_may_stop(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    text = CODE_BUILT["environment.yml"]
+    made = await alice.post("builds", {"name": "mine", "environment_yml": text})
+    await alice.until(f"builds/{made['id']}", "running")
+    task = await alice.submit(CODE_BUILT)
+    assert (await alice.get("builds"))["items"][0]["id"] != made["id"]
+    await alice.post(f"builds/{made['id']}/stop")
+    await built(alice, made, "stopped")
+    assert (await alice.get(f"tasks/{task['id']}"))["state"] == "queued"
 
 
 async def test_a_build_survives_the_controller(site: Site) -> None:

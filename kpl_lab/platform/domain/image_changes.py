@@ -86,7 +86,11 @@ def change(
     """
     require_change(caller, image)
     _require_not_of_file(image)
-    values = {k: v for k, v in columns(caller, request).items() if k in request.model_fields_set}
+    values = {k: v for k, v in _columns(caller, request).items() if k in request.model_fields_set}
+    _require_bounds(
+        values.get("default_resources", image.default_resources),
+        values.get("max_resources", image.max_resources),
+    )
     if request.online is not None:
         values["is_online"] = request.online
     if request.credentials is not None:
@@ -120,7 +124,19 @@ def _require_not_of_file(image: ImageRecord) -> None:
 
 
 def columns(caller: Caller, request: ImageChanges) -> dict[str, Any]:
-    """Return the columns that a request sets, with what stands where it sets none."""
+    """Return the columns of a new image, with what stands where a request says nothing.
+
+    Raises
+    ------
+    Forbidden, Invalid
+        A value cannot be, or is not the caller's to set.
+    """
+    found = _columns(caller, request)
+    _require_bounds(found["default_resources"], found["max_resources"])
+    return found
+
+
+def _columns(caller: Caller, request: ImageChanges) -> dict[str, Any]:
     if not caller.keeps_catalog:
         access.check_visibility(caller, request.visibility)
     if request.groups and not (caller.keeps_catalog or caller.groups.issuperset(request.groups)):
@@ -139,6 +155,19 @@ def columns(caller: Caller, request: ImageChanges) -> dict[str, Any]:
         "max_resources": request.max_resources.model_dump() if request.max_resources else None,
         "variables": request.variables or {},
     }
+
+
+def _require_bounds(begin: dict[str, Any], most: dict[str, Any] | None) -> None:
+    """Refuse an image whose servers would begin with more than they may be given."""
+    if most is None:
+        return
+    for kind in Resources.model_validate(begin).above(Resources.model_validate(most)):
+        raise Invalid(
+            f"A server would begin with more than its maximum: {begin[kind]:g} {kind}, at most "
+            f"{most[kind]:g}. Lower the default, or raise the maximum.",
+            code="above_maximum",
+            detail={"key": kind, "maximum": most[kind], "wanted": begin[kind]},
+        )
 
 
 def check_alias(word: str) -> str:

@@ -14,6 +14,8 @@ from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
 
 STOPPED = "stopped"
+BEING_MADE = "build_running"
+AGAIN_SECONDS = 2.0
 _STOPPED = "The build was stopped."
 
 
@@ -42,7 +44,7 @@ class BuildReconciler:
         elif build.desired == "stop":
             await self._stop(build, name)
         elif build.state == "queued" or (name not in self._world.seen and self._world.is_synced):
-            await self._start(build, name)
+            return await self._start(build, name)
         return None
 
     async def _stop(self, build: BuildRecord, name: str) -> None:
@@ -51,16 +53,16 @@ class BuildReconciler:
         elif build.state == "queued" or self._world.is_synced:
             await self._end(build, reason=STOPPED, message=_STOPPED)
 
-    async def _start(self, build: BuildRecord, name: str) -> None:
+    async def _start(self, build: BuildRecord, name: str) -> float | None:
         image = await self._world.engine.find_image(build.digest)
         if image is not None and not build.request.get("push"):
             await self._end(build, image=image, cached=build.state == "queued")
-            return
+            return None
         capacity = await self._world.engine.capacity()
         if build.state == "queued" and not await self._world.write(
             lambda s: self._admit(s, build, capacity)
         ):
-            return
+            return None
         try:
             recipe = self._recipe(build, capacity)
             async for handle in self._world.engine.build(name, recipe):
@@ -68,8 +70,11 @@ class BuildReconciler:
         except Unavailable:
             raise  # the engine is away for a moment: the queue tries again
         except KplError as error:
+            if error.code == BEING_MADE:  # by a build of another name: its result will be ours
+                return AGAIN_SECONDS
             await self._end(build, reason="start_failed", message=error.message)
             self._world.add(Key("builds", build.id))  # for what there is of it by then
+        return None
 
     def _recipe(self, build: BuildRecord, capacity: Capacity) -> Recipe:
         options = self._world.context.options

@@ -170,12 +170,10 @@ class BuildRepository(ResourceRepository[BuildRow, BuildRecord]):
         return None if reader.sees_all else BuildRow.owner == reader.name
 
     def usable(self, digest: str) -> BuildRecord | None:
-        """Return a build of that recipe which is under way or has succeeded."""
+        """Return a build of that recipe which has succeeded, or is under way and nobody's to stop."""
+        is_ours = BuildRow.name.is_(None) & BuildRow.state.in_(("queued", "running"))
         found = self.find(
-            BuildRow.digest == digest,
-            BuildRow.state.in_(("queued", "running", "succeeded")),
-            BuildRow.desired == "run",
-            limit=1,
+            BuildRow.digest == digest, is_ours | (BuildRow.state == "succeeded"), limit=1
         )
         return found[0] if found else None
 
