@@ -148,7 +148,7 @@ class _Reader:
         for key in ("name", "title"):
             if key not in found:
                 raise place.error(f"the key {key!r} is missing in an image.")
-        limits = found.get("max_resources")
+        begin, most = self.bounds(found)
         environment, reference = self.places(found)
         return CatalogEntry(
             name=found["name"].word(),
@@ -168,8 +168,8 @@ class _Reader:
             is_offline=found["offline"].flag() if "offline" in found else False,
             visibility=Visibility(self.choice(found, "visibility", _VISIBILITIES)),
             groups=self.words(found, "groups"),
-            default_resources=self.resources(found.get("default_resources")),
-            max_resources=self.resources(limits) if limits else None,
+            default_resources=begin,
+            max_resources=most,
             variables=self.variables(found.get("variables")),
         )
 
@@ -211,6 +211,22 @@ class _Reader:
 
     def words(self, found: dict[str, Place], key: str) -> tuple[str, ...]:
         return tuple(p.text() for p in found[key].sequence()) if key in found else ()
+
+    def bounds(self, found: dict[str, Place]) -> tuple[Resources, Resources | None]:
+        """Return what a server begins with, and the most that it may be given."""
+        begin, place = self.resources(found.get("default_resources")), found.get("max_resources")
+        if place is None:
+            return begin, None
+        named = place.mapping()
+        missing = [key for key in ("cpu", "memory", "gpu") if key not in named]
+        if missing:
+            raise place.error(f"the key {missing[0]!r} is missing; 0 would be none, not any.")
+        most = self.resources(place)
+        if "shm" not in named:  # it counts as memory
+            most = most.model_copy(update={"shm": most.memory})
+        if too_much := begin.above(most):
+            raise place.error(f"{too_much[0]!r} is less here than in `default_resources`.")
+        return begin, most
 
     def resources(self, place: Place | None) -> Resources:
         if place is None:

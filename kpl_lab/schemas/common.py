@@ -42,6 +42,10 @@ class Resources(Schema):
     gpu: int = Field(0, ge=0, description="whole GPUs")
     shm: int = Field(64, ge=0, description="shared memory, MiB")
 
+    def above(self, most: Resources) -> list[str]:
+        """Return the kinds of which this is more than ``most``."""
+        return [kind for kind, amount in most if getattr(self, kind) > amount]
+
 
 class ResourceView(Schema):
     """Fields that every resource has in every list, view and event."""

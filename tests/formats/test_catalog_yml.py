@@ -50,6 +50,7 @@ def test_an_entry_says_what_it_gives_and_bounds() -> None:
     assert (base.default_resources.cpu, base.default_resources.memory) == (0.5, 512)
     assert base.max_resources is not None
     assert base.max_resources.gpu == 1
+    assert base.max_resources.shm == base.max_resources.memory, "it counts as memory"
     assert (base.visibility, base.groups, base.variables) == ("preset", (), {})
     torch = entry(TWO, "torch")
     assert (torch.accelerator, torch.packages, torch.is_offline) == ("gpu", ("torch",), True)
@@ -99,6 +100,8 @@ def test_groups_variables_and_a_page_to_read() -> None:
         (TWO.replace("offline: true", "offline: maybe"), 15, "true or false"),
         (TWO.replace("accelerator: gpu", "accelerator: tpu"), 12, "one of cpu, gpu"),
         (TWO.replace("memory: 512", "memory: 1"), 7, "memory"),
+        (TWO.replace("cpu: 8, ", ""), 8, "'cpu' is missing"),
+        (TWO.replace("cpu: 8", "cpu: 0.25"), 8, "'cpu' is less here than in `default_resources`"),
         (TWO.replace("memory: 512", "memroy: 512"), 7, "did you mean 'memory'"),
         (TWO.replace("offline: true", "colour: red"), 15, "'colour' is not a key"),
         (TWO.replace("offline: true", "reference: a b"), 15, "no reference of an image"),

@@ -175,6 +175,12 @@ def test_images_can_be_narrowed_down_where_there_is_a_difference() -> None:
         assert f'data-chip="{word}"' in html
 
 
+def test_a_card_has_the_sign_that_its_image_was_given_or_a_letter() -> None:
+    html = start_page.render(scene(images=[image("base", icon="火"), image("torch")]))
+    signs = [part.partition("<")[0] for part in html.split('aria-hidden="true">')[1:]]
+    assert signs[:2] == ["火", "S"]
+
+
 def test_a_card_leads_to_its_documentation_and_names_whoever_made_it() -> None:
     of_bob = image("bobs", owner="bob", documentation="https://example.org/bobs")
     html = start_page.render(scene(images=[of_bob]))
