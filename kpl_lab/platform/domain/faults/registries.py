@@ -172,7 +172,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="secret_missing",
-        patterns=words(r"there is no secret (?P<name>[^;\n]+); give it with --secret"),
+        patterns=words(r"\bsecret (?P<name>[\w.-]+) not found"),
         cause="The Dockerfile asks for the secret {name!r}, which was not given.",
         action="Give it with `--secret id=NAME,src=FILE`, or drop it from the Dockerfile.",
     ),
