@@ -41,6 +41,7 @@ export function reasonWords(
     case 'bad_parameter':
       return trans.__('bad parameter');
     case 'build_failed':
+    case 'image_build_failed':
     case 'build_line':
     case 'dockerfile_run':
       return trans.__('build failed');
@@ -98,6 +99,19 @@ export function reasonWords(
     case 'no_space':
     case 'quota_exceeded':
       return trans.__('disk full');
+    case 'above_maximum':
+      return trans.__('more than the image allows');
+    case 'docker_refused':
+      return trans.__('refused by Docker');
+    case 'image_not_ready':
+      return trans.__('image not ready');
+    case 'image_offline':
+      return trans.__('image is offline');
+    case 'image_unusable':
+      return trans.__('cannot be used');
+    case 'never_started':
+      return trans.__('never started');
+    case 'docker_unreachable':
     case 'docker_away':
       return trans.__('Docker does not answer');
     case 'dockerfile_buildkit':
@@ -129,6 +143,9 @@ export function reasonWords(
     case 'illegal_instruction':
       return trans.__('processor too old');
     case 'image_missing':
+    case 'image_unavailable':
+    case 'no_image':
+    case 'unknown_image':
     case 'image_reference':
       return trans.__('image not found');
     case 'import_error':
@@ -228,6 +245,9 @@ export function reasonWords(
       return trans.__('too many processes');
     case 'unhealthy':
       return trans.__('unhealthy');
+    case 'upload_busy':
+      return trans.__('upload in use');
+    case 'upload_ended':
     case 'upload_gone':
       return trans.__('upload is gone');
     case 'worker_died':

@@ -68,6 +68,11 @@ function reasonsOfThePlatform(): string[] {
     ...sources
       .filter(file => file.startsWith('domain/faults/'))
       .flatMap(file => found(file, /\bcode ?= ?"([a-z_]+)"/g)),
+    // Why an image cannot be used.
+    ...found('domain/images.py', /code="((?:image_|no_|above_)[a-z_]+)"/g),
+    ...['local/images.py', 'docker/images.py', 'docker/daemon.py'].flatMap(
+      file => found(`../engines/${file}`, /\bcode ?= ?"([a-z_]+)"/g)
+    ),
     ...sources.flatMap(file =>
       found(file, /\breason(?:=|": )[^,[\n]*"([a-z_]+)"/g)
     )

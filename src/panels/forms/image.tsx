@@ -40,6 +40,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
   const isRefused = isLocal && me !== null && !isKeeper;
   const [reference, setReference] = React.useState('');
   const [typed, setTyped] = React.useState<string | null>(null);
+  const [sent, setSent] = React.useState('');
   const [login, setLogin] = React.useState(Private.NO_LOGIN);
   const [values, setValues] = React.useState<IImageValues>(NO_VALUES);
   const name = typed ?? Private.nameOfReference(reference);
@@ -62,7 +63,11 @@ export function ImageForm(props: IFormProps): JSX.Element {
         : Boolean(login.username) !== Boolean(login.password)
           ? trans.__('A registry wants username and password, or neither.')
           : (nameError ?? problem);
+  const refused =
+    fieldError(action.error, 'reference') ??
+    (action.error?.code === 'invalid_reference' ? action.error.message : null);
   const submit = async (): Promise<void> => {
+    setSent(body.reference);
     const image = await client.images.create(body);
     client.lists.images.put(image);
     props.onDone('images', image.id);
@@ -106,12 +111,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
               )
             : trans.__('As docker pull takes it.')
         }
-        error={
-          fieldError(action.error, 'reference') ??
-          (action.error?.code === 'invalid_reference'
-            ? action.error.message
-            : null)
-        }
+        error={sent === body.reference ? refused : null}
         onChange={setReference}
       />
       <TextField

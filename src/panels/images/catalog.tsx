@@ -3,6 +3,7 @@ import * as React from 'react';
 import { Notice } from '../../components/basic';
 import { useKpl } from '../../context';
 import { useModel } from '../../hooks';
+import { said } from '../../said';
 
 /**
  * Why the administrator's catalog file cannot be used, for as long as that is so.
@@ -19,7 +20,9 @@ export function CatalogNotice(): JSX.Element | null {
       tone="warn"
       title={trans.__('The catalog file %1 cannot be used', file)}
     >
-      <p>{problem}</p>
+      <p className="kpl-Notice-problem" title={problem}>
+        {said(trans, problem)}
+      </p>
       <p>
         {trans.__(
           'The last good one stays in use until an administrator corrects the file.'

@@ -56,7 +56,7 @@ export function imageFacts(
   image: Pick<ImageView, 'accelerator' | 'framework' | 'versions'>
 ): string {
   return [
-    ...contentWords(image),
-    acceleratorWords(trans, image.accelerator)
+    acceleratorWords(trans, image.accelerator),
+    ...contentWords(image)
   ].join(' · ');
 }

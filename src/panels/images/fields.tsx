@@ -47,7 +47,7 @@ export function ImageFieldset(
         {...props}
         name="defaults"
         field="default_resources"
-        title={trans.__('At first')}
+        title={trans.__('By default')}
       />
       <AmountFields
         {...props}

@@ -24,11 +24,15 @@ export function ImageOverview(props: {
         <h2>{trans.__('What is in it')}</h2>
         <Content {...props} />
         <Variables values={image.variables} />
-        <h2>{trans.__('Use it')}</h2>
-        <CopyBlock
-          label={trans.__('In environment.yml')}
-          text={`image:\n  from_image: ${image.name}`}
-        />
+        {image.state === 'ready' && (
+          <>
+            <h2>{trans.__('Use it')}</h2>
+            <CopyBlock
+              label={trans.__('In environment.yml')}
+              text={`image:\n  from_image: ${image.name}`}
+            />
+          </>
+        )}
       </div>
       <aside>
         <h2>{trans.__('Who may use it')}</h2>
@@ -170,7 +174,7 @@ function Amounts(props: { image: ImageDetail }): JSX.Element {
       <thead>
         <tr>
           <th />
-          <th className="kpl-mod-number">{trans.__('At first')}</th>
+          <th className="kpl-mod-number">{trans.__('By default')}</th>
           <th className="kpl-mod-number">{trans.__('At most')}</th>
         </tr>
       </thead>

@@ -4,7 +4,6 @@ import * as React from 'react';
 import type { ImageDetail } from '../../api/types';
 import { Button, ErrorNotice, Notice, StateChip } from '../../components/basic';
 import { Page } from '../../components/page';
-import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { useAction } from '../../hooks';
 import { mayChangeImage, useMe } from '../../hooks/me';
@@ -149,7 +148,7 @@ function Actions(props: {
  * Why nothing can start from it.
  */
 function Failure(props: { image: ImageDetail }): JSX.Element {
-  const { commands, trans } = useKpl();
+  const { trans } = useKpl();
   const { image } = props;
   const me = useMe();
   return (
@@ -158,18 +157,7 @@ function Failure(props: { image: ImageDetail }): JSX.Element {
       {mayChangeImage(me, image) && (
         <p>
           <strong>{trans.__('What to do:')}</strong>{' '}
-          {trans.__('Correct what is wrong, then look again.')}{' '}
-          <Button
-            look="link"
-            onClick={() =>
-              void commands.execute(CommandIDs.lookAtImage, {
-                kind: 'images',
-                id: image.id
-              })
-            }
-          >
-            {trans.__('Look again')}
-          </Button>
+          {trans.__('Correct what is wrong, then look again.')}
         </p>
       )}
     </Notice>

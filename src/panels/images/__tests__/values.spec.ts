@@ -126,17 +126,17 @@ describe('the line of facts of an image', () => {
   it('has framework and Python with their versions, and what it is made for', () => {
     expect(
       imageFacts(trans, { accelerator: 'gpu', framework: 'Torch', versions })
-    ).toBe('Torch 2.7.0 · Python 3.11.2 · GPU');
+    ).toBe('GPU · Torch 2.7.0 · Python 3.11.2');
   });
 
   it('names Python once, and a framework whose version nobody knows', () => {
     const python = { accelerator: 'cpu' as const, framework: 'Python' };
     expect(imageFacts(trans, { ...python, versions })).toBe(
-      'Python 3.11.2 · CPU'
+      'CPU · Python 3.11.2'
     );
     expect(
       imageFacts(trans, { ...python, framework: 'PyTorch', versions: {} })
-    ).toBe('PyTorch · Python · CPU');
+    ).toBe('CPU · PyTorch · Python');
   });
 
   it('has a letter before it, or the sign that it was given', () => {

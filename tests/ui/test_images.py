@@ -1,0 +1,189 @@
+"""The image catalog in JupyterLab: an environment is registered, looked into, changed and deleted."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from kpl_lab.formats.catalog_yml import SHIPPED
+from tests.installation import Installation
+from tests.ui.contrast import faint_texts
+from tests.ui.names import unnamed_controls
+from tests.ui.pages.hub import SignIn
+from tests.ui.pages.lab import Lab
+from tests.ui.pictures import Pictures
+from tests.ui.texts import cut_texts, english_texts
+
+LANGUAGE = "@jupyterlab/translation-extension:plugin"
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def lab(page: Page, installation: Installation) -> Iterator[Lab]:
+    """JupyterLab of an administrator."""
+    installation.kpl("server", "start", "--image", "base")
+    door = SignIn(page)
+    door.open()
+    door.sign_in("admin", installation.password)
+    page.wait_for_url("**/user/admin/lab**")
+    page.goto("/user/admin/lab/workspaces/images")
+    lab = Lab(page, installation.user_home)
+    lab.wait()
+    yield lab
+    # Other modules begin with a server that is not started.
+    installation.kpl("server", "stop")
+
+
+@pytest.fixture(scope="module")
+def environment(installation: Installation) -> Path:
+    """Where an environment will be: there is none yet."""
+    return installation.home / "environments" / "fresh"
+
+
+@pytest.fixture
+def broken_file(installation: Installation) -> Iterator[Path]:
+    """The administrator's catalog file with a typing error; gone afterwards."""
+    file = installation.home / "images.yml"
+    file.write_text(SHIPPED.read_text().replace("framework:", "framewrok:", 1))
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def test_the_catalog_is_in_the_sidebar(lab: Lab) -> None:
+    row = lab.show_sidebar().row("images", "base")
+    expect(row).to_contain_text(re.compile(r"CPU · scikit-learn \d.*Python 3\.\d+"))
+
+
+def test_an_environment_is_registered_by_a_form(
+    lab: Lab, environment: Path, pictures: Pictures
+) -> None:
+    lab.show_sidebar().section("images")
+    lab.page.get_by_role("button", name="Register image…").first.click()
+    form = lab.form
+    form.wait("Register image")
+    form.fill("Folder of the environment", "relative/path")
+    expect(form.field("Name")).to_have_value("path")
+    form.send("Register")
+    expect(form.root.get_by_role("alert").first).to_contain_text("no folder from the root")
+    form.fill("Folder of the environment", str(environment))
+    expect(form.field("Name")).to_have_value("fresh")
+    form.fill("Description", "Made by hand")
+    assert unnamed_controls(form.root) == []
+    expect(form.card).to_contain_text("kpl image register fresh")
+    expect(form.card).to_contain_text("--description 'Made by hand'")
+    pictures.take("image-form")
+    form.send("Register")
+    lab.resource.wait("fresh", "failed")
+
+
+def test_what_could_not_be_had_is_looked_at_again(
+    lab: Lab, environment: Path, pictures: Pictures
+) -> None:
+    page = lab.resource
+    expect(page.notice).to_contain_text(f"The environment {environment} does not exist")
+    pictures.take("image-failed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    page.button("Look again").click()
+    page.wait("fresh", "ready")
+    overview = page.tab("Overview")
+    expect(overview).to_contain_text("cannot start from it: it has no JupyterLab")
+    expect(overview).to_contain_text(str(environment))
+    expect(lab.show_sidebar().row("images", "fresh")).to_contain_text("Python 3.")
+
+
+def test_it_is_edited_beside_the_command_that_does_the_same(lab: Lab, pictures: Pictures) -> None:
+    page = lab.resource
+    edit = page.tab("Edit")
+    edit.get_by_label("Title").fill("Fresh from the venv")
+    edit.get_by_label("Visible to").select_option("public")
+    most = edit.get_by_role("group", name="At most")
+    most.get_by_label("CPU cores").fill("4")
+    expect(edit.get_by_role("status")).to_have_text("Give all four, or leave all empty.")
+    for label, value in (("Memory, MiB", "8192"), ("GPUs", "0"), ("Shared memory, MiB", "256")):
+        most.get_by_label(label, exact=True).fill(value)
+    expect(edit).to_contain_text("kpl image set fresh")
+    expect(edit).to_contain_text("--max memory=8192")
+    pictures.take("image-edit")
+    edit.get_by_role("button", name="Save").click()
+    expect(edit.get_by_role("status")).to_have_text("Nothing is changed.")
+    overview = page.tab("Overview")
+    expect(overview).to_contain_text("8 GiB")
+    expect(overview).to_contain_text("everybody")
+    expect(page.root.locator(".kpl-Page-facts")).to_contain_text("Fresh from the venv")
+
+
+def test_it_is_taken_offline_and_brought_back(lab: Lab) -> None:
+    page = lab.resource
+    page.button("Take offline").click()
+    page.wait("fresh", "offline")
+    expect(lab.show_sidebar().row("images", "fresh")).to_contain_text("offline")
+    page.button("Bring online").click()
+    page.wait("fresh", "ready")
+
+
+def test_it_is_deleted_when_its_name_was_typed(lab: Lab) -> None:
+    lab.resource.delete("fresh")
+    expect(lab.show_sidebar().row("images", "fresh")).to_have_count(0)
+
+
+def test_what_the_file_keeps_is_changed_in_the_file(lab: Lab, pictures: Pictures) -> None:
+    lab.show_sidebar().open("images", "base")
+    page = lab.resource
+    page.wait("base", "ready")
+    pictures.take("image", for_documentation=True)
+    expect(page.button("Delete…")).to_have_count(0)
+    expect(page.tab("Edit")).to_contain_text("This image stands in the catalog file images.yml")
+    packages = page.tab("Packages")
+    packages.get_by_role("searchbox").fill("scikit")
+    expect(packages.get_by_role("row", name="scikit-learn")).to_be_visible()
+
+
+def test_a_broken_file_is_told_with_its_line_for_as_long_as_it_is(
+    lab: Lab, broken_file: Path, pictures: Pictures
+) -> None:
+    section = lab.show_sidebar().section("images")
+    wrong = section.locator(".kpl-Notice")
+    expect(wrong).to_contain_text(re.compile(r"images\.yml, line \d+: .*did you mean 'framework'"))
+    expect(lab.resource.notice).to_contain_text("images.yml, line")
+    # The last good one stays.
+    expect(lab.sidebar.row("images", "base")).to_contain_text("scikit-learn")
+    pictures.take("catalog-broken")
+    broken_file.unlink()
+    expect(wrong).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_it_can_be_read_in_chinese_and_in_the_dark(
+    lab: Lab, broken_file: Path, pictures: Pictures, theme: str
+) -> None:
+    lab.use_theme(theme)
+    lab.set(LANGUAGE, {"locale": "zh_CN"})
+    try:
+        panel = lab.show_sidebar().panel
+        expect(panel.locator(".kpl-Notice")).to_be_visible()
+        panel.locator('#kpl-section-images .kpl-Row[data-name="base"]').press("Enter")
+        page = lab.resource
+        page.wait("base", "就绪")
+        for tab in ("软件包", "编辑", "概览"):
+            page.tab(tab)
+            for found in (english_texts, cut_texts, faint_texts):
+                assert found(page.root) == []
+        assert english_texts(panel) == []
+        assert faint_texts(panel) == []
+        pictures.take(f"chinese-image-{theme.lower()}")
+        lab.page.get_by_role("button", name="注册镜像…").first.click()
+        form = lab.form
+        form.wait("注册镜像")
+        form.unfold("高级")
+        for found in (english_texts, cut_texts, faint_texts):
+            assert found(form.root) == []
+        pictures.take(f"chinese-image-form-{theme.lower()}")
+    finally:
+        lab.set(LANGUAGE, {})
+        lab.use_theme("Light")
