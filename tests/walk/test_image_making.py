@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +99,7 @@ def test_a_dockerfile_is_built_with_a_secret_or_refused_with_what_to_do(
         # syntax=docker/dockerfile:1
         FROM python:3.11
         COPY note.txt /opt/note.txt
-        RUN --mount=type=secret,id=pw test "$(cat /run/secrets/pw)" = s3cr3t-word
+        RUN --mount=type=secret,id=pw,uid=1000 test "$(wc -c < /run/secrets/pw)" = 11
         """)
     files = {"Dockerfile": text, "note.txt": "hello", "left": "", ".dockerignore": "left\n"}
     folder = terminal.write("mine", files)
@@ -153,12 +155,21 @@ def test_an_archive_is_loaded(
     assert (made["source"], made["serves_notebooks"]) == ("loaded", True)
 
 
-def test_what_was_installed_in_a_server_is_saved(terminal: Terminal) -> None:
+def bring_wheel(installation: Installation, *, engine: str) -> None:
+    """Put a package into the administrator's home: not every server reaches an index."""
+    folder = installation.home / engine / "homes" / "admin" / "wheels"
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
+    subprocess.run([*command, "tomli-w"], check=True)
+
+
+def test_what_was_installed_in_a_server_is_saved(terminal: Terminal, is_docker: bool) -> None:
     assert "in a terminal of its JupyterLab" in terminal.refused("image", "save", "mine")
     terminal.done("server", "start", "--image", "base")
+    bring_wheel(terminal.installation, engine="docker" if is_docker else "local")
     with shell(terminal.installation) as notebook:
         assert "Nothing was installed" in notebook.run("kpl image save mine")
-        assert "Successfully installed" in notebook.run("pip install tomli-w")
+        said = notebook.run("pip install --no-index --find-links ~/wheels tomli-w")
+        assert "Successfully installed" in said
         said = notebook.run("kpl image save mine --json")
     made, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])  # the prompt follows
     assert (made["state"], made["source"]) == ("ready", "saved")

@@ -29,6 +29,9 @@ router = APIRouter(tags=["images"])
 Reading = Annotated[Caller, Depends(needs(scope("images", "read")))]
 Writing = Annotated[Caller, Depends(needs(scope("images", "write")))]
 
+FRAMEWORKS = ("torch", "tensorflow", "jax", "mxnet", "transformers", "scikit-learn", "numpy")
+"""What is shown of an image of which nobody has said what matters in it."""
+
 
 def _facts(image: ImageRecord, names: dict[int, str]) -> dict[str, Any]:
     shown = ("python", *map(distribution_name, (image.framework, *image.shown_packages)))
