@@ -27,6 +27,7 @@ from kpl_lab.lab.making import RESOURCES
 from kpl_lab.lab.routes.forward import ForwardHandler
 from kpl_lab.lab.routes.idle import IdleHandler
 from kpl_lab.lab.routes.local import (
+    BuildHandler,
     FolderHandler,
     HomeHandler,
     JobHandler,
@@ -118,6 +119,7 @@ class KplLabExtension(ExtensionApp):
             (at(r"local/jobs/([0-9]+)"), JobHandler),
             (at(r"local/services/([^/]+)/call"), ServiceCallHandler),
             (at(rf"local/({'|'.join(RESOURCES)})"), MakeHandler),
+            (at(r"local/builds"), BuildHandler),
             (at(r"api/(.*)"), ForwardHandler),
         ]
         self.handlers.extend(handlers)

@@ -127,7 +127,7 @@ class Platform:
             "visibility": "private",
             "reason": None,
             "message": None,
-            "description": "",
+            **({} if noun == "builds" else {"description": ""}),
             **MORE[noun],
             **fields,
         }
@@ -153,6 +153,13 @@ class Platform:
 
 
 MORE: dict[str, Row] = {
+    "builds": {
+        "kind": "dockerfile",
+        "finished_at": None,
+        "digest": "",
+        "cached": False,
+        "for_catalog": True,
+    },
     "datasets": {
         "purpose": "other",
         "version": None,

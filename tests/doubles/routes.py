@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from kpl_lab.errors import BY_STATUS, Conflict, Forbidden, KplError, NotFound, Unauthenticated
 from kpl_lab.schemas.algorithms import AlgorithmCreate, AlgorithmDetail, AlgorithmView
+from kpl_lab.schemas.builds import BuildCreate, BuildView
 from kpl_lab.schemas.common import Problem
 from kpl_lab.schemas.datasets import (
     DatasetCreate,
@@ -36,6 +37,7 @@ _VIEWS: dict[str, Any] = {
     "algorithms": (AlgorithmView, AlgorithmDetail, AlgorithmCreate),
     "tasks": (TaskView, TaskDetail, TaskCreate),
     "services": (ServiceView, ServiceDetail, ServiceCreate),
+    "builds": (BuildView, BuildView, BuildCreate),
 }
 
 
@@ -119,7 +121,7 @@ class Routes:
         platform.bodies.append(body)
         if key not in platform.idempotent:
             name = body.name or "train digits"
-            made = {"state": "preparing"} if noun != "tasks" else {"state": "queued"}
+            made = {"state": "queued" if noun in ("tasks", "builds") else "preparing"}
             if noun == "services":
                 made = {"state": "deploying", "replicas": body.replicas}
             row = next((r for r in platform.rows[noun] if r["name"] == name), None)

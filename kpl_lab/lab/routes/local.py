@@ -11,8 +11,9 @@ from tornado import web
 
 from kpl_lab.client.uploads import Source
 from kpl_lab.lab.base import KplHandler
+from kpl_lab.lab.building import material_of
 from kpl_lab.lab.cleaning import Home
-from kpl_lab.lab.folders import describe
+from kpl_lab.lab.folders import describe, resolve
 from kpl_lab.lab.jobs import Jobs, Report, Work
 from kpl_lab.lab.kernels import SETTING, Kernels
 from kpl_lab.lab.making import FromPath, Resource, make, prepare
@@ -72,6 +73,24 @@ class MakeHandler(LocalHandler):
                 return make(client, kind, wanted, source, report)
 
         return work
+
+
+class BuildHandler(LocalHandler):
+    """``POST local/builds``."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Pack, send, order the making of an image; answer with a job."""
+        wanted = self.read_body(FromPath)
+        path = resolve(self.root, wanted.path)
+        material = await asyncio.to_thread(material_of, path, dict(wanted.model_extra or {}))
+        door = self.door
+
+        def work(report: Report) -> BaseModel:
+            with door.blocking_client() as client:
+                return material.send(client, report)
+
+        self.answer(self.jobs.start(work).view(), 202)
 
 
 class JobHandler(LocalHandler):
