@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.docker import builds
+from kpl_lab.engines.docker import recipes
 from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.logfile import Mark, Marker, Position
 from kpl_lab.engines.docker.logstream import LogPart
@@ -150,20 +150,20 @@ def test_a_dockerfile_holds_each_line_as_it_is() -> None:
         limits=Limits(cpu=1.5, memory_mb=100),
     )  # fmt: skip
     options = DockerOptions(base_image="base:1", build_arguments={"A": "1"})
-    assert builds.dockerfile(recipe, options).splitlines() == [
+    assert recipes.dockerfile(recipe, options).splitlines() == [
         "FROM base:1",
         "ARG A",
         'RUN ["/bin/sh", "-c", "a \\\\\\nFROM evil"]',
         'RUN ["/bin/sh", "-c", "b \\"c\\" \\u6587"]',
     ]
-    found = builds.parameters(recipe, options, "i1")
+    found = recipes.parameters(recipe, options, "i1")
     assert (found["memory"], found["cpuquota"]) == (str(100 << 20), "150000")
 
 
 @pytest.mark.parametrize("base", ["a b", "a\nRUN x", "--platform=x", ""])
 def test_a_base_is_a_reference_and_nothing_else(base: str) -> None:
     with pytest.raises(EngineError):
-        builds.check_base(base)
+        recipes.check_base(base)
 
 
 def test_a_sample_without_numbers_is_of_something_that_does_not_run() -> None:
