@@ -119,6 +119,8 @@ export function reasonWords(
     case 'dockerfile_syntax':
     case 'secret_missing':
       return trans.__('error in the Dockerfile');
+    case 'dtype_mismatch':
+      return trans.__('wrong type of numbers');
     case 'environment_missing':
       return trans.__('environment missing');
     case 'exec_format':
@@ -161,6 +163,8 @@ export function reasonWords(
       return trans.__('bad file format');
     case 'kernel_missing':
       return trans.__('no such kernel');
+    case 'label_out_of_range':
+      return trans.__('label out of range');
     case 'library_missing':
       return trans.__('library missing');
     case 'lost':

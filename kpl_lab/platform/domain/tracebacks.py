@@ -15,6 +15,7 @@ _FRAME = re.compile(r'^\s+File "(?P<path>[^"]+)", line (?P<line>\d+)')
 _EXCEPTION = re.compile(r"^[^\W\d][\w.]*(?::|$)")
 # What a launcher raises because its child failed: the child's own words say more.
 _OF_LAUNCHERS = ("CalledProcessError", "ChildFailedError", "ProcessExitedException")
+_PASSED_ON = re.compile(r"DataLoader worker \(pid\(s\) [\d, ]+\) exited unexpectedly")
 UNCAUGHT_EXIT_CODE = 1
 
 
@@ -32,6 +33,8 @@ class Raised:
         All of what it says.
     text
         The whole traceback.
+    start
+        Where in the log it begins.
     """
 
     file: str
@@ -39,11 +42,13 @@ class Raised:
     what: str
     message: str
     text: str
+    start: int
 
     @property
     def is_of_launcher(self) -> bool:
         """Whether it only tells that another program failed."""
-        return any(name in self.what.split(":")[0] for name in _OF_LAUNCHERS)
+        named = any(name in self.what.split(":")[0] for name in _OF_LAUNCHERS)
+        return named or _PASSED_ON.search(self.what) is not None
 
 
 def last_raised(log: str, exit_code: int | None) -> Raised | None:
@@ -76,5 +81,6 @@ def last_raised(log: str, exit_code: int | None) -> Raised | None:
                 what=line.strip(),
                 message="\n".join(lines[number:]),
                 text="\n".join(lines),
+                start=start,
             )
     return None

@@ -43,7 +43,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="cuda_not_built",
-        patterns=words(r"Torch not compiled with CUDA enabled|not compiled with GPU support"),
+        patterns=words(r"Torch not compiled with CUDA enabled|doesn't have NCCL built in"),
         cause="The environment has a framework without GPU support.",
         action="Install its CUDA build in `image.runs`, or let the program run on the CPU.",
         usual_duration=BUILD,

@@ -11,7 +11,7 @@ from typing import Any
 from kpl_lab.engines.spec import Cause
 from kpl_lab.platform.domain.faults import dictionary
 from kpl_lab.platform.domain.faults.entry import Fault
-from kpl_lab.platform.domain.tracebacks import last_raised
+from kpl_lab.platform.domain.tracebacks import UNCAUGHT_EXIT_CODE, last_raised
 from kpl_lab.schemas.common import Remedy
 
 _ENGINE_FIRST = (
@@ -117,6 +117,9 @@ def explain(
         )
     found = _of_scene(scene, detail)
     if found is None and raised is not None:
+        if raised.is_of_launcher:
+            before = _last_lines(log[: raised.start], _END_LINES)
+            raised = last_raised(before, UNCAUGHT_EXIT_CODE) or raised
         facts = {"file": raised.file, "line": raised.line, "what": raised.what}
         found = explain_fault(dictionary.BY_CODE["python_exception"], facts)
     return found or _of_engine(cause, detail) or _by_exit_code(exit_code)

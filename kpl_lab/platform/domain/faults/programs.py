@@ -115,7 +115,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="weights_only",
-        patterns=words(r"Weights only load failed"),
+        patterns=words(
+            r"Weights only load failed(?s:.){0,2000}?Unsupported (?:global|class)",
+        ),
         cause="The model holds more than weights, which PyTorch loads only when it is told to.",
         action="Save its `state_dict()`, or, if you trust the file, load it with "
         "`weights_only=False`.",
@@ -140,6 +142,25 @@ FAULTS: tuple[Fault, ...] = (
         ),
         cause="The data have another shape than the model expects.",
         action="Print the shapes before that line; compare size and channels with the training's.",
+    ),
+    Fault(
+        code="dtype_mismatch",
+        patterns=words(
+            raises("RuntimeError", r"expected scalar type (?P<what>\w+ but found \w+)"),
+            raises("RuntimeError", r"[^\n]*same dtype, but got:? (?P<what>[^\n]+)"),
+            raises("RuntimeError", r"expected target dtype to be (?P<what>[^\n]+)"),
+        ),
+        cause="The data have another type of numbers than the model expects: {what}.",
+        action="Convert them (`.float()`, `.long()`), best where they are read.",
+    ),
+    Fault(
+        code="label_out_of_range",
+        patterns=words(
+            raises("IndexError", r"(?P<what>Target -?\d+ is out of bounds)"),
+            raises("IndexError", r"(?P<what>index out of range in self)"),
+        ),
+        cause="A label or token is beyond what the model has: {what}.",
+        action="Count classes or words in the data and give the model as many; labels begin at 0.",
     ),
     Fault(
         code="database_locked",
