@@ -77,6 +77,10 @@ export function reasonWords(
     case 'cuda_assert':
     case 'cudnn_failed':
       return trans.__('error on the GPU');
+    case 'cuda_busy':
+      return trans.__('GPU in use');
+    case 'cuda_driver_broken':
+      return trans.__('GPU driver does not fit');
     case 'cuda_driver_old':
       return trans.__('GPU driver too old');
     case 'cuda_not_built':

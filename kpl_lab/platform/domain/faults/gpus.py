@@ -5,7 +5,14 @@ Texts: PyTorch's c10/cuda and torch/serialization.py, TensorFlow's BFC allocator
 
 from __future__ import annotations
 
-from kpl_lab.platform.domain.faults.entry import BUILD, Fault, raises, words
+from kpl_lab.platform.domain.faults.entry import (
+    ADMIN,
+    BUILD,
+    PASSES,
+    Fault,
+    raises,
+    words,
+)
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -33,6 +40,27 @@ FAULTS: tuple[Fault, ...] = (
         action="Install a build for an older CUDA version, or ask an administrator for a newer "
         "driver.",
         usual_duration=BUILD,
+    ),
+    Fault(
+        code="cuda_driver_broken",
+        patterns=words(
+            r"Driver/library version mismatch",
+            r"unsupported display driver / cuda driver combination",
+            r"forward compatibility was attempted on non supported HW",
+        ),
+        who="admin",
+        cause="The GPU driver and its libraries on this machine do not fit together.",
+        action="An administrator restarts the machine after the driver's update, or installs it anew.",
+        usual_duration=ADMIN,
+    ),
+    Fault(
+        code="cuda_busy",
+        patterns=words(r"CUDA-capable devices?(?:\(s\))? (?:is/are|are) busy or unavailable"),
+        who="admin",
+        cause="The GPU is taken by another program, or left in use by one that has ended.",
+        action="Try again in a few minutes; if it stays, an administrator looks who uses it "
+        "(`nvidia-smi`).",
+        usual_duration=PASSES,
     ),
     Fault(
         code="cuda_wrong_gpu",
