@@ -8,7 +8,9 @@ import io
 import json
 import shutil
 import tarfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,40 @@ async def test_what_cannot_be_had_says_why(docker: DockerBench, tmp_path: Path) 
         assert await refusal(docker, reference.replace(":1", ":2")) == "image_missing"
         lost = f"{reference.rpartition(':')[0]}@sha256:{'0' * 64}"
         assert await refusal(docker, lost) == "image_missing"
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A registry that has given out enough, as Docker Hub says it."""
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        self.send_response(200 if self.path == "/v2/" else 429)
+        said = (
+            b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "You have reached your limit."}]}'
+        )
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+async def test_a_registry_that_has_given_out_enough_is_told_as_such(docker: DockerBench) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        reference = f"127.0.0.1:{server.server_port}/thing:1"
+        assert await refusal(docker, reference) == "registry_rate_limited"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 async def test_an_image_for_another_machine_is_refused(docker: DockerBench, tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "this one, or register one that is.",
     ),
     (
+        r"toomanyrequests",
+        "registry_rate_limited",
+        "The registry gives out no more images for now, because too many were asked for; have it "
+        "looked at again later, or give a user name and password (`kpl image set NAME --username … "
+        "--password-stdin`).",
+    ),
+    (
         r"unauthorized|authentication required|incorrect username or password|access denied"
         r"|denied:|no basic auth",
         "registry_denied",
