@@ -147,7 +147,10 @@ class World:
     async def explain(self, replica: Replica, handle: Handle) -> Explanation:
         """Return why a replica ended, in words."""
         tail = await self.log_tail(handle, replica.index)
-        return explain(replica.cause, replica.exit_code, replica.detail, tail)
+        # Some hundred patterns: tens of milliseconds, in which others go on.
+        return await asyncio.to_thread(
+            explain, replica.cause, replica.exit_code, replica.detail, tail
+        )
 
 
 def _begin_file(path: Path) -> None:
