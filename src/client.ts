@@ -1,6 +1,7 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
 import { AlgorithmsApi } from './api/algorithms';
+import { BuildsApi } from './api/builds';
 import { DatasetsApi } from './api/datasets';
 import { ImagesApi } from './api/images';
 import { LocalApi } from './api/local';
@@ -21,6 +22,7 @@ export class PlatformClient implements IPlatformClient {
   constructor(options: PlatformClient.IOptions) {
     const settings = options.serverSettings;
     this.algorithms = new AlgorithmsApi(settings);
+    this.builds = new BuildsApi(settings);
     this.datasets = new DatasetsApi(settings);
     this.images = new ImagesApi(settings);
     this.local = new LocalApi(settings);
@@ -40,6 +42,7 @@ export class PlatformClient implements IPlatformClient {
   }
 
   readonly algorithms: AlgorithmsApi;
+  readonly builds: BuildsApi;
   readonly datasets: DatasetsApi;
   readonly images: ImagesApi;
   readonly local: LocalApi;
@@ -53,14 +56,20 @@ export class PlatformClient implements IPlatformClient {
   readonly catalog: CatalogModel;
 
   private _lists(): IResourceLists {
-    const { algorithms, datasets, images, models, services, stream, tasks } =
-      this;
+    const { algorithms, builds, datasets, images } = this;
+    const { models, services, stream, tasks } = this;
     return {
       algorithms: new ResourceList({
         resource: 'algorithms',
         stream,
         list: query => algorithms.list(query),
         get: id => algorithms.get(id)
+      }),
+      builds: new ResourceList({
+        resource: 'builds',
+        stream,
+        list: query => builds.list(query),
+        get: id => builds.get(id)
       }),
       datasets: new ResourceList({
         resource: 'datasets',

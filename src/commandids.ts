@@ -2,6 +2,7 @@
  * The commands of KPL Lab.
  */
 export namespace CommandIDs {
+  export const buildImage = 'kpl-lab:build-image';
   export const copyLink = 'kpl-lab:copy-link';
   export const deleteResource = 'kpl-lab:delete-resource';
   export const deployService = 'kpl-lab:deploy-service';

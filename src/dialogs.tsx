@@ -134,6 +134,8 @@ function whatIsLost(trans: TranslationBundle, kind: ResourceKind): string {
       return trans.__(
         'All its versions and their logs will be lost. Tasks that ran with it stay.'
       );
+    case 'builds':
+      return trans.__('Its log will be lost. The image stays.');
     case 'datasets':
       return trans.__(
         'All its versions and their records will be lost, and its mounts end.'

@@ -1,4 +1,4 @@
-import { LabIcon } from '@jupyterlab/ui-components';
+import { LabIcon, buildIcon } from '@jupyterlab/ui-components';
 
 import algorithmSvg from '../style/icons/algorithm.svg';
 import datasetSvg from '../style/icons/dataset.svg';
@@ -88,6 +88,7 @@ export const stateWarnIcon = new LabIcon({
  */
 export const RESOURCE_ICONS: Record<ResourceKind, LabIcon> = {
   algorithms: algorithmIcon,
+  builds: buildIcon,
   datasets: datasetIcon,
   images: imageIcon,
   models: modelIcon,

@@ -5,6 +5,7 @@ import type { ResourceKind } from './tokens';
  */
 const KINDS: Record<string, ResourceKind> = {
   algorithm: 'algorithms',
+  build: 'builds',
   dataset: 'datasets',
   image: 'images',
   model: 'models',

@@ -1,6 +1,7 @@
 import { Token } from '@lumino/coreutils';
 
 import type { AlgorithmsApi } from './api/algorithms';
+import type { BuildsApi } from './api/builds';
 import type { DatasetsApi } from './api/datasets';
 import type { ImagesApi } from './api/images';
 import type { LocalApi } from './api/local';
@@ -10,6 +11,7 @@ import type { ServicesApi } from './api/services';
 import type { TasksApi } from './api/tasks';
 import type {
   AlgorithmView,
+  BuildView,
   DatasetView,
   ImageView,
   ModelView,
@@ -27,6 +29,7 @@ import type { EventStream } from './stream/stream';
  */
 export interface IPlatformClient {
   readonly algorithms: AlgorithmsApi;
+  readonly builds: BuildsApi;
   readonly datasets: DatasetsApi;
   readonly images: ImagesApi;
   readonly local: LocalApi;
@@ -45,6 +48,7 @@ export interface IPlatformClient {
  */
 export interface IResourceLists {
   readonly algorithms: ResourceList<AlgorithmView>;
+  readonly builds: ResourceList<BuildView>;
   readonly datasets: ResourceList<DatasetView>;
   readonly images: ResourceList<ImageView>;
   readonly models: ResourceList<ModelView>;
@@ -56,13 +60,19 @@ export interface IResourceLists {
  * The plural nouns of what has a page of its own in the main area.
  */
 export type ResourceKind =
-  'algorithms' | 'datasets' | 'images' | 'models' | 'services' | 'tasks';
+  | 'algorithms'
+  | 'builds'
+  | 'datasets'
+  | 'images'
+  | 'models'
+  | 'services'
+  | 'tasks';
 
 /**
  * The forms of the main area.
  */
 export type FormKind =
-  'algorithm' | 'dataset' | 'image' | 'model' | 'service' | 'task';
+  'algorithm' | 'build' | 'dataset' | 'image' | 'model' | 'service' | 'task';
 
 /**
  * What a form is opened with; everything is optional and can be changed in the form.

@@ -79,6 +79,8 @@ export function kindWords(
   switch (kind) {
     case 'algorithms':
       return trans.__('Algorithm');
+    case 'builds':
+      return trans.__('Build');
     case 'datasets':
       return trans.__('Dataset');
     case 'images':
@@ -89,6 +91,27 @@ export function kindWords(
       return trans.__('Service');
     case 'tasks':
       return trans.__('Task');
+  }
+}
+
+/**
+ * What a build is made of.
+ */
+export function sourceOfBuildWords(
+  trans: TranslationBundle,
+  kind: string
+): string {
+  switch (kind) {
+    case 'archive':
+      return trans.__('of a saved image');
+    case 'dockerfile':
+      return trans.__('of a Dockerfile');
+    case 'environment':
+      return trans.__('of environment.yml');
+    case 'requirements':
+      return trans.__('of requirements');
+    default:
+      return kind;
   }
 }
 

@@ -5,12 +5,16 @@ import type { Body } from './common';
 import type {
   AlgorithmCreate,
   AlgorithmDetail,
+  BuildCreate,
+  BuildView,
   DatasetCreate,
   DatasetDetail,
+  DockerfileSource,
   FormDescription,
   ModelCreate,
   ModelDetail,
   Problem,
+  PushTarget,
   ServiceCreate,
   ServiceDetail,
   TaskCreate,
@@ -222,6 +226,25 @@ export class LocalApi {
     watch?: IWatch
   ): Promise<ServiceDetail> {
     return this._create('services', body, watch);
+  }
+
+  /**
+   * Make an image for the catalog of a folder or file; what is read from it is left out here.
+   */
+  createBuild(
+    body: { path: string } & Body<
+      Omit<
+        BuildCreate,
+        'archive' | 'dockerfile' | 'environment_yml' | 'push' | 'requirements'
+      >,
+      'name'
+    > & {
+        dockerfile?: Partial<DockerfileSource>;
+        push?: Partial<PushTarget>;
+      },
+    watch?: IWatch
+  ): Promise<BuildView> {
+    return this._create('builds', body, watch);
   }
 
   private async _create<T>(

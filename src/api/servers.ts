@@ -3,9 +3,7 @@ import type { ServerConnection } from '@jupyterlab/services';
 import { requestJSON } from '../request';
 import type { IPage } from './common';
 import type {
-  BuildView,
   CapacityView,
-  LogPage,
   Me,
   MountCreate,
   MountView,
@@ -78,22 +76,6 @@ export class ServersApi {
       `api/servers/${server}/mounts/${mount}`,
       { method: 'DELETE' }
     );
-  }
-
-  /**
-   * One making of an environment.
-   */
-  build(id: number): Promise<BuildView> {
-    return requestJSON(this._settings, `api/builds/${id}`);
-  }
-
-  /**
-   * A part of a build's log, by byte offset.
-   */
-  buildLog(id: number, offset: number): Promise<LogPage> {
-    return requestJSON(this._settings, `api/builds/${id}/log`, {
-      query: { offset }
-    });
   }
 
   private _me: Promise<Me> | null = null;

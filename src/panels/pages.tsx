@@ -1,6 +1,7 @@
 import type { ResourceDetail } from '../models/detail';
 import type { ResourceKind } from '../tokens';
 import { AlgorithmPage } from './algorithms/page';
+import { BuildPage } from './builds/page';
 import { DatasetPage } from './datasets/page';
 import { ImagePage } from './images/page';
 import { ModelPage } from './models/page';
@@ -24,6 +25,7 @@ export const PAGES: Record<
   (props: IPageProps<never>) => JSX.Element
 > = {
   algorithms: AlgorithmPage,
+  builds: BuildPage,
   datasets: DatasetPage,
   images: ImagePage,
   models: ModelPage,

@@ -83,7 +83,8 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       CommandIDs.publishAlgorithm,
       CommandIDs.saveModel,
       CommandIDs.deployService,
-      CommandIDs.registerImage
+      CommandIDs.registerImage,
+      CommandIDs.buildImage
     ];
     for (const command of listed) {
       palette?.addItem({ command, category: trans.__('KPL Lab') });

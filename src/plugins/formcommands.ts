@@ -74,6 +74,15 @@ export function addFormCommands(context: ICommandContext): void {
       });
     }
   });
+  commands.addCommand(CommandIDs.buildImage, {
+    label: trans.__('Build Image…'),
+    caption: trans.__(
+      'Make an image of a Dockerfile, environment.yml or requirements, or load a saved one'
+    ),
+    icon: args => (args.isPalette ? undefined : imageIcon),
+    describedBy,
+    execute: () => workbench.openForm('build')
+  });
   commands.addCommand(CommandIDs.registerImage, {
     label: trans.__('Register Image…'),
     caption: trans.__('Add an image that is there already to the catalog'),

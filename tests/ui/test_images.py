@@ -20,6 +20,9 @@ from tests.ui.pages.lab import Lab
 from tests.ui.pictures import Pictures
 from tests.ui.texts import cut_texts, english_texts
 
+BUILT = (
+    "version: 1\nimage: {from_image: base, runs: [echo made here]}\ntrain: {cmd: python3 main.py}\n"
+)
 LANGUAGE = "@jupyterlab/translation-extension:plugin"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -132,6 +135,29 @@ def test_it_is_deleted_when_its_name_was_typed(lab: Lab) -> None:
     expect(lab.show_sidebar().row("images", "fresh")).to_have_count(0)
 
 
+def test_an_image_is_built_of_a_folder(lab: Lab, pictures: Pictures) -> None:
+    lab.write_project("vision", BUILT, "")
+    section = lab.show_sidebar().section("images")
+    lab.page.get_by_role("button", name="Build image…").first.click()
+    form = lab.form
+    form.wait("Build image")
+    form.fill("Folder or file", "vision")
+    expect(form.field("Name")).to_have_value("vision")
+    expect(form.card).to_contain_text("kpl image build ~/vision")
+    assert unnamed_controls(form.root) == []
+    pictures.take("build-form")
+    form.send("Build")
+    page = lab.resource
+    page.wait("vision", "succeeded", seconds=120)
+    expect(page.tab("Log")).to_contain_text("made here")
+    pictures.take("build")
+    expect(section.locator('[data-kind="builds"]')).to_have_count(0)
+    page.notice.get_by_role("button", name="vision").click()
+    page.wait("vision", "ready")
+    expect(page.tab("Overview")).to_contain_text("built here")
+    page.delete("vision")
+
+
 def test_what_the_file_keeps_is_changed_in_the_file(lab: Lab, pictures: Pictures) -> None:
     lab.show_sidebar().open("images", "base")
     page = lab.resource
@@ -184,6 +210,11 @@ def test_it_can_be_read_in_chinese_and_in_the_dark(
         for found in (english_texts, cut_texts, faint_texts):
             assert found(form.root) == []
         pictures.take(f"chinese-image-form-{theme.lower()}")
+        lab.page.get_by_role("button", name="构建镜像…").first.click()
+        form.wait("构建镜像")
+        for found in (english_texts, cut_texts, faint_texts):
+            assert found(form.root) == []
+        pictures.take(f"chinese-build-form-{theme.lower()}")
     finally:
         lab.set(LANGUAGE, {})
         lab.use_theme("Light")

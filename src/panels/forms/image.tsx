@@ -24,6 +24,8 @@ import {
   problemsOf
 } from '../images/values';
 import type { IFormProps } from '.';
+import type { ILogin } from './login';
+import { LoginFields, NO_LOGIN, isHalf } from './login';
 import { wrapped } from './taskbody';
 
 /**
@@ -41,7 +43,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
   const [reference, setReference] = React.useState('');
   const [typed, setTyped] = React.useState<string | null>(null);
   const [sent, setSent] = React.useState('');
-  const [login, setLogin] = React.useState(Private.NO_LOGIN);
+  const [login, setLogin] = React.useState(NO_LOGIN);
   const [values, setValues] = React.useState<IImageValues>(NO_VALUES);
   const name = typed ?? Private.nameOfReference(reference);
   const nameError = nameProblem(trans, name);
@@ -60,7 +62,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
         : trans.__('Name what is to be registered.')
       : name.trim() === ''
         ? trans.__('Give it a name.')
-        : Boolean(login.username) !== Boolean(login.password)
+        : isHalf(login)
           ? trans.__('A registry wants username and password, or neither.')
           : (nameError ?? problem);
   const refused =
@@ -133,31 +135,17 @@ export function ImageForm(props: IFormProps): JSX.Element {
 }
 
 /**
- * What the registry lets the platform in with; folded, since most need none.
+ * The sign-in; folded, since most registries need none.
  */
 function Login(props: {
-  login: Private.ILogin;
-  onChange: (login: Private.ILogin) => void;
+  login: ILogin;
+  onChange: (login: ILogin) => void;
 }): JSX.Element {
   const { trans } = useKpl();
-  const { login, onChange } = props;
   return (
     <details className="kpl-Fold">
       <summary>{trans.__('Sign in to the registry')}</summary>
-      <div className="kpl-Form-row">
-        <TextField
-          label={trans.__('Username')}
-          value={login.username}
-          onChange={username => onChange({ ...login, username })}
-        />
-        <TextField
-          label={trans.__('Password or token')}
-          type="password"
-          value={login.password}
-          hint={trans.__('stored encrypted, never shown again')}
-          onChange={password => onChange({ ...login, password })}
-        />
-      </div>
+      <LoginFields {...props} />
     </details>
   );
 }
@@ -166,18 +154,11 @@ function Login(props: {
  * A namespace for private helpers.
  */
 namespace Private {
-  export interface ILogin {
-    username: string;
-    password: string;
-  }
-
   /**
    * Examples; no language has other ones.
    */
   export const FOLDER = '/opt/environments/torch';
   export const REFERENCE = 'registry.example/team/torch:2.7';
-
-  export const NO_LOGIN: ILogin = { username: '', password: '' };
 
   /**
    * A first proposal: the last part of the path, without tag and digest.

@@ -11,6 +11,7 @@ import {
 } from '../../icons';
 import type { FormKind, IFormStart, ResourceKind } from '../../tokens';
 import { AlgorithmForm } from './algorithm';
+import { BuildForm } from './build';
 import { DatasetForm } from './dataset';
 import { ImageForm } from './image';
 import { ModelForm } from './model';
@@ -44,6 +45,11 @@ export const FORMS: Record<
     icon: algorithmIcon,
     title: trans => trans.__('Publish algorithm'),
     component: AlgorithmForm
+  },
+  build: {
+    icon: imageIcon,
+    title: trans => trans.__('Build image'),
+    component: BuildForm
   },
   dataset: {
     icon: datasetIcon,

@@ -7,15 +7,15 @@ import * as React from 'react';
 
 import type { IKplContext } from '../../context';
 import { KplContext } from '../../context';
-import type { ResourceKind } from '../../tokens';
 import { Capacity } from './capacity';
 import { shareHeight } from './heights';
+import type { SectionKind } from './kinds';
 import { Section } from './section';
 
 /**
  * The sections from top to bottom.
  */
-const SECTIONS: ResourceKind[] = [
+const SECTIONS: SectionKind[] = [
   'datasets',
   'tasks',
   'algorithms',

@@ -11,6 +11,7 @@ import type { LabIcon } from '@jupyterlab/ui-components';
 
 import type {
   AlgorithmView,
+  BuildView,
   DatasetView,
   ImageView,
   MountView,
@@ -31,6 +32,11 @@ import { said } from '../../said';
 import { imageFacts, imageLetter } from '../images/facts';
 import { isFinal, reasonWords, stateWords, taskFacts } from '../../states';
 import type { IPlatformClient, ResourceKind } from '../../tokens';
+
+/**
+ * The kinds of resources that have a section.
+ */
+export type SectionKind = Exclude<ResourceKind, 'builds'>;
 
 /**
  * A button that a row offers.
@@ -72,7 +78,7 @@ export interface ISectionTexts {
  * The words of a section.
  */
 export function sectionTexts(
-  kind: ResourceKind,
+  kind: SectionKind,
   trans: TranslationBundle
 ): ISectionTexts {
   switch (kind) {
@@ -149,6 +155,8 @@ export function describeRow(
       return Private.model(item as ModelView, trans);
     case 'services':
       return Private.service(item as ServiceView, trans);
+    case 'builds':
+      return Private.build(item as BuildView, trans);
     case 'images':
       return Private.image(item as ImageView, trans);
   }
@@ -306,6 +314,19 @@ namespace Private {
               icon: stopIcon
             }
       ]
+    };
+  }
+
+  export function build(item: BuildView, trans: TranslationBundle): IRow {
+    return {
+      state: item.state,
+      icon: null,
+      facts:
+        item.state === 'running'
+          ? trans.__('being built')
+          : stateWords(trans, item.state),
+      title: [item.name, said(trans, item.message)].filter(Boolean).join('\n'),
+      actions: []
     };
   }
 

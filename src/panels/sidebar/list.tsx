@@ -16,14 +16,14 @@ import { useModel, useSignal } from '../../hooks';
 import type { IItem, ResourceList } from '../../models/list';
 import type { ResourceKind } from '../../tokens';
 import { CatalogNotice } from '../images/catalog';
-import type { IRow } from './kinds';
+import type { IRow, SectionKind } from './kinds';
 import { describeRow, sectionTexts } from './kinds';
 
 /**
  * The rows of one section, with its search, empty, loading and error states.
  */
 export function SectionList(props: {
-  kind: ResourceKind;
+  kind: SectionKind;
   list: ResourceList<IItem>;
   isSearching: boolean;
 }): JSX.Element {
@@ -57,7 +57,8 @@ export function SectionList(props: {
           onAction={() => void commands.execute(texts.command)}
         />
       )}
-      <Rows kind={kind} list={list} label={texts.title} />
+      {kind === 'images' && <BeingBuilt />}
+      <Rows kind={kind} items={list.items} label={texts.title} />
       {list.hasMore && (
         <div className="kpl-Section-more">
           <Button look="link" onClick={() => void list.more()}>
@@ -70,17 +71,32 @@ export function SectionList(props: {
 }
 
 /**
+ * The images that are being made, above those that are there.
+ */
+function BeingBuilt(): JSX.Element | null {
+  const { client, trans } = useKpl();
+  const list = client.lists.builds;
+  useModel(list);
+  const active = list.items.filter(
+    ({ for_catalog, state }) =>
+      for_catalog && (state === 'queued' || state === 'running')
+  );
+  return active.length > 0 ? (
+    <Rows kind="builds" items={active} label={trans.__('Being built')} />
+  ) : null;
+}
+
+/**
  * The rows; arrows move among them, Enter opens, Delete asks.
  */
 function Rows(props: {
   kind: ResourceKind;
-  list: ResourceList<IItem>;
+  items: readonly IItem[];
   label: string;
 }): JSX.Element {
   const { client, commands, trans } = useKpl();
-  const { kind, list } = props;
+  const { kind, items } = props;
   const [current, setCurrent] = React.useState<number | null>(null);
-  const items = list.items;
   const focused = items.some(item => item.id === current)
     ? current
     : items[0]?.id;
@@ -103,7 +119,7 @@ function Rows(props: {
       (moves[event.key] as HTMLElement | null | undefined)?.focus();
     } else if (event.key === 'Enter') {
       open(item.id);
-    } else if (event.key === 'Delete') {
+    } else if (event.key === 'Delete' && kind !== 'builds') {
       void commands.execute(CommandIDs.deleteResource, { kind, id: item.id });
     }
   };

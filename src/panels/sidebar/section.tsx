@@ -1,4 +1,9 @@
-import { addIcon, refreshIcon, searchIcon } from '@jupyterlab/ui-components';
+import {
+  addIcon,
+  buildIcon,
+  refreshIcon,
+  searchIcon
+} from '@jupyterlab/ui-components';
 import {
   PanelWithToolbar,
   ReactWidget,
@@ -13,11 +18,12 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
+import { CommandIDs } from '../../commandids';
 import { ErrorBoundary } from '../../components/boundary';
 import { KplContext } from '../../context';
 import type { IKplContext } from '../../context';
 import type { IItem, ResourceList } from '../../models/list';
-import type { ResourceKind } from '../../tokens';
+import type { SectionKind } from './kinds';
 import { sectionTexts } from './kinds';
 import { SectionList } from './list';
 
@@ -53,6 +59,16 @@ export class Section extends PanelWithToolbar {
         () => void list.refresh()
       )
     );
+    if (kind === 'images') {
+      this.toolbar.addItem(
+        'build',
+        Private.button(
+          buildIcon,
+          trans.__('Build image…'),
+          () => void context.commands.execute(CommandIDs.buildImage)
+        )
+      );
+    }
     this.toolbar.addItem(
       'add',
       Private.button(
@@ -80,7 +96,7 @@ export class Section extends PanelWithToolbar {
   /**
    * What it lists.
    */
-  readonly kind: ResourceKind;
+  readonly kind: SectionKind;
 
   private readonly _body: SectionBody;
 }
@@ -91,7 +107,7 @@ export class Section extends PanelWithToolbar {
 export namespace Section {
   export interface IOptions {
     context: IKplContext;
-    kind: ResourceKind;
+    kind: SectionKind;
   }
 }
 
@@ -213,6 +229,7 @@ class SectionBody extends ReactWidget {
       this._activity.add(list.activate());
       if (kind === 'images') {
         this._activity.add(context.client.catalog.activate());
+        this._activity.add(context.client.lists.builds.activate());
       }
     } else if (!isVisible) {
       this._activity?.dispose();
@@ -233,7 +250,7 @@ class SectionBody extends ReactWidget {
 namespace SectionBody {
   export interface IOptions {
     context: IKplContext;
-    kind: ResourceKind;
+    kind: SectionKind;
     list: ResourceList<IItem>;
   }
 }
