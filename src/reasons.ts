@@ -208,6 +208,7 @@ export function reasonWords(
       return trans.__('packages conflict');
     case 'pip_index_unreachable':
       return trans.__('package index unreachable');
+    case 'pip_path':
     case 'pip_requirement':
     case 'pip_requirements':
       return trans.__('bad requirements');

@@ -124,13 +124,16 @@ def test_actions_have_no_places_to_fill() -> None:
     [s for s in SAMPLES if s["code"] in {f.code for f in OF_PACKAGES}],
     ids=lambda sample: sample["code"],
 )
-def test_a_build_tells_what_its_line_printed_rather_than_that_it_failed(
+def test_a_build_tells_its_line_and_by_what_it_failed(
     sample: dict[str, Any],
 ) -> None:
     end = (
         "[kpl] the build has failed: line 2 of image.runs ended with exit code 1: pip3 install x\n"
     )
-    assert explained(sample, more=end).reason == sample["code"]
+    found = explained(sample, more=end)
+    assert found.reason == sample["code"]
+    assert found.message.startswith("Line 2 of `image.runs` failed: pip3 install x. ")
+    assert found.message.endswith(found.remedy.action)
 
 
 def test_facts_that_are_not_known_leave_a_gap_and_no_error() -> None:

@@ -42,5 +42,7 @@ AREAS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
     ("What the engine sees or does", engine.FAULTS),
 )
 
+# They name the step of a build that failed, whatever it failed by.
+STEPS: tuple[Fault, ...] = (*registries.GENERAL, *packages.GENERAL)
 FAULTS: tuple[Fault, ...] = tuple(fault for _, faults in AREAS for fault in faults)
 BY_CODE = {fault.code: fault for fault in FAULTS}

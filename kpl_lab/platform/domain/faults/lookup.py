@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kpl_lab.engines.spec import Cause
@@ -154,11 +154,22 @@ def _of_engine(cause: Cause | None, detail: Mapping[str, Any]) -> Explanation | 
 
 
 def _of_scene(scene: _Scene, detail: Mapping[str, Any]) -> Explanation | None:
-    """Return what the last match of the first fault that fits says."""
-    for fault in dictionary.FAULTS:
+    """Return what the last match of the first fault that fits says, and which step of a build it was."""
+    fitting = ((fault, _facts_of(fault, scene)) for fault in dictionary.FAULTS)
+    found = next(((fault, facts) for fault, facts in fitting if facts is not None), None)
+    if found is None:
+        return None
+    fault, facts = found
+    told = explain_fault(fault, {**detail, **facts})
+    step = None if fault in dictionary.STEPS else _step_of(scene)
+    return replace(told, message=f"{step} {told.message}") if step else told
+
+
+def _step_of(scene: _Scene) -> str | None:
+    for fault in dictionary.STEPS:
         facts = _facts_of(fault, scene)
         if facts is not None:
-            return explain_fault(fault, {**detail, **facts})
+            return f"{fault.cause.format_map(_Blank(facts)).rstrip('.')}."
     return None
 
 

@@ -65,6 +65,18 @@ FAULTS: tuple[Fault, ...] = (
         usual_duration=BUILD,
     ),
     Fault(
+        code="pip_path",
+        patterns=words(
+            r"Hint: It looks like a path\. (?:File )?'(?P<path>[^'\n]+)' does not exist",
+            r"ERROR: Directory '(?P<path>[^'\n]+)' is not installable",
+            r"ERROR: (?P<path>\S+) does not appear to be a Python project",
+        ),
+        cause="pip is to install {path}, where there is no Python project.",
+        action="Correct the path: a build of `image.runs` has no code folder, and a Dockerfile has to "
+        "copy it first.",
+        usual_duration=BUILD,
+    ),
+    Fault(
         code="pip_requirement",
         patterns=words(r"ERROR: Invalid requirement: (?P<what>[^\n]+)"),
         cause="pip cannot read what it is to install: {what}.",
