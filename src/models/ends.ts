@@ -3,6 +3,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type {
+  BuildView,
   Event as PlatformEvent,
   ServiceView,
   TaskView
@@ -13,18 +14,21 @@ import type { EventStream } from '../stream/stream';
  * Something of the user's that came to an end.
  */
 export type End =
-  { kind: 'tasks'; item: TaskView } | { kind: 'services'; item: ServiceView };
+  | { kind: 'builds'; item: BuildView }
+  | { kind: 'services'; item: ServiceView }
+  | { kind: 'tasks'; item: TaskView };
 
 /**
  * The states in which somebody wants to be told.
  */
 const ENDS: Record<string, string[]> = {
+  builds: ['succeeded', 'failed'],
   services: ['failed'],
   tasks: ['succeeded', 'failed', 'stopped']
 };
 
 /**
- * Tells when a task of the user's ends or a service of theirs fails.
+ * Tells when a task of the user's ends, the making of an image, or a service of theirs fails.
  *
  * The stream of a page begins with what happens after it was opened, so nothing older is told.
  */
@@ -60,8 +64,12 @@ export class Ends implements IDisposable {
 
   private _onEvent(_: EventStream, event: PlatformEvent): void {
     const { resource, resource_id: id, kind, data } = event;
-    const state = kind === 'state' ? data?.state : null;
-    if (typeof state === 'string' && ENDS[resource]?.includes(state)) {
+    if (kind !== 'state' || !(resource in ENDS)) {
+      return;
+    }
+    // A build does not say in which state it is; it is looked up anyhow.
+    const state = data?.state ?? null;
+    if (state === null || ENDS[resource].includes(String(state))) {
       void this._tell(resource, id, state).catch(() => {
         // Deleted, or not to be reached: nobody can open it then.
       });
@@ -71,17 +79,23 @@ export class Ends implements IDisposable {
   private async _tell(
     resource: string,
     id: number,
-    state: string
+    state: unknown
   ): Promise<void> {
-    const { user, task, service } = this._options;
+    const { build, user, task, service } = this._options;
     const end: End =
       resource === 'tasks'
         ? { kind: 'tasks', item: await task(id) }
-        : { kind: 'services', item: await service(id) };
-    const isMine = end.item.owner === (await user());
+        : resource === 'builds'
+          ? { kind: 'builds', item: await build(id) }
+          : { kind: 'services', item: await service(id) };
+    // What code needs is built along the way, and told with the task or algorithm.
+    const isAsked = end.kind !== 'builds' || end.item.for_catalog;
+    const isMine = isAsked && end.item.owner === (await user());
     // Whoever stopped it by hand knows.
     const isByHand = state === 'stopped' && end.item.reason === 'stopped';
-    if (isMine && !isByHand && end.item.state === state && !this._isDisposed) {
+    const isSo = ENDS[resource].includes(end.item.state);
+    const isThen = isSo && (state === null || end.item.state === state);
+    if (isMine && !isByHand && isThen && !this._isDisposed) {
       this._ended.emit(end);
     }
   }
@@ -102,6 +116,7 @@ export namespace Ends {
      * The name of the user.
      */
     user: () => Promise<string>;
+    build: (id: number) => Promise<BuildView>;
     task: (id: number) => Promise<TaskView>;
     service: (id: number) => Promise<ServiceView>;
   }

@@ -35,6 +35,7 @@ export const notificationsPlugin: JupyterFrontEndPlugin<void> = {
     const ends = new Ends({
       stream: client.stream,
       user: () => (user ??= client.servers.me().then(me => me.name)),
+      build: id => client.builds.get(id),
       task: id => client.tasks.get(id),
       service: id => client.services.get(id)
     });
@@ -68,6 +69,11 @@ namespace Private {
     const { name, state } = end.item;
     if (end.kind === 'services') {
       return trans.__('Service “%1”: %2', name, reason);
+    }
+    if (end.kind === 'builds') {
+      return state === 'succeeded'
+        ? trans.__('The image “%1” is built.', name)
+        : trans.__('The image “%1” could not be built: %2', name, reason);
     }
     switch (state) {
       case 'succeeded':

@@ -1,6 +1,7 @@
 import { Signal } from '@lumino/signaling';
 
 import type {
+  BuildView,
   Event as PlatformEvent,
   ServiceView,
   TaskView
@@ -12,7 +13,7 @@ const MINE = 'ada';
 
 function told(
   event: Partial<PlatformEvent>,
-  item: Partial<TaskView> = {}
+  item: Partial<BuildView> | Partial<TaskView> = {}
 ): Promise<string[]> {
   const stream = { received: new Signal<unknown, PlatformEvent>({}) };
   const found = { owner: MINE, reason: null, state: 'succeeded', ...item };
@@ -20,6 +21,7 @@ function told(
     stream: stream as unknown as EventStream,
     user: async () => MINE,
     task: async id => ({ ...found, id }) as TaskView,
+    build: async id => ({ ...found, id }) as unknown as BuildView,
     service: async id => ({ ...found, id }) as unknown as ServiceView
   });
   const names: string[] = [];
@@ -66,6 +68,15 @@ describe('what came to an end', () => {
     expect(await told({ data }, { state, reason: 'platform_down' })).toEqual([
       'tasks:7'
     ]);
+  });
+
+  it('is told of an image that was made or not, not of what code needs', async () => {
+    const ended = { resource: 'builds', data: {} };
+    const build = { for_catalog: true, state: 'failed' as const };
+    expect(await told(ended, build)).toEqual(['builds:7']);
+    expect(await told(ended, { ...build, for_catalog: false })).toEqual([]);
+    expect(await told(ended, { ...build, state: 'running' })).toEqual([]);
+    expect(await told(ended, { ...build, state: 'stopped' })).toEqual([]);
   });
 
   it('is told of a service that fails, not of one that runs', async () => {
