@@ -146,7 +146,8 @@ class SectionBody extends ReactWidget {
    * The height of all that is in it, or of a few rows where nothing was drawn yet.
    */
   get need(): number {
-    return this._need || 80;
+    // Borders and spacing of the accordion, so that the last row is not cut.
+    return (this._need || 80) + 6;
   }
 
   /**
