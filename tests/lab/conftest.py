@@ -108,6 +108,8 @@ async def jp_serverapp(
     app = jp_configurable_serverapp(config=jp_server_config, argv=jp_argv)
     yield app
     await app.cleanup_extensions()
+    # Else whichever thread collects garbage closes it, and SQLite refuses that to all but ours.
+    app.session_manager.close()
 
 
 @pytest.fixture
