@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpl_lab.engines.docker.buildkit import Progress, fields
@@ -72,6 +72,9 @@ def test_an_error_is_told_also_of_what_is_internal() -> None:
 
 
 @given(st.binary(max_size=200))
+@example(part(1, 10**12))
+@example(part(1, part(1, 10**12)))
+@example(part(3, part(4, 10**12)))
 def test_nonsense_is_told_and_breaks_nothing(data: bytes) -> None:
     Progress().read(base64.b64encode(data).decode())
 

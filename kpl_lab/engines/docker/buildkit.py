@@ -76,8 +76,13 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
     raise ValueError("a number that was cut off")
 
 
+def _bytes(message: Message, number: int) -> list[bytes]:
+    """Return a field that holds texts or messages; what is a number there is none of them."""
+    return [value for value in message.get(number, ()) if isinstance(value, bytes)]
+
+
 def _text(message: Message, number: int) -> str:
-    return bytes(message.get(number, [b""])[0]).decode("utf-8", "replace")
+    return next(iter(_bytes(message, number)), b"").decode("utf-8", "replace")
 
 
 @dataclass
@@ -98,9 +103,9 @@ class Progress:
             return f"[kpl] the builder said something that cannot be read: {error}\n".encode()
 
     def _lines(self, status: Message) -> Iterator[bytes]:
-        for raw in status.get(1, ()):
+        for raw in _bytes(status, 1):
             yield from self._vertex(fields(raw))
-        for raw in status.get(3, ()):
+        for raw in _bytes(status, 3):
             yield from self._output(fields(raw))
 
     def _vertex(self, vertex: Message) -> Iterator[bytes]:
@@ -117,7 +122,7 @@ class Progress:
             yield self._line(f"#{self._numbers[digest]} {how}")
 
     def _output(self, log: Message) -> Iterator[bytes]:
-        number, text = self._numbers.get(_text(log, 1), 0), bytes(log.get(4, [b""])[0])
+        number, text = self._numbers.get(_text(log, 1), 0), next(iter(_bytes(log, 4)), b"")
         if not self._is_at_start and number != self._last:  # another step says something meanwhile
             yield b"\n"
         self._last = number
