@@ -17,16 +17,14 @@ from kpl_lab.cli.progress import transfer, waiting
 from kpl_lab.cli.server import find_server
 from kpl_lab.cli.session import Interrupted, Session, common_options, pass_session
 from kpl_lab.cli.values import NEW_NAME, PAIR, Parsed, merged
+from kpl_lab.client.build_material import Material, file_of, material_of
 from kpl_lab.client.environment import installed_since
+from kpl_lab.client.uploads import source_of
 from kpl_lab.errors import Conflict, Invalid
-from kpl_lab.formats.dockerfile import FILE as DOCKERFILE
-from kpl_lab.formats.environment_yml import FILE as ENVIRONMENT
 from kpl_lab.schemas.builds import BuildCreate, BuildView, PushTarget
 
 P = ParamSpec("P")
 R = TypeVar("R")
-REQUIREMENTS = "requirements.txt"
-_FILES = (DOCKERFILE, ENVIRONMENT, REQUIREMENTS)
 
 
 def _parse_secret(text: str) -> tuple[str, str]:
@@ -69,51 +67,39 @@ def _made_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _file_of(folder: Path, file: Path | None) -> Path:
-    """Return the file to build from: the named one, or the first of the usual ones."""
-    if file is not None:
-        found = file if file.is_file() else folder / file
-        if not found.is_file():
-            raise Invalid(f"There is no file {file}; check -f.", code="no_file")
-        return found
-    usual = [folder / name for name in _FILES if (folder / name).is_file()]
-    if not usual:
-        raise Invalid(
-            f"{folder.resolve()} has none of {', '.join(_FILES)}; write one, or name it with -f.",
-            code="no_build_file",
-        )
-    return usual[0]
+    """Return the file to build from: the named one, here or in the folder, or one of the usual."""
+    if file is None:
+        return file_of(folder)
+    found = file if file.is_file() else folder / file
+    if not found.is_file():
+        raise Invalid(f"There is no file {file}; check -f.", code="no_file")
+    return found
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path} cannot be read: {error}.", code="unreadable") from error
-
-
-def _source(session: Session, folder: Path, options: BuildOptions) -> dict[str, Any]:
-    """Return what a build is made from; sends the context of a Dockerfile."""
-    path = _file_of(folder, options["file"])
+def _fields(path: Path, options: BuildOptions) -> dict[str, Any]:
+    """Return what the options say of a file, or refuse those that it has no use for."""
     is_lines = path.suffix in (".yml", ".yaml", ".txt")
     if is_lines and any(options[key] for key in ("arguments", "secrets", "target", "no_cache")):
         raise click.UsageError(
             "--build-arg, --secret, --target and --no-cache are for Dockerfiles."
         )
-    if path.suffix == ".txt":
-        return given(requirements=_text_of(path) or "\n", base=options["base"])
-    if options["base"]:
+    if options["base"] and path.suffix != ".txt":
         raise click.UsageError("--from is for requirements; other files name what they stand on.")
     if is_lines:
-        return {"environment_yml": _text_of(path)}
-    with transfer(session, f"Sending {folder.resolve().name}") as on_progress:
-        sent = session.client.builds.send_context(folder, path, on_progress)
+        return given(base=options["base"])
     more = {
         "arguments": merged(options["arguments"], "--build-arg"),
         "secrets": merged(options["secrets"], "--secret"),
         "target": options["target"],
         "use_cache": not options["no_cache"],
     }
-    return {"dockerfile": sent.model_copy(update=more)}
+    return {"dockerfile": more}
+
+
+def _make(session: Session, material: Material, words: str) -> BuildView:
+    """Send what is to be sent, and order the image."""
+    with transfer(session, words) as on_progress:
+        return material.send(session.client, on_progress)
 
 
 def _follow(session: Session, made: BuildView, *, no_wait: bool) -> None:
@@ -171,9 +157,13 @@ def build(
     credentials = facts.pop("credentials", None)
     if credentials and not push:
         raise click.UsageError("--username is for --push.")
-    target = PushTarget(reference=push, credentials=credentials) if push else None
-    body = BuildCreate(name=name, push=target, **_source(session, folder, options), **facts)
-    _follow(session, session.client.builds.create(body), no_wait=no_wait)
+    if push:
+        facts["push"] = PushTarget(reference=push, credentials=credentials)
+    path = _file_of(folder, options["file"])
+    fields = {"name": name, **_fields(path, options), **facts}
+    material = material_of(path, fields, context=folder)
+    made = _make(session, material, f"Sending {folder.resolve().name}")
+    _follow(session, made, no_wait=no_wait)
 
 
 @click.command("load")
@@ -188,10 +178,8 @@ def load(session: Session, /, name: str, archive: Path, no_wait: bool, **values:
     facts = facts_of(values)
     if facts.pop("credentials", None):
         raise click.UsageError("A file needs no user name.")
-    with transfer(session, f"Sending {archive.name}") as on_progress:
-        upload = session.client.builds.send_archive(archive, on_progress)
-    body = BuildCreate(name=name, archive=upload, **facts)
-    _follow(session, session.client.builds.create(body), no_wait=no_wait)
+    material = Material(BuildCreate(name=name, archive=0, **facts), source_of(archive))
+    _follow(session, _make(session, material, f"Sending {archive.name}"), no_wait=no_wait)
 
 
 @click.command("save")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from kpl_lab.client.build_context import scan_context
 from kpl_lab.client.logged import LoggedResource
 from kpl_lab.client.resources import EndedBadly
 from kpl_lab.client.transport import Request
-from kpl_lab.client.uploads import Progress, source_of, source_of_folder
 from kpl_lab.client.waiting import Watch, wait_until
-from kpl_lab.errors import Invalid
-from kpl_lab.schemas.builds import BuildCreate, BuildState, BuildView, DockerfileSource
+from kpl_lab.schemas.builds import BuildCreate, BuildState, BuildView
 from kpl_lab.schemas.common import Page
 
 ENDED = (BuildState.SUCCEEDED, BuildState.FAILED, BuildState.STOPPED)
@@ -28,28 +24,6 @@ class Builds(LoggedResource[BuildView, BuildView]):
     def create(self, body: BuildCreate) -> BuildView:
         """Order the making of an image and return at once."""
         return self._transport.create("/builds", body, BuildView)
-
-    def send_context(
-        self, folder: Path, dockerfile: Path, on_progress: Progress | None = None
-    ) -> DockerfileSource:
-        """Send what a Dockerfile copies from, without what ``.dockerignore`` names.
-
-        Raises
-        ------
-        Invalid
-            The file or the folder cannot be read or packed.
-        """
-        try:
-            text = dockerfile.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"{dockerfile} cannot be read: {error}.", code="unreadable") from error
-        packed = source_of_folder(scan_context(folder, dockerfile))
-        upload = self._uploads.send(packed, on_progress)
-        return DockerfileSource(text=text, upload=upload.id)
-
-    def send_archive(self, archive: Path, on_progress: Progress | None = None) -> int:
-        """Send what ``docker save`` has written; return the upload's id."""
-        return self._uploads.send(source_of(archive), on_progress).id
 
     def wait(
         self, build: BuildView, *, on_look: Callable[[BuildView], None] | None = None

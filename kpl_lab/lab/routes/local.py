@@ -9,9 +9,9 @@ from typing import cast
 from pydantic import BaseModel
 from tornado import web
 
+from kpl_lab.client.build_material import material_of
 from kpl_lab.client.uploads import Source
 from kpl_lab.lab.base import KplHandler
-from kpl_lab.lab.building import material_of
 from kpl_lab.lab.cleaning import Home
 from kpl_lab.lab.folders import describe, resolve
 from kpl_lab.lab.jobs import Jobs, Report, Work

@@ -1,4 +1,4 @@
-"""Makes images for the catalog of what the file browser names: a folder, one of its files, an archive."""
+"""What an image is made of: a folder, one of its files, or an archive; for `kpl` and the panels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from kpl_lab.client import Client
 from kpl_lab.client.build_context import scan_context
+from kpl_lab.client.client import Client
 from kpl_lab.client.uploads import Progress, Source, source_of, source_of_folder
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.dockerfile import FILE as DOCKERFILE
 from kpl_lab.formats.environment_yml import FILE as ENVIRONMENT
-from kpl_lab.schemas.builds import BuildCreate
+from kpl_lab.schemas.builds import BuildCreate, BuildView
 
 REQUIREMENTS = "requirements.txt"
 _FILES = (DOCKERFILE, ENVIRONMENT, REQUIREMENTS)
@@ -36,7 +36,7 @@ class Material:
     body: BuildCreate
     source: Source | None = None
 
-    def send(self, client: Client, on_progress: Progress | None = None) -> BaseModel:
+    def send(self, client: Client, on_progress: Progress | None = None) -> BuildView:
         """Upload what is to be uploaded, and order the making of the image."""
         body = self.body
         if self.source is not None:
@@ -50,7 +50,7 @@ class Material:
         return client.builds.create(body)
 
 
-def material_of(path: Path, fields: dict[str, Any]) -> Material:
+def material_of(path: Path, fields: dict[str, Any], *, context: Path | None = None) -> Material:
     """Return what an image is made of.
 
     Parameters
@@ -59,13 +59,15 @@ def material_of(path: Path, fields: dict[str, Any]) -> Material:
         A folder with one of the usual files, such a file, or what ``docker save`` has written.
     fields
         Further fields of the request.
+    context
+        What a Dockerfile copies from; None: the folder that it lies in.
 
     Raises
     ------
     Invalid
         There is nothing to build from, a file cannot be read, or a field is wrong.
     """
-    file = _file_of(path)
+    file = file_of(path)
     if file.name.endswith(_ARCHIVES):
         return Material(_body(fields | {"archive": 0}), source_of(file))
     if file.suffix == ".txt":
@@ -73,17 +75,24 @@ def material_of(path: Path, fields: dict[str, Any]) -> Material:
     if file.suffix in (".yml", ".yaml"):
         return Material(_body(fields | {"environment_yml": _text_of(file)}))
     docker = {**fields.get("dockerfile", {}), "text": _text_of(file), "upload": 0}
-    context = source_of_folder(scan_context(file.parent, file))
-    return Material(_body(fields | {"dockerfile": docker}), context)
+    sent = source_of_folder(scan_context(context or file.parent, file))
+    return Material(_body(fields | {"dockerfile": docker}), sent)
 
 
-def _file_of(path: Path) -> Path:
+def file_of(path: Path) -> Path:
+    """Return ``path`` where it is a file, else the first of the usual ones in that folder.
+
+    Raises
+    ------
+    Invalid
+        It has none of them.
+    """
     if path.is_file():
         return path
     found = next((path / name for name in _FILES if (path / name).is_file()), None)
     if found is None:
         raise Invalid(
-            f"{path.name} has none of {', '.join(_FILES)}; write one, or choose another folder.",
+            f"{path.resolve().name} has none of {', '.join(_FILES)}; write one, or name another file.",
             code="no_build_file",
             detail={"field": "path"},
         )
