@@ -28,6 +28,7 @@ SOURCES = (
     "kpl_lab/engines/docker/images.py",
     "kpl_lab/engines/local/images.py",
     "kpl_lab/engines/local/accounts.py",
+    "kpl_lab/client/build_material.py",
     "kpl_lab/lab",
     "kpl_lab/naming.py",
 )
