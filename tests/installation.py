@@ -94,9 +94,14 @@ class Installation:
         return {**os.environ, **self.variables, **named}
 
     @property
+    def engine(self) -> str:
+        """What it runs its workloads on."""
+        return self.variables.get("KPL_ENGINE", "local")
+
+    @property
     def user_home(self) -> Path:
         """The home folder that the user ``admin`` sees in JupyterLab."""
-        return self.home / "local" / "homes" / "admin"
+        return self.home / self.engine / "homes" / "admin"
 
     @property
     def credentials(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.names import Role
 from kpl_lab.engines.local import mounts
 from kpl_lab.engines.spec import Cause, Kind, RelayTarget, ReplicaState, Workload
@@ -100,6 +101,21 @@ async def test_a_stopped_service_can_be_run_again(docker: DockerBench) -> None:
     assert (await end_of(docker.engine, "s")).cause is Cause.STOPPED
     await start(docker.engine, service(SERVE))
     assert ask((await see(docker.engine, "s", READY)).replicas[0].address)
+
+
+async def test_what_has_just_ended_is_cleared_away_before_the_runner_goes(
+    docker: DockerBench,
+) -> None:
+    handle = await start(docker.engine, service(SERVE, replicas=2))
+    await see(docker.engine, "s", READY)
+    await docker.engine.stop(handle)
+    await end_of(docker.engine, "s")
+    assert docker.process is not None
+    docker.process.terminate()
+    assert docker.process.wait(timeout=20) == 0
+    assert docker.containers() == []
+    network = names.network(docker.settings.instance)
+    assert network not in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()
 
 
 async def test_a_service_stays_ready_while_the_runner_is_away(docker: DockerBench) -> None:

@@ -7,10 +7,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests.docker_installation import docker_installation
+from tests.engines.docker_harness import TestDaemon
 from tests.installation import ROOT, Installation, running_installation
 from tests.ui.pictures import Pictures
 
@@ -29,14 +33,40 @@ SIZE = {"width": 1440, "height": 900}
 PATIENCE_MS = 20_000
 
 
-@pytest.fixture(scope="session")
-def installation() -> Iterator[Installation]:
-    """An installation that everything in this folder shares."""
-    with running_installation("kpl-ui-") as found:
+@contextmanager
+def logs_kept(running: AbstractContextManager[Installation]) -> Iterator[Installation]:
+    """Keep what an installation has logged, beside its pictures."""
+    with running as found:
         try:
             yield found
         finally:
-            shutil.copytree(found.home / "logs", RESULTS / "logs", dirs_exist_ok=True)
+            kept = results_of(found) / "logs"
+            shutil.copytree(found.home / "logs", kept, dirs_exist_ok=True)
+
+
+def results_of(installation: Installation) -> Path:
+    """Return where what the browser showed of an installation is kept."""
+    return RESULTS if installation.engine == "local" else RESULTS / installation.engine
+
+
+@pytest.fixture(scope="session")
+def on_local() -> Iterator[Installation]:
+    """An installation that everything in this folder shares."""
+    with logs_kept(running_installation("kpl-ui-")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def on_docker(daemon: TestDaemon) -> Iterator[Installation]:
+    """The same on Docker."""
+    with logs_kept(docker_installation("kpl-uidk-", daemon)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def installation(on_local: Installation) -> Installation:
+    """What the browser looks at; modules may choose others."""
+    return on_local
 
 
 # Not for the session: Playwright keeps an event loop, which tests elsewhere need for themselves.
@@ -79,10 +109,11 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture(scope="module")
-def pictures(page: Page) -> Pictures:
+def pictures(page: Page, installation: Installation) -> Pictures:
     """Takes pictures; those of the documentation are replaced when ``KPL_PICTURES`` is set."""
-    kept = ROOT / "docs" / "images" if os.environ.get("KPL_PICTURES") else None
-    return Pictures(page, RESULTS, kept)
+    is_wanted = os.environ.get("KPL_PICTURES") and installation.engine == "local"
+    kept = ROOT / "docs" / "images" if is_wanted else None
+    return Pictures(page, results_of(installation), kept)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -100,17 +131,23 @@ def pytest_runtest_makereport(
         page.screenshot(path=RESULTS / f"failed-{name}.png")
         (RESULTS / f"failed-{name}.html").write_text(page.content())
     if item.parent is not None:
-        item.parent.stash[BROKEN_OFF] = item.name
+        item.parent.stash.setdefault(BROKEN_OFF, {})[_engine_of(item)] = item.name
     return report
 
 
-BROKEN_OFF = pytest.StashKey[str]()
+BROKEN_OFF = pytest.StashKey[dict[str, str]]()
+
+
+def _engine_of(item: pytest.Item) -> str:
+    """Return the engine that a test of a walk on several of them is for."""
+    parameters = getattr(item, "callspec", None)
+    return str(parameters.params.get("installation", "")) if parameters else ""
 
 
 @pytest.fixture(autouse=True)
 def walk_goes_on(request: pytest.FixtureRequest) -> None:
     """Leave a step out where the step before it failed: it would fail for that reason."""
     parent = request.node.parent
-    broken = parent.stash.get(BROKEN_OFF, None) if parent is not None else None
+    broken = parent and parent.stash.get(BROKEN_OFF, {}).get(_engine_of(request.node))
     if broken and not os.environ.get("KPL_UI_GO_ON"):
         pytest.skip(f"the walk broke off at {broken}")

@@ -31,6 +31,17 @@ PAGES = (
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+# The first start on Docker builds the base image.
+ON_DOCKER = pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.timeout(1500)])
+
+
+@pytest.fixture(scope="module", params=["local", ON_DOCKER])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """An installation on each engine: what users see and do is the same."""
+    found: Installation = request.getfixturevalue(f"on_{request.param}")
+    return found
+
+
 @pytest.fixture(scope="module")
 def lab(page: Page, installation: Installation) -> Lab:
     return Lab(page, installation.user_home)

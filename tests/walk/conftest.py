@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ import httpx
 import pytest
 import websocket
 
-from tests.engines.docker_harness import IMAGE, TestDaemon
+from tests.docker_installation import docker_installation
+from tests.engines.docker_harness import TestDaemon
 from tests.installation import Installation, running_installation
 from tests.said import Said
 
-# What the machine's own pip trusts serves the builds too.
-BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 MANIFEST = """\
 version: 1
 image: {{from_image: python:3.11}}
@@ -133,23 +131,8 @@ def installation(on_local: Installation) -> Installation:
 @pytest.fixture(scope="session")
 def on_docker(daemon: TestDaemon) -> Iterator[Installation]:
     """An installation on Docker, whose base image is made on the spot."""
-    options = {"socket": str(daemon.socket), "build_network": "host"}
-    if BUNDLE.exists():
-        options["ca_bundle"] = str(BUNDLE)
-    lines = [f"c.DockerOptions.{name} = {value!r}" for name, value in options.items()]
-    index = os.environ.get("PIP_INDEX_URL", "")
-    if index.startswith("http"):
-        lines.append(f"c.DockerOptions.build_arguments = {{'PIP_INDEX_URL': {index!r}}}")
-    with running_installation(
-        "kpl-dock-",
-        variables={"KPL_ENGINE": "docker", "KPL_BASE_IMAGE": IMAGE},
-        files={"docker_engine.py": "\n".join(lines) + "\n"},
-    ) as found:
+    with docker_installation("kpl-dock-", daemon) as found:
         yield found
-        instance = json.loads((found.home / "settings.json").read_text())["instance"]
-    left = daemon.docker("ps", "-a", "--format", "{{.Names}}").split()
-    left += daemon.docker("network", "ls", "--format", "{{.Name}}").split()
-    assert [name for name in left if instance in name] == []
 
 
 @pytest.fixture

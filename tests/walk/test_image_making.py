@@ -22,8 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
 def installation(request: pytest.FixtureRequest) -> Installation:
     """An installation on each engine: what users do is the same."""
-    name = "on_docker" if request.param == "docker" else "on_local"
-    found: Installation = request.getfixturevalue(name)
+    found: Installation = request.getfixturevalue(f"on_{request.param}")
     return found
 
 

@@ -22,6 +22,7 @@ from kpl_lab.retry import backoff
 from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
+_CLEAR_SECONDS = 5.0
 
 
 class Living(Protocol):
@@ -64,7 +65,10 @@ class Keeper:
         self._spawn(self._listen())
 
     async def close(self) -> None:
-        """Let go of everything; containers go on."""
+        """Let go of everything: containers go on, and what has ended is cleared away first."""
+        ended = [task for (name, index), task in self._tasks.items() if self._is_over(name, index)]
+        if ended:
+            await asyncio.wait(ended, timeout=_CLEAR_SECONDS)
         tasks = [*self._tasks.values(), *self._others]
         for task in tasks:
             task.cancel()
@@ -115,6 +119,11 @@ class Keeper:
             await self._daemon.remove(found["Id"])
         await asyncio.to_thread(remove_tree, entry.place(index).root)
         entry.statuses.pop(index, None)
+
+    def _is_over(self, name: str, index: int) -> bool:
+        entry = self._ledger.entries.get(name)
+        status = entry and entry.statuses.get(index)
+        return status is not None and status.is_final
 
     def _gpus_in_use(self) -> set[int]:
         return {

@@ -106,12 +106,15 @@ class Planner:
     def _doors(self, kind: Kind) -> list[int]:
         """Return the ports of the platform that a workload calls by their address on the loopback.
 
-        Tasks call their relay alone.
+        Tasks call their relay alone. The front door is for servers: a service may itself listen on
+        the port that the front door has outside.
         """
         ports = self._settings.ports
-        return {Kind.SERVER: [ports.hub, ports.platform], Kind.SERVICE: [ports.platform]}.get(
-            kind, []
-        )
+        found = {
+            Kind.SERVER: [ports.hub, ports.platform, ports.public],
+            Kind.SERVICE: [ports.platform],
+        }
+        return found.get(kind, [])
 
     def check_source(self, source: Path) -> Path:
         """Return a folder of the store, resolved; refuse what lies elsewhere or is not there."""
