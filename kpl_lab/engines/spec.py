@@ -20,7 +20,7 @@ variables, those alone are filled, and the command is not: what users wrote arri
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -139,6 +139,8 @@ class Dockerfile:
     ----------
     text
         Its content; every image in it may be used by whoever builds.
+    bases
+        The references of these images.
     context
         Tar in the store with the files that it copies; None: it copies none.
     target
@@ -150,6 +152,7 @@ class Dockerfile:
     """
 
     text: str
+    bases: Sequence[str] = ()
     context: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None

@@ -5,13 +5,17 @@ in ``FROM``, in ``COPY --from`` and in ``RUN --mount=…,from=``. The daemon's o
 must never see two different files; where they might (a name behind a continued line or a here
 document), this one sees more names than there are, and what it cannot resolve it refuses.
 
+The daemon itself fetches what ``ADD`` names by an address, with the machine's own network, where it
+reaches what no step of a build does (the loopback, a cloud's metadata service): that is refused.
+
 Format: https://docs.docker.com/reference/dockerfile/
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kpl_lab.errors import Invalid
@@ -34,6 +38,8 @@ _NEWER = re.compile(
     r"^\s*(RUN\s+--|(COPY|ADD)\s+(--\S+\s+)*--(link|chmod|exclude|parents|checksum|keep-git-dir)\b)",
     re.I,
 )
+_ADDED = re.compile(r"^\s*(?:ONBUILD\s+)*ADD\s+(?:--\S+\s+)*", re.I)
+_ADDRESSES = ("http://", "https://", "git://", "git@", "ssh://", "github.com/")
 _HERE = re.compile(r"^\s*(RUN|COPY|ADD)\b.*<<-?[\"']?[A-Za-z_]", re.I)
 
 
@@ -193,7 +199,57 @@ def _resolve_bases(
             stages |= {str(count), (found["stage"] or "").lower()}
             count += 1
         elif line.word in ("COPY", "ADD", "RUN"):
+            if line.word == "ADD":
+                _check_added(line)
             yield from _inside(line, stages, resolve)
+
+
+def check_triggers(triggers: Sequence[str]) -> None:
+    """Refuse what an image has its builder do (``ONBUILD``) and a Dockerfile may not ask for.
+
+    Raises
+    ------
+    Invalid
+        A step takes files from another image, or adds an address.
+    """
+    for trigger in triggers:
+        line = Line(trigger, 0, 0)
+        if line.word == "FROM" or ("--" in trigger and _INSIDE.search(trigger)):
+            raise Invalid(
+                f"its step {trigger!r} takes files from another image", code="bad_dockerfile"
+            )
+        if line.word == "ADD" and _address_in(line) is not None:
+            raise Invalid(f"its step {trigger!r} adds an address", code="bad_dockerfile")
+
+
+def _check_added(line: Line) -> None:
+    found = _address_in(line)
+    if found is not None:
+        raise _refused(
+            line.first + 1,
+            f"ADD of {found} would be fetched with the machine's own network; fetch it in a RUN "
+            "step with curl or wget, or put the file into the folder",
+        )
+
+
+def _address_in(line: Line) -> str | None:
+    """Return the first source of an ``ADD`` that is an address, or may be one."""
+    text = _ADDED.sub("", line.text)
+    words: list[str] = text.split()
+    try:
+        parsed = json.loads(text)
+        words = [str(word) for word in parsed] if isinstance(parsed, list) else words
+    except ValueError:
+        pass  # not the form with brackets
+    for word in words[:-1]:
+        plain = re.sub(r"[\"'\\`\[]", "", word).lower()
+        begin, variable, _ = plain.partition("$")
+        if begin.startswith(_ADDRESSES):
+            return word
+        # A variable may hold the rest of one.
+        if variable and any(address.startswith(begin) for address in _ADDRESSES):
+            return word
+    return None
 
 
 def _inside(line: Line, stages: set[str], resolve: Callable[[str, int], str]) -> Iterator[str]:

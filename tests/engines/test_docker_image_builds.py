@@ -71,6 +71,28 @@ async def test_a_dockerfile_copies_from_its_context_and_takes_arguments(
     assert await text_of(docker.engine, handle) == "one\ntwo words\n"
 
 
+async def test_what_waits_in_a_base_may_not_add_addresses(docker: DockerBench) -> None:
+    waiting = of(docker, "ONBUILD ADD http://127.0.0.1:9/secret /secret")
+    assert (await build(docker, waiting, "build-1"))[1].exit_code == 0
+    base = await docker.engine.find_image("abc")
+    assert base is not None
+    text = f"FROM {base}\nRUN true\n"
+    recipe = replace(docker.recipe(digest="on"), dockerfile=Dockerfile(text=text, bases=(base,)))
+    _, end = await build(docker, recipe, "build-2")
+    assert end.cause == Cause.START_FAILED
+    assert "adds an address" in end.detail["error"]
+
+
+@pytest.mark.parametrize("newer", [False, True])
+async def test_a_base_that_nobody_has_is_named(docker: DockerBench, newer: bool) -> None:
+    base = "127.0.0.1:9/team/none:1"
+    asked = Dockerfile(text=f"FROM {base}\n", bases=(base,), needs_buildkit=newer)
+    handle, end = await build(docker, replace(docker.recipe(), dockerfile=asked))
+    assert (end.cause, end.exit_code) == (Cause.EXIT, 1)
+    assert "connection refused" in end.detail["error"]
+    assert "connection refused" in await log_of(docker, handle)
+
+
 async def test_a_target_stops_at_its_stage(docker: DockerBench) -> None:
     recipe = of(docker, "RUN true", f"FROM {IMAGE} AS later", "RUN false")
     assert recipe.dockerfile is not None

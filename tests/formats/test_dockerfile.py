@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.dockerfile import Dockerfile, read_dockerfile
+from kpl_lab.formats.dockerfile import Dockerfile, check_triggers, read_dockerfile
 
 CATALOG = {"scientific": "kpl-lab/scientific:1", "python:3.11": "kpl-lab/base:1"}
 
@@ -122,3 +122,61 @@ def test_no_text_brings_down_the_reader_nor_passes_a_plain_from(text: str) -> No
         return
     for line in found.text.splitlines():
         assert line.lower().split()[:2] != ["from", "secret"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "ADD http://169.254.169.254/latest/meta-data/ /stolen",
+        "add --chown=1:1 HTTPS://example.org/a.tgz /",
+        'ADD ["http://127.0.0.1:8000/", "/x"]',
+        'ADD ["\\u0068ttp://127.0.0.1/", "/x"]',
+        "ADD a b \\\n  http://127.0.0.1/ /x/",
+        "ADD ht\\tp://127.0.0.1/ /x",
+        'ADD "http://127.0.0.1/" /x',
+        "ARG A\nADD $A /x",
+        "ARG A\nADD ht${A} /x",
+        "ARG A\nADD http://${A} /x",
+        "ADD git@example.org:a/b.git /x",
+        "ADD https://github.com/a/b.git#main /x",
+        "ADD github.com/a/b /x",
+        "ONBUILD ADD http://127.0.0.1/ /x",
+        "ADD [ http://127.0.0.1/ /x",
+    ],
+)
+def test_an_address_is_not_added(step: str) -> None:
+    with pytest.raises(Invalid, match="machine's own network") as refused:
+        read(f"FROM debian\n{step}\n")
+    assert refused.value.code == "bad_dockerfile"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "ADD app-${VERSION}.tar.gz /opt",
+        "ADD httpd.conf github.com.txt /etc/",
+        'ADD ["a b.txt", "/x"]',
+        "COPY $FILES /x",
+        "RUN curl -fsSLo /x https://example.org/x",
+    ],
+)
+def test_files_are_added(step: str) -> None:
+    assert step in read(f"FROM debian\n{step}\n").text
+
+
+@pytest.mark.parametrize(
+    ("trigger", "why"),
+    [
+        ("COPY --from=secret / /", "takes files from another image"),
+        ("RUN --mount=type=bind,from=secret cat /x", "takes files from another image"),
+        ("ADD http://127.0.0.1/ /x", "adds an address"),
+        ("ADD $ADDRESS /x", "adds an address"),
+    ],
+)
+def test_a_step_that_waits_in_an_image_may_do_no_more(trigger: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        check_triggers(["COPY . /app", trigger])
+
+
+def test_usual_steps_that_wait_in_an_image_are_none_of_our_business() -> None:
+    check_triggers(["COPY requirements.txt /", "RUN pip install -r requirements.txt", "ADD a /b"])

@@ -26,7 +26,8 @@ from kpl_lab.engines.running import status as statuses
 from kpl_lab.engines.running.rules import signal_name
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Kind, Push, Recipe, ReplicaState, Workload
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Invalid
+from kpl_lab.formats.dockerfile import check_triggers
 from kpl_lab.retry import backoff
 
 if TYPE_CHECKING:
@@ -223,11 +224,37 @@ class BuildLife:
     async def _make(self, said: Said) -> None:
         """Have the daemon build, with the builder that understands it."""
         recipe, options = self._recipe, self._options
+        await self._get_bases(said)
+        if said.error is not None:
+            return
         with tempfile.TemporaryFile() as packed:
             await asyncio.to_thread(recipes.write_context, recipe, options, packed)
             async with self._builder() as chosen:
                 params = recipes.parameters(recipe, options, self._installation) | chosen
                 await self._read(said, self._tools.daemon.build(packed, params))
+
+    async def _get_bases(self, said: Said) -> None:
+        """Pull what a user's Dockerfile stands on, and look at what waits in it to be done."""
+        daemon, asked = self._tools.daemon, self._recipe.dockerfile
+        for reference in asked.bases if asked is not None else ():
+            found = await daemon.image(reference)
+            if found is None:
+                try:
+                    await self._read(said, daemon.pull(reference))
+                except DaemonGone:
+                    raise
+                except EngineError as error:
+                    self._log.append(said.note({"error": error.message}))
+                if said.error is not None:
+                    return
+                found = await daemon.image(reference) or {}
+            try:
+                check_triggers((found.get("Config") or {}).get("OnBuild") or ())
+            except Invalid as error:
+                raise EngineError(
+                    f"Nothing can be built on the image {reference}: {error.message}.",
+                    code="no_image",
+                ) from error
 
     @contextlib.asynccontextmanager
     async def _builder(self) -> AsyncGenerator[dict[str, str], None]:

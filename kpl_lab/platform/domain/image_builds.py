@@ -247,6 +247,7 @@ def _of_dockerfile(
     found = read_dockerfile(source.text, source.arguments, _resolver(store, reader))
     asked = {
         "text": found.text,
+        "bases": found.bases,
         "context": received,
         "arguments": source.arguments,
         "target": source.target,
