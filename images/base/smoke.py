@@ -28,7 +28,16 @@ def check_account() -> None:
 
 def check_programs() -> None:
     """What people use in a terminal is there, and no key that other copies have too."""
-    for name in ("git", "ssh", "tini", "kpl", "khelper", "jupyter", "jupyterhub-singleuser"):
+    for name in (
+        "curl",
+        "git",
+        "ssh",
+        "tini",
+        "kpl",
+        "khelper",
+        "jupyter",
+        "jupyterhub-singleuser",
+    ):
         assert shutil.which(name), name
     assert shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     assert not list(Path("/etc/ssh").glob("ssh_host_*"))

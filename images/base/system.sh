@@ -59,6 +59,7 @@ make_account() {
 keep_certificates
 wanted=
 [ -s /etc/ssl/certs/ca-certificates.crt ] || wanted="$wanted ca-certificates"
+lacks curl && wanted="$wanted curl"
 lacks git && wanted="$wanted git"
 lacks ssh && wanted="$wanted openssh-client"
 lacks sshd && wanted="$wanted openssh-server"

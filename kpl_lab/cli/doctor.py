@@ -197,6 +197,12 @@ def _docker(settings: Settings) -> Iterator[Finding]:
             "What runs ends when the Docker daemon is restarted; `live-restore` in its daemon.json "
             "keeps it running.",
         )
+    if facts["unguarded"]:
+        yield Finding(
+            "docker",
+            "note",
+            f"Containers can reach a cloud's metadata service: {facts['unguarded']}.",
+        )
     if not facts["mounts"]:
         yield Finding(
             "docker", "note", "Datasets cannot be mounted into running servers: that needs root."

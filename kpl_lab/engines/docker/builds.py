@@ -39,6 +39,7 @@ _CLOCK_SECONDS = 1.0  # the daemon's events have its own time
 _MIB = 1 << 20
 _GIB = 1 << 30
 _DISK_SECONDS = 2.0
+_DEFAULT_NETWORK = "bridge"
 _NO_SPACE = re.compile(r"no space left on device", re.I)
 
 
@@ -224,6 +225,7 @@ class BuildLife:
     async def _make(self, said: Said) -> None:
         """Have the daemon build, with the builder that understands it."""
         recipe, options = self._recipe, self._options
+        await self._tools.guard.ensure(options.build_network or _DEFAULT_NETWORK)
         await self._get_bases(said)
         if said.error is not None:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kpl_lab.engines.docker import builds, names, recipes, vitals
 from kpl_lab.engines.docker.daemon import Daemon
+from kpl_lab.engines.docker.guard import Guard
 from kpl_lab.engines.docker.images import Inspector
 from kpl_lab.engines.docker.keeper import Keeper
 from kpl_lab.engines.docker.ledger import Entry, Ledger
@@ -55,8 +56,10 @@ class Calls(WorkloadCalls[Entry]):
         )
         chosen = planner.options.network
         self._inspector = Inspector(daemon, planner.options, planner.installation)
-        self._network = Network(daemon, planner.installation, chosen)
-        self._keeper = Keeper(self._ledger, Tools(daemon, planner, self._network, self.publish))
+        self._guard = Guard(daemon, planner.installation, planner.options.blocked_addresses)
+        self._network = Network(daemon, planner.installation, self._guard, chosen)
+        tools = Tools(daemon, planner, self._network, self._guard, self.publish)
+        self._keeper = Keeper(self._ledger, tools)
 
     def begin(self) -> None:
         """Read the folders and adopt what runs."""
@@ -181,6 +184,7 @@ class Calls(WorkloadCalls[Entry]):
             "gpus": self._planner.machine.gpu_count,
             "mounts": self._planner.machine.can_mount,
             "network": self._planner.network,
+            "unguarded": self._guard.obstacle or "",
         }
 
     async def _mount(self, name: str, source: str, mount: str) -> Json:

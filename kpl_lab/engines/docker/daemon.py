@@ -253,6 +253,14 @@ class Daemon:
         found = await self._get("networks", {"filters": filters})
         return any(one["Name"] == name for one in found)
 
+    async def bridge_of(self, name: str) -> str | None:
+        """Return the interface of a network's bridge; None where it has none or is not there."""
+        found = await self._get(f"networks/{name}", {})
+        if found is None or found["Driver"] != "bridge":
+            return None
+        given = (found["Options"] or {}).get("com.docker.network.bridge.name")
+        return str(given or f"br-{found['Id'][:12]}")
+
     async def remove_network(self, name: str) -> None:
         """Remove a network that nobody uses; else it stays."""
         with _translated(), contextlib.suppress(aiodocker.DockerError):

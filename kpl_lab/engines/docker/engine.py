@@ -13,7 +13,7 @@ class DockerEngine(RunnerEngine):
 
     The platform never holds Docker's socket: the runner does. Its :meth:`facts` are ``version``,
     ``cgroups``, ``live_restore``, ``init``, ``gpus``, ``mounts`` (live mounts are possible) and
-    ``network``.
+    ``network`` and ``unguarded`` (why metadata services can be reached; empty: they cannot).
 
     Parameters
     ----------

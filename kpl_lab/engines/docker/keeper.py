@@ -122,7 +122,7 @@ class Keeper:
 
     def _is_over(self, name: str, index: int) -> bool:
         entry = self._ledger.entries.get(name)
-        status = entry and entry.statuses.get(index)
+        status = entry.statuses.get(index) if entry is not None else None
         return status is not None and status.is_final
 
     def _gpus_in_use(self) -> set[int]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, to_its_end
+from kpl_lab.engines.docker.guard import Guard
 from kpl_lab.errors import KplError
 
 
@@ -16,12 +17,15 @@ class Network:
 
     Parameters
     ----------
+    guard
+        Keeps what is on it from some addresses.
     chosen
         Name of a network that is there; empty: our own.
     """
 
-    def __init__(self, daemon: Daemon, installation: str, chosen: str = "") -> None:
+    def __init__(self, daemon: Daemon, installation: str, guard: Guard, chosen: str = "") -> None:
         self._daemon = daemon
+        self._guard = guard
         self._labels = {names.INSTALLATION: installation}
         self._is_own = not chosen
         # Docker makes a second one of the same name without a word.
@@ -29,25 +33,25 @@ class Network:
         self.name = chosen or names.network(installation)
 
     async def make(self) -> None:
-        """Make it where it is not there."""
-        if not self._is_own:
-            return
+        """Make it where it is not there, and guard it."""
         async with self._lock:
-            if not await self._daemon.has_network(self.name):
+            if self._is_own and not await self._daemon.has_network(self.name):
                 await to_its_end(self._daemon.make_network(self.name, self._labels))
+            await self._guard.ensure(self.name)
 
     async def remove_if_empty(self) -> None:
         """Remove it where it is ours and no container is on it; a daemon that is away keeps it."""
-        if not self._is_own:
-            return
         with contextlib.suppress(KplError):
             if not await self._daemon.containers(self._labels):
-                await self._daemon.remove_network(self.name)
+                await self._remove()
 
     async def remove_if(self, is_unused: Callable[[], bool]) -> None:
         """Remove it where it is ours and nobody needs it."""
-        if not self._is_own:
-            return
         async with self._lock:
             if is_unused():
-                await self._daemon.remove_network(self.name)
+                await self._remove()
+
+    async def _remove(self) -> None:
+        if self._is_own:
+            await self._daemon.remove_network(self.name)
+        await self._guard.lower()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, Dict, Int, Unicode
+from traitlets import Bool, Dict, Int, List, Unicode
 
 from kpl_lab import __version__
 from kpl_lab.engines.running import options
@@ -40,6 +40,17 @@ class DockerOptions(options.RunningOptions):
     ).tag(config=True)
     build_network = Unicode(
         "", help="Network of builds: a name, `host` or `none`; empty: Docker's default."
+    ).tag(config=True)
+    blocked_addresses = List(
+        Unicode(),
+        default_value=[
+            "169.254.169.254/32",  # most clouds
+            "169.254.170.2/32",  # credentials of AWS's container services
+            "100.100.100.200/32",  # Alibaba Cloud
+            "168.63.129.16/32",  # Azure
+        ],
+        help="Addresses that containers and the steps of builds do not reach (but for names, port "
+        "53): where clouds answer with the machine's own credentials. It takes root and iptables.",
     ).tag(config=True)
     build_arguments = Dict(
         key_trait=Unicode(),
