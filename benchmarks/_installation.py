@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def installation() -> Iterator[tuple[Client, Installation]]:
+def installation(
+    running: AbstractContextManager[Installation] | None = None,
+) -> Iterator[tuple[Client, Installation]]:
     """Start an installation; give a client and the installation; take it down.
+
+    Parameters
+    ----------
+    running
+        Starts it; None: it is one on the local engine.
 
     Raises
     ------
     RuntimeError
         It left a process or a mount behind.
     """
-    with running_installation("kpl-bench-") as found:
+    with running or running_installation("kpl-bench-") as found:
         credentials = Credentials(found.url, found.credentials["token"])
         with Client(credentials) as client:
             yield client, found

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -114,8 +114,22 @@ class Hub:
 
 
 @contextmanager
-def plain_hub() -> Iterator[Hub]:
-    """Run JupyterHub with its simple spawner; end it and everything that it started.
+def plain_hub(
+    *,
+    python: Path | None = None,
+    more: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Hub]:
+    """Run JupyterHub, with its simple spawner or another; end it and everything that it started.
+
+    Parameters
+    ----------
+    python
+        Of the environment that has it; None: ours.
+    more
+        Further lines of its configuration.
+    variables
+        Further variables of its environment.
 
     Raises
     ------
@@ -124,15 +138,15 @@ def plain_hub() -> Iterator[Hub]:
     """
     with tempfile.TemporaryDirectory(prefix="kpl-bench-") as folder:
         hub = Hub(f"http://127.0.0.1:{free_port()}", secrets.token_hex(16), USER)
-        Path(folder, "config.py").write_text(_config(hub, folder))
+        Path(folder, "config.py").write_text(_config(hub, folder) + more)
         Path(folder, "homes").mkdir()
         with Path(folder, "log").open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", "config.py"],
+                [python or sys.executable, "-m", "jupyterhub", "-f", "config.py"],
                 cwd=folder,
                 stdout=log,
                 stderr=log,
-                env=_variables(),
+                env={**_variables(python), **(variables or {})},
             )
             try:
                 _wait_for(hub, process, Path(folder, "log"))
@@ -152,10 +166,13 @@ def _config(hub: Hub, folder: str) -> str:
     )
 
 
-def _variables() -> dict[str, str]:
+def _variables(python: Path | None) -> dict[str, str]:
     ours = ("KPL_", "JUPYTER")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return {
+        **kept,
+        "PATH": f"{Path(python or sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
 
 
 def _wait_for(hub: Hub, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -67,6 +67,7 @@ def started(server: Server, home: Path, *words: str) -> Iterator[subprocess.Pope
     with subprocess.Popen(
         command,
         env={**os.environ, "HOME": str(home)},
+        cwd=home,  # not the checkout, whose own installation would be asked
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,6 +118,20 @@ def test_a_program_that_fails_gives_no_rows_and_says_why(
 ) -> None:
     with pytest.raises(ProgramFailedError, match=why):
         rows_of(program(text))
+
+
+def test_a_program_that_can_measure_nothing_here_is_named_in_the_results(
+    program: Program, tmp_path: Path
+) -> None:
+    text = """
+from benchmarks._common import LeftOutError, run_program
+def main():
+    raise LeftOutError("there is no Docker")
+run_program(main)
+"""
+    results = tmp_path / "results.md"
+    assert main([], {"something": program(text)}, results) == 0
+    assert re.search(r"^- Left out: \S+: there is no Docker$", results.read_text(), re.M)
 
 
 def test_a_program_that_hangs_is_ended_and_takes_down_what_it_started(

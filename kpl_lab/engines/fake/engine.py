@@ -222,8 +222,10 @@ class FakeEngine(Engine):
     async def finish(
         self, name: str, *, replica: int = 0, exit_code: int = 0, cause: Cause = Cause.EXIT
     ) -> None:
-        """End a replica now."""
-        await self._lives.end(self._lives.by_name[name], replica, exit_code=exit_code, cause=cause)
+        """End a replica now, or as soon as it has begun."""
+        life = self._lives.by_name[name]
+        await self._lives.has_begun(life, replica)
+        await self._lives.end(life, replica, exit_code=exit_code, cause=cause)
 
     async def forget(self, name: str) -> None:
         """Lose a workload without a word, as a machine that is switched off."""

@@ -106,6 +106,11 @@ class Lives:
         async with self._changed:
             self._changed.notify_all()
 
+    async def has_begun(self, life: Life, index: int) -> None:
+        """Wait until there is a replica."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: index in life.replicas)
+
     async def scale(self, life: Life) -> None:
         """Bring a life to its number of replicas."""
         for index in [i for i in life.replicas if i >= life.workload.replicas]:

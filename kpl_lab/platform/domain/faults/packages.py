@@ -85,7 +85,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="pip_bad_wheel",
-        patterns=words(r"ERROR: Wheel '(?P<wheel>[^']+)' located at \S+ is invalid"),
+        patterns=words(r"ERROR: Wheel '(?P<wheel>[^']+)' located at [^\n]+ is invalid"),
         cause="The file of the package {wheel} is broken.",
         action="Download it again, or install the package by its name.",
         usual_duration=BUILD,
