@@ -121,6 +121,19 @@ async def test_a_file_that_is_not_in_the_context_is_named(docker: DockerBench) -
     assert "etc/passwd" in await log_of(docker, handle)
 
 
+@pytest.mark.parametrize("newer", [False, True])
+async def test_a_link_does_not_lead_out_of_the_context(docker: DockerBench, newer: bool) -> None:
+    path = docker.store / "linked"
+    with tarfile.open(path, "w") as tar:
+        link = tarfile.TarInfo("out")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(link)
+    recipe = of(docker, "COPY out/hostname /x", context=str(path), needs_buildkit=newer)
+    handle, end = await build(docker, recipe)
+    assert end.exit_code != 0
+    assert "hostname" in await log_of(docker, handle)
+
+
 async def test_a_secret_is_read_and_stays_in_no_layer_and_no_log(docker: DockerBench) -> None:
     recipe = of(docker, SECRET + "sha256sum /run/secrets/pw > /sum", secrets={"pw": "s3cr3t-word"})
     handle, end = await build(docker, recipe)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.spec import Cause, Kind, Observation, ReplicaState
-from kpl_lab.errors import Unavailable
+from kpl_lab.engines.spec import Cause, Observation, ReplicaState
 from tests.engines.contract import wait_for_text
 from tests.engines.docker_harness import (
     IMAGE,
@@ -23,7 +21,6 @@ from tests.engines.docker_harness import (
     registry,
 )
 from tests.engines.harness import (
-    behaving,
     end_of,
     is_state,
     limits,
@@ -297,64 +294,6 @@ async def test_orphans_are_found_by_label_and_removed(docker: DockerBench) -> No
     assert len(docker.containers()) == 2
     docker.launch()
     await until(lambda: docker.containers() == [docker.container("t")])
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_what_runs_is_adopted_after_a_restart_of_the_daemon(
-    own_daemon: TestDaemon, tmp_path: Path, number: signal.Signals
-) -> None:
-    async with docker_bench(tmp_path, own_daemon) as bench:
-        handle = await start(bench.engine, task("t", "echo up; sleep 600"))
-        line = "until [ -e go ]; do sleep 0.05; done; echo done; exit 3"
-        await start(bench.engine, task("short", line))
-        before = await see(bench.engine, "t", RUNNING)
-        await see(bench.engine, "short", RUNNING)
-        own_daemon.stop(number)
-        (bench.replica_folder("short") / "inside" / "work" / "go").touch()
-        own_daemon.start()
-        end = await end_of(bench.engine, "short")
-        assert (end.exit_code, end.cause) == (3, Cause.EXIT)
-        after = await see(bench.engine, "t", RUNNING)
-        assert after.replicas[0].started_at == before.replicas[0].started_at
-        await bench.engine.stop(handle)
-        assert (await end_of(bench.engine, "t")).cause is Cause.STOPPED
-        assert await text_of(bench.engine, handle) == "up\n"
-
-
-async def test_what_is_asked_for_while_the_daemon_is_away_starts_when_it_is_back(
-    own_daemon: TestDaemon, tmp_path: Path
-) -> None:
-    own_daemon.stop()
-    try:
-        async with docker_bench(tmp_path, own_daemon) as bench:
-            await start(bench.engine, task("t", "echo ran"))
-            with pytest.raises(Unavailable) as refused:
-                await bench.engine.capacity()
-            assert refused.value.code == "docker_unreachable"
-            own_daemon.start()
-            assert (await end_of(bench.engine, "t")).exit_code == 0
-    finally:
-        if own_daemon.has_ended:
-            own_daemon.start()
-
-
-async def test_a_task_that_ends_with_the_daemon_is_not_run_again_and_a_service_returns(
-    own_daemon: TestDaemon, tmp_path: Path
-) -> None:
-    serves = behaving("s", "serves", kind=Kind.SERVICE, identity="service:1")
-    async with docker_bench(tmp_path, own_daemon) as bench:
-        own_daemon.restart(live_restore=False)
-        await start(bench.engine, task("t", "echo up; sleep 600"))
-        await start(bench.engine, serves)
-        await see(bench.engine, "t", RUNNING)
-        await see(bench.engine, "s", is_state(ReplicaState.READY))
-        own_daemon.restart(live_restore=True)
-        assert (await end_of(bench.engine, "t")).cause in (Cause.LOST, Cause.KILLED)
-        await see(
-            bench.engine,
-            "s",
-            lambda one: is_state(ReplicaState.READY)(one) and one.replicas[0].restarts > 0,
-        )
 
 
 async def test_containers_do_not_reach_one_another(docker: DockerBench) -> None:
