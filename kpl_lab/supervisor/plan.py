@@ -123,7 +123,7 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
         plan(FRONTDOOR, frontdoor.binary(), "--configFile", traefik),
         plan(PLATFORM, *python, "-m", "kpl_lab.platform"),
         plan(CONTROLLER, *python, "-m", "kpl_lab.platform.runtime"),
-        plan(HUB, *python, "-m", "jupyterhub", "-f", str(hub_config())),
+        plan(HUB, *python, "-m", "kpl_lab.jupyter", "-f", str(hub_config())),
     ]
     # The only one with privileges: it makes namespaces, limits and mounts, or holds Docker's socket.
     runner = f"kpl_lab.engines.{settings.engine}.runner"

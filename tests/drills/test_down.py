@@ -110,7 +110,7 @@ def test_two_ups_at_once_leave_one_installation(lab: Lab) -> None:
 
 MODULES = {
     "kpl_lab.supervisor": "supervisor",
-    "jupyterhub": "hub",
+    "kpl_lab.jupyter": "hub",
     "kpl_lab.platform": "platform",
     "kpl_lab.platform.runtime": "controller",
     "kpl_lab.engines.local.runner": "runner",

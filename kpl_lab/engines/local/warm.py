@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from kpl_lab.jupyter import leave_out
+
 # Console script: module and function, as its entry point says.
 PROGRAMS = {"jupyterhub-singleuser": ("jupyterhub.singleuser", "main")}
 # Beside the entry points: what the server imports when it starts. Not what looks at the user's home
@@ -64,6 +66,7 @@ def preload() -> bool:
     Modules that are not installed are skipped: they would only have saved time.
     """
     global _is_preloaded
+    leave_out()
     for name in MODULES:
         try:
             importlib.import_module(name)
