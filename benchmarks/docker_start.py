@@ -59,9 +59,14 @@ def servers(found: Installation, daemon: TestDaemon) -> None:
     variables = {"DOCKER_HOST": f"unix://{daemon.socket}"}
     with plain_hub(python=DOCKER_HUB.python(), more=more, variables=variables) as peer:
         ours = Hub(found.url, found.credentials["token"], found.credentials["username"])
-        start(peer)
-        start(ours)
-        pairs = [(start(ours), start(peer)) for _ in range(sized(5, 1))]
+        try:
+            start(peer)
+            start(ours)
+            pairs = [(start(ours), start(peer)) for _ in range(sized(5, 1))]
+        finally:
+            left = daemon.docker("ps", "-aq", "--filter", "name=^/kpl-bench-").split()
+            if left:
+                daemon.docker("rm", "-f", *left)
     emit(
         Row(
             "notebook server on Docker, from the request to JupyterLab's page",

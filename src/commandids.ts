@@ -22,6 +22,7 @@ export namespace CommandIDs {
   export const resubmitTask = 'kpl-lab:resubmit-task';
   export const saveAsDataset = 'kpl-lab:save-as-dataset';
   export const saveAsModel = 'kpl-lab:save-as-model';
+  export const saveEnvironment = 'kpl-lab:save-environment';
   export const saveModel = 'kpl-lab:save-model';
   export const showHome = 'kpl-lab:show-home';
   export const showHistory = 'kpl-lab:show-history';

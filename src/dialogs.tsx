@@ -138,7 +138,7 @@ function whatIsLost(trans: TranslationBundle, kind: ResourceKind): string {
       return trans.__('Its log will be lost. The image stays.');
     case 'datasets':
       return trans.__(
-        'All its versions and their records will be lost, and its mounts end.'
+        'All its versions and their records will be lost. What uses it keeps it: unmount it first.'
       );
     case 'images':
       return trans.__(

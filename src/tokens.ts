@@ -72,7 +72,14 @@ export type ResourceKind =
  * The forms of the main area.
  */
 export type FormKind =
-  'algorithm' | 'build' | 'dataset' | 'image' | 'model' | 'service' | 'task';
+  | 'algorithm'
+  | 'build'
+  | 'dataset'
+  | 'environment'
+  | 'image'
+  | 'model'
+  | 'service'
+  | 'task';
 
 /**
  * What a form is opened with; everything is optional and can be changed in the form.

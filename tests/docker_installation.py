@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.engines.docker_harness import IMAGE, TestDaemon
+from tests.engines.docker_harness import IMAGE, TestDaemon, filter_rules
 from tests.installation import Installation, running_installation
 
 # What the machine's own pip trusts serves the builds too.
@@ -35,3 +35,4 @@ def docker_installation(prefix: str, daemon: TestDaemon) -> Iterator[Installatio
     left = daemon.docker("ps", "-a", "--format", "{{.Names}}").split()
     left += daemon.docker("network", "ls", "--format", "{{.Name}}").split()
     assert [name for name in left if instance in name] == []
+    assert filter_rules(instance) == []

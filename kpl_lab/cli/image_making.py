@@ -14,13 +14,12 @@ from kpl_lab.cli.image import SHOW, facts_of, facts_options
 from kpl_lab.cli.logs import show_build_log
 from kpl_lab.cli.options import FOLDER, given, no_wait_option
 from kpl_lab.cli.progress import transfer, waiting
-from kpl_lab.cli.server import find_server
 from kpl_lab.cli.session import Interrupted, Session, common_options, pass_session
 from kpl_lab.cli.values import NEW_NAME, PAIR, Parsed, merged
 from kpl_lab.client.build_material import Material, file_of, material_of
-from kpl_lab.client.environment import installed_since
+from kpl_lab.client.environment import unsaved_here
 from kpl_lab.client.uploads import source_of
-from kpl_lab.errors import Conflict, Invalid
+from kpl_lab.errors import Invalid
 from kpl_lab.schemas.builds import BuildCreate, BuildView, PushTarget
 
 P = ParamSpec("P")
@@ -194,21 +193,10 @@ def save(session: Session, /, name: str, no_wait: bool, **values: Any) -> None: 
     facts = facts_of(values)
     if facts.pop("credentials", None):
         raise click.UsageError("Nothing is sent to a registry here.")
-    if session.client.credentials.server is None:
-        raise Conflict(
-            "What was installed is known in the server alone; run `kpl image save` in a terminal of "
-            "its JupyterLab.",
-            code="not_in_server",
-        )
-    server = find_server(session, None)
-    image = session.client.images.get(server.image)
-    added = installed_since(image.packages)
-    if not added:
-        raise Conflict(
-            f"Nothing was installed since the start from {image.name!r}, so there is nothing to "
-            "save.",
-            code="nothing_to_save",
-        )
-    session.say(f"{len(added)} packages beyond {image.name}: {', '.join(added)}")
-    body = BuildCreate(name=name, server=server.id, requirements="\n".join(added) + "\n", **facts)
+    found = unsaved_here(session.client)
+    added = found.requirements
+    session.say(f"{len(added)} packages beyond {found.image}: {', '.join(added)}")
+    body = BuildCreate(
+        name=name, server=found.server, requirements="\n".join(added) + "\n", **facts
+    )
     _follow(session, session.client.builds.create(body), no_wait=no_wait)

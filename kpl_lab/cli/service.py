@@ -24,7 +24,13 @@ from kpl_lab.cli.progress import changes, transfer, waiting
 from kpl_lab.cli.service_call import call
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, merged
-from kpl_lab.schemas.services import ServiceCreate, ServiceDetail, ServiceUpdate, ServiceView
+from kpl_lab.schemas.services import (
+    ServiceCreate,
+    ServiceDetail,
+    ServiceState,
+    ServiceUpdate,
+    ServiceView,
+)
 from kpl_lab.schemas.tasks import TaskInput
 
 DEFAULT_TIMEOUT_SECONDS = 900.0
@@ -221,7 +227,10 @@ def scale(
         raise click.UsageError("Say once how many replicas: `kpl service scale NAME 3`.")
     update = ServiceUpdate(replicas=named.pop())
     scaled = session.client.services.update(ref, update)
-    _settle(session, scaled, wait=not no_wait, timeout=timeout)
+    if scaled.state is ServiceState.STOPPED:
+        session.say(f"It is stopped; it will start with {scaled.replicas}.")
+    is_awaited = not no_wait and scaled.state is not ServiceState.STOPPED
+    _settle(session, scaled, wait=is_awaited, timeout=timeout)
 
 
 @service.command("stop")

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pydantic import BaseModel, Field
+
+from kpl_lab.client.client import Client
 from kpl_lab.errors import Conflict, EngineError
 from kpl_lab.naming import distribution_name
 
@@ -25,6 +28,41 @@ _ASK = (
 )
 _STUCK = "D"
 _LOOKS, _LOOK_SECONDS = 6, 0.5
+
+
+class Unsaved(BaseModel):
+    """What a notebook server has that the image it was started from does not."""
+
+    server: int = Field(description="id of the server")
+    image: str = Field(description="name of its image")
+    requirements: list[str] = Field(description="requirements, one a package")
+
+
+def unsaved_here(client: Client) -> Unsaved:
+    """Return what was installed in the notebook server that this runs in.
+
+    Raises
+    ------
+    Conflict
+        This runs in none, nothing was installed, or it cannot be saved.
+    """
+    name = client.credentials.server
+    if name is None:
+        raise Conflict(
+            "What was installed is known in the server alone; run `kpl image save` in a terminal of "
+            "its JupyterLab.",
+            code="not_in_server",
+        )
+    server = client.servers.find(client.credentials.username or client.me().name, name)
+    image = client.images.get(server.image)
+    added = installed_since(image.packages)
+    if not added:
+        raise Conflict(
+            f"Nothing was installed since the start from {image.name!r}, so there is nothing to "
+            "save.",
+            code="nothing_to_save",
+        )
+    return Unsaved(server=server.id, image=image.name, requirements=added)
 
 
 def installed_since(known: Mapping[str, str], python: str = "python3") -> list[str]:

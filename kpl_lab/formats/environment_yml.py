@@ -234,8 +234,8 @@ def read_text(folder: Path, name: str) -> str:
     path = folder / name
     if path.is_symlink() or not path.is_file():
         raise Invalid(
-            f"The code folder has no {name}. Add one at its root: it says how the code is run "
-            "(its format: docs/reference/environment-yml.md).",
+            f"The code folder has no {name}. Add one at its root: it says how the code is run. The "
+            "example project `digits` in your home has one to begin with.",
             code="no_environment_yml",
             detail={"file": name},
         )

@@ -28,6 +28,7 @@ from kpl_lab.lab.routes.forward import ForwardHandler
 from kpl_lab.lab.routes.idle import IdleHandler
 from kpl_lab.lab.routes.local import (
     BuildHandler,
+    EnvironmentHandler,
     FolderHandler,
     HomeHandler,
     JobHandler,
@@ -113,6 +114,7 @@ class KplLabExtension(ExtensionApp):
 
         handlers: list[tuple[str, Any]] = [
             (at(r"local/folder"), FolderHandler),
+            (at(r"local/environment"), EnvironmentHandler),
             (at(r"local/usage"), UsageHandler),
             (at(r"local/home"), HomeHandler),
             (at(r"local/idle"), IdleHandler),

@@ -1,8 +1,9 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
 import { requestJSON } from '../request';
+import type { Body } from './common';
 import { ResourceApi } from './common';
-import type { BuildView, LogPage } from './types';
+import type { BuildCreate, BuildView, LogPage } from './types';
 
 /**
  * The routes of builds: the making of environments and images.
@@ -10,6 +11,16 @@ import type { BuildView, LogPage } from './types';
 export class BuildsApi extends ResourceApi<BuildView, BuildView, never> {
   constructor(settings: ServerConnection.ISettings) {
     super(settings, 'builds');
+  }
+
+  /**
+   * Order the making of an image of what the request itself holds.
+   */
+  create(body: Body<BuildCreate, 'name'>): Promise<BuildView> {
+    return requestJSON(this.settings, 'api/builds', {
+      method: 'POST',
+      json: body
+    });
   }
 
   /**

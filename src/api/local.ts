@@ -128,6 +128,15 @@ interface IJob {
 }
 
 /**
+ * What this notebook server has that its image does not.
+ */
+export interface IUnsaved {
+  server: number;
+  image: string;
+  requirements: string[];
+}
+
+/**
  * A code folder as a form; `left_out` is what its .kplignore names, so that it is not sent.
  */
 export type FolderForm = FormDescription & { left_out: string[] };
@@ -162,6 +171,13 @@ export class LocalApi {
    */
   usage(): Promise<IServerUsage> {
     return requestJSON(this._settings, 'local/usage');
+  }
+
+  /**
+   * What was installed here beyond the image; refused where nothing was.
+   */
+  environment(): Promise<IUnsaved> {
+    return requestJSON(this._settings, 'local/environment');
   }
 
   /**

@@ -84,7 +84,8 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
       CommandIDs.saveModel,
       CommandIDs.deployService,
       CommandIDs.registerImage,
-      CommandIDs.buildImage
+      CommandIDs.buildImage,
+      CommandIDs.saveEnvironment
     ];
     for (const command of listed) {
       palette?.addItem({ command, category: trans.__('KPL Lab') });

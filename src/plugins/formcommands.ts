@@ -83,6 +83,15 @@ export function addFormCommands(context: ICommandContext): void {
     describedBy,
     execute: () => workbench.openForm('build')
   });
+  commands.addCommand(CommandIDs.saveEnvironment, {
+    label: trans.__('Save Environment as Image…'),
+    caption: trans.__(
+      'Make an image of this notebook server: its image and what was installed since'
+    ),
+    icon: args => (args.isPalette ? undefined : imageIcon),
+    describedBy,
+    execute: () => workbench.openForm('environment')
+  });
   commands.addCommand(CommandIDs.registerImage, {
     label: trans.__('Register Image…'),
     caption: trans.__('Add an image that is there already to the catalog'),

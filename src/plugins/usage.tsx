@@ -147,7 +147,9 @@ namespace Private {
     trans: TranslationBundle,
     usage: IServerUsage
   ): void {
-    const [largest] = usage.kernels;
+    const [most] = usage.kernels;
+    // Where other programs use more, restarting a kernel would help nobody.
+    const largest = most && most.memory * 2 >= usage.memory ? most : null;
     const share = percent(usage.memory / (usage.memory_limit ?? usage.memory));
     const limit = memory(usage.memory_limit);
     // JupyterLab cuts what is longer than 140 letters.

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -267,10 +268,21 @@ class DockerBench(RunnerBench):
         assert self.containers() == []
         network = names.network(self.settings.instance)
         assert network not in self.daemon.docker("network", "ls", "--format", "{{.Name}}").split()
+        assert filter_rules(self.settings.instance) == []
         assert [point for point in mounts.mount_points() if self.home in point.parents] == []
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(timeout=20) == 0
+
+
+def filter_rules(instance: str) -> list[str]:
+    """Return what an installation has added to the packet filter, as iptables writes it."""
+    if os.geteuid() != 0 or shutil.which("iptables") is None:
+        return []
+    done = subprocess.run(
+        ["iptables", "-w", "5", "-S"], capture_output=True, text=True, check=False
+    )
+    return [line for line in done.stdout.splitlines() if f"kpl-lab-{instance}" in line]
 
 
 OPTIONS: dict[str, object] = {
@@ -327,6 +339,8 @@ def sweep(bench: DockerBench) -> None:
             bench.daemon.docker("rmi", "-f", image)
         for network in bench.daemon.docker("network", "ls", "-q", "--filter", label).split():
             bench.daemon.docker("network", "rm", network)
+    for rule in filter_rules(bench.settings.instance):
+        subprocess.run(["iptables", "-w", "5", "-D", *shlex.split(rule)[1:]], check=False)
     for folder in bench.home.glob("docker/workloads/*"):
         mounts.remove_root(folder / "mounts")
 

@@ -145,7 +145,9 @@ async def test_builds_are_given_arguments_and_certificates(
         "ca_bundle": str(bundle),
     }
     async with docker_bench(tmp_path, daemon, options) as bench:
-        recipe = bench.recipe('echo "$PIP_INDEX_URL"; cat /etc/ssl/certs/ca-certificates.crt')
+        line = 'echo "$PIP_INDEX_URL"; cat /etc/ssl/certs/ca-certificates.crt'
+        # A line that no earlier run has left in the daemon's cache.
+        recipe = bench.recipe(f"{line} # {bench.settings.instance}")
         handle = [h async for h in bench.engine.build("build-1", recipe)]
         assert (await end_of(bench.engine, "build-1")).exit_code == 0
         text = await text_of(bench.engine, handle[-1])

@@ -17,7 +17,13 @@ from kpl_lab.engines.docker.daemon import Daemon
 from kpl_lab.engines.docker.engine import DockerEngine
 from kpl_lab.engines.docker.guard import Guard
 from kpl_lab.engines.spec import Dockerfile
-from tests.engines.docker_harness import IMAGE, DockerBench, TestDaemon, docker_bench
+from tests.engines.docker_harness import (
+    IMAGE,
+    DockerBench,
+    TestDaemon,
+    docker_bench,
+    filter_rules,
+)
 from tests.engines.harness import end_of, start, task, text_of, until
 from tests.installation import wait_for
 
@@ -48,10 +54,15 @@ def metadata() -> Iterator[None]:
     for program in ("ip", "iptables"):
         if shutil.which(program) is None:
             pytest.skip(f"there is no {program}")
-    try:
-        run("ip", "netns", "add", NAMESPACE)
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no network namespace can be made here: {error.stderr}")
+    # One that was killed leaves it.
+    subprocess.run(["ip", "netns", "delete", NAMESPACE], check=False, capture_output=True)
+    subprocess.run(["ip", "link", "delete", "kplmeta0"], check=False, capture_output=True)
+    made = subprocess.run(
+        ["ip", "netns", "add", NAMESPACE], check=False, capture_output=True, text=True
+    )
+    if made.returncode and ("ermission" in made.stderr or "not permitted" in made.stderr):
+        pytest.skip(f"no network namespace can be made here: {made.stderr}")
+    assert made.returncode == 0, made.stderr
     inside = ("ip", "netns", "exec", NAMESPACE)
     server = None
     try:
@@ -89,8 +100,7 @@ async def docker(
 
 
 def rules(bench: DockerBench) -> list[str]:
-    said = run("iptables", "-w", "5", "-S")
-    return [line for line in said.splitlines() if f"kpl-lab-{bench.settings.instance}" in line]
+    return filter_rules(bench.settings.instance)
 
 
 async def unguarded(bench: DockerBench) -> str:
@@ -141,9 +151,28 @@ async def test_the_rules_go_with_the_last_workload(docker: DockerBench) -> None:
     assert rules(docker) == []
 
 
+@pytest.mark.parametrize("docker", [[f"{ADDRESS}/32"]], indirect=True)
+async def test_what_was_swept_away_is_there_for_the_next_one(docker: DockerBench) -> None:
+    await start(docker.engine, task("first", "sleep 60"))
+    await until(lambda: len(rules(docker)) == 2)
+    for rule in rules(docker):
+        run("iptables", "-w", "5", "-D", *shlex.split(rule)[1:])
+    assert "Connection refused" in await asked_by_a_task(docker)
+
+
+@pytest.mark.parametrize("docker", [[f"{ADDRESS}/32"]], indirect=True)
+async def test_a_network_without_a_bridge_is_named(docker: DockerBench) -> None:
+    client = Daemon(docker.daemon.socket)
+    guard = Guard(client, "i", [ADDRESS])
+    await guard.ensure("host")
+    assert guard.obstacle == "the network host has no bridge of Docker's"
+    await client.close()
+
+
 async def test_who_cannot_add_rules_says_why(
     daemon: TestDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("kpl_lab.engines.docker.guard._PLACES", "/nowhere")
     client = Daemon(daemon.socket)

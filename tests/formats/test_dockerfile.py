@@ -41,10 +41,10 @@ def test_arguments_before_from_are_filled_in() -> None:
     assert read(text, BASE="corp/x", TAG="2", OTHER="debian").bases == ("corp/x:2", "debian")
 
 
-def test_the_platform_of_a_base_is_left_as_it_is() -> None:
-    assert read("FROM --platform=$BUILDPLATFORM debian AS a\n").text == (
-        "FROM --platform=$BUILDPLATFORM debian AS a\n"
-    )
+def test_a_base_is_taken_for_this_machine() -> None:
+    found = read("FROM --platform=$BUILDPLATFORM debian AS a\nFROM --platform=linux/arm64 a\n")
+    assert found.text == "FROM debian AS a\nFROM a\n"
+    assert found.notices == ("Everything is built for this machine: `--platform` is left out.",)
 
 
 @pytest.mark.parametrize(
@@ -180,3 +180,68 @@ def test_a_step_that_waits_in_an_image_may_do_no_more(trigger: str, why: str) ->
 
 def test_usual_steps_that_wait_in_an_image_are_none_of_our_business() -> None:
     check_triggers(["COPY requirements.txt /", "RUN pip install -r requirements.txt", "ADD a /b"])
+
+
+HERE = "RUN <<EOF\n{}\nEOF\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('FROM debian\nCOPY --from=""secret / /', "without quotes"),
+        ("FROM debian\nCOPY --fr\\om=secret / /", "without quotes"),
+        ('FROM debian AS r.x\nFROM r.x\nCOPY --from=r.x":5000/s:1" / /', "without quotes"),
+        ('FROM debian\nRUN --mount="type=bind,from=secret" true', "without quotes"),
+        ("FROM debian\nCOPY --from secret / /", "write options as --name=value"),
+        ("FROM --other=1 debian", "does not take --other=1"),
+        ("// syntax=evil\nFROM debian", "no instruction"),
+        ('{"syntax": "evil"}\nFROM debian', "no instruction"),
+        ("#!x\n# syntax=evil\nFROM debian", "begins with #!"),
+        ("\ufeff# syntax=evil\nFROM debian", "syntax evil is not"),
+        ("FROM debian\nRUN true \\\\\nADD http://169.254.169.254/ /x", "depends on the builder"),
+        (
+            "FROM debian\nRUN true \\\u00a0\nADD http://169.254.169.254/ /x",
+            "depends on the builder",
+        ),
+        ("FROM debian\nRUN true \\\\\nFR\\\nOM secret", "depends on the builder"),
+        ("FROM debian\n" + HERE.format("FROM debian AS secret"), "in a here document"),
+        ("FROM debian\nRUN <<'#E'\n#E\nADD http://h/ /x", "name the end of a here document"),
+        ("FROM debian\n" + HERE.format("true \\") + "ADD http://h/ /x", "machine's own network"),
+        ("FROM debian\n" + HERE.format("ADD http://h/ /x"), "machine's own network"),
+        ('FROM debian\nADD ["\\u0068ttp://h/", "/x"] more', "machine's own network"),
+        ("FROM debian\nADD " + "[" * 20_000, "machine's own network"),
+        ("FROM debian\nADD who@example.org:a/b.git /x", "machine's own network"),
+    ],
+)
+def test_what_builders_read_differently_is_refused(text: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        read(text)
+
+
+def test_a_mark_at_the_begin_hides_no_stage() -> None:
+    with pytest.raises(Invalid, match="not yours"):
+        read("\ufeffFROM secret\nFROM python:3.11\nCOPY --from=0 / /x\n")
+
+
+def test_a_stage_is_none_before_it_has_ended() -> None:
+    with pytest.raises(Invalid, match="not yours"):
+        read("FROM debian AS secret\nCOPY --from=secret / /\n")
+    assert read("FROM debian\nCOPY --from=0 / /\n").bases == ("debian", "0")
+
+
+@pytest.mark.parametrize("name", ["BUILDKIT_SYNTAX", "buildkit_inline_cache"])
+def test_arguments_of_the_builder_itself_are_refused(name: str) -> None:
+    with pytest.raises(Invalid, match="the builder's own"):
+        read("FROM debian\n", **{name: "evil/frontend"})
+
+
+def test_a_here_document_is_read_and_ends() -> None:
+    text = "FROM debian\n" + HERE.format("pip install six\necho done") + "FROM scientific\n"
+    found = read(text)
+    assert found.bases == ("debian", "kpl-lab/scientific:1")
+    assert found.needs_buildkit
+
+
+def test_steps_that_wait_say_nothing_in_quotes() -> None:
+    with pytest.raises(Invalid, match="takes files from another image"):
+        check_triggers(['COPY --fr"o"m=secret / /'])

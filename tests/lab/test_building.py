@@ -93,3 +93,10 @@ async def test_what_cannot_be_built_is_told_before_anything_is_sent(
     assert (status, found) == (422, code)
     assert words in message
     assert platform.requests == []
+
+
+async def test_a_server_that_the_platform_does_not_know_has_no_environment_to_save(
+    jp_fetch: Fetch,
+) -> None:
+    status, code, _ = await problem_of(jp_fetch("kpl-lab", "local", "environment"))
+    assert (status, code) == (404, "no_server")

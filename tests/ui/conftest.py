@@ -40,13 +40,13 @@ def logs_kept(running: AbstractContextManager[Installation]) -> Iterator[Install
         try:
             yield found
         finally:
-            kept = results_of(found) / "logs"
+            kept = results_of(found.engine) / "logs"
             shutil.copytree(found.home / "logs", kept, dirs_exist_ok=True)
 
 
-def results_of(installation: Installation) -> Path:
-    """Return where what the browser showed of an installation is kept."""
-    return RESULTS if installation.engine == "local" else RESULTS / installation.engine
+def results_of(engine: str) -> Path:
+    """Return where what the browser showed of an engine's installation is kept."""
+    return RESULTS if engine == "local" else RESULTS / engine
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +113,7 @@ def pictures(page: Page, installation: Installation) -> Pictures:
     """Takes pictures; those of the documentation are replaced when ``KPL_PICTURES`` is set."""
     is_wanted = os.environ.get("KPL_PICTURES") and installation.engine == "local"
     kept = ROOT / "docs" / "images" if is_wanted else None
-    return Pictures(page, results_of(installation), kept)
+    return Pictures(page, results_of(installation.engine), kept)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -122,16 +122,17 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what the browser showed when a test failed, and remember that the walk broke off."""
     report = yield
-    if report.when != "call" or not report.failed:
+    if not report.failed:
         return report
-    page = getattr(item, "funcargs", {}).get("page")
+    page, engine = getattr(item, "funcargs", {}).get("page"), _engine_of(item)
     if isinstance(page, Page) and not page.is_closed():
-        RESULTS.mkdir(parents=True, exist_ok=True)
+        kept = results_of(engine or "local")
+        kept.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"\W+", "-", item.name)
-        page.screenshot(path=RESULTS / f"failed-{name}.png")
-        (RESULTS / f"failed-{name}.html").write_text(page.content())
+        page.screenshot(path=kept / f"failed-{name}.png")
+        (kept / f"failed-{name}.html").write_text(page.content())
     if item.parent is not None:
-        item.parent.stash.setdefault(BROKEN_OFF, {})[_engine_of(item)] = item.name
+        item.parent.stash.setdefault(BROKEN_OFF, {})[engine] = item.name
     return report
 
 

@@ -158,6 +158,30 @@ def test_an_image_is_built_of_a_folder(lab: Lab, pictures: Pictures) -> None:
     page.delete("vision")
 
 
+def test_what_was_installed_in_the_server_is_saved(lab: Lab, pictures: Pictures) -> None:
+    lab.show_sidebar().section("images")
+    save = lab.page.get_by_role("button", name="Save environment as image…").first
+    save.click()
+    form = lab.form
+    form.wait("Save environment")
+    expect(form.root.get_by_role("alert").first).to_contain_text("Nothing was installed since")
+    lab.open_terminal()
+    assert "Successfully installed" in lab.run_in_terminal("pip install tomli-w==1.2.0")
+    save.click()
+    expect(form.root).to_contain_text("1 package beyond base")
+    expect(form.root).to_contain_text("tomli_w==1.2.0")
+    form.fill("Name", "saved here")
+    expect(form.card).to_contain_text("kpl image save 'saved here'")
+    assert unnamed_controls(form.root) == []
+    pictures.take("environment-form")
+    form.send("Save")
+    page = lab.resource
+    page.wait("saved here", "succeeded", seconds=120)
+    page.notice.get_by_role("button", name="saved here").click()
+    page.wait("saved here", "ready")
+    page.delete("saved here")
+
+
 def test_what_the_file_keeps_is_changed_in_the_file(lab: Lab, pictures: Pictures) -> None:
     lab.show_sidebar().open("images", "base")
     page = lab.resource
@@ -215,6 +239,11 @@ def test_it_can_be_read_in_chinese_and_in_the_dark(
         for found in (english_texts, cut_texts, faint_texts):
             assert found(form.root) == []
         pictures.take(f"chinese-build-form-{theme.lower()}")
+        lab.page.get_by_role("button", name="将环境保存为镜像…").first.click()
+        form.wait("保存环境")
+        expect(form.root.get_by_role("listitem").first).to_be_visible()
+        for found in (english_texts, cut_texts, faint_texts):
+            assert found(form.root) == []
     finally:
         lab.set(LANGUAGE, {})
         lab.use_theme("Light")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from kpl_lab.engines.docker import archive, buildkit, names, recipes
 from kpl_lab.engines.docker.daemon import DaemonGone, Event, Json
 from kpl_lab.engines.docker.ends import exit_code_of, memory_numbers
+from kpl_lab.engines.docker.images import given_otherwise, not_here
 from kpl_lab.engines.docker.ledger import Entry
 from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
@@ -225,7 +226,7 @@ class BuildLife:
     async def _make(self, said: Said) -> None:
         """Have the daemon build, with the builder that understands it."""
         recipe, options = self._recipe, self._options
-        await self._tools.guard.ensure(options.build_network or _DEFAULT_NETWORK)
+        await self._tools.network.guard(options.build_network or _DEFAULT_NETWORK)
         await self._get_bases(said)
         if said.error is not None:
             return
@@ -240,16 +241,20 @@ class BuildLife:
         daemon, asked = self._tools.daemon, self._recipe.dockerfile
         for reference in asked.bases if asked is not None else ():
             found = await daemon.image(reference)
+            if found is None and not self._options.pull:
+                raise not_here(reference)
             if found is None:
                 try:
                     await self._read(said, daemon.pull(reference))
-                except DaemonGone:
+                except (DaemonGone, _DiskFull):
                     raise
                 except EngineError as error:
                     self._log.append(said.note({"error": error.message}))
                 if said.error is not None:
                     return
-                found = await daemon.image(reference) or {}
+                found = await daemon.image(reference)
+            if found is None:
+                raise given_otherwise(reference)
             try:
                 check_triggers((found.get("Config") or {}).get("OnBuild") or ())
             except Invalid as error:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from kpl_lab.engines.docker import builds, names, recipes, vitals
 from kpl_lab.engines.docker.daemon import Daemon
@@ -58,7 +59,7 @@ class Calls(WorkloadCalls[Entry]):
         self._inspector = Inspector(daemon, planner.options, planner.installation)
         self._guard = Guard(daemon, planner.installation, planner.options.blocked_addresses)
         self._network = Network(daemon, planner.installation, self._guard, chosen)
-        tools = Tools(daemon, planner, self._network, self._guard, self.publish)
+        tools = Tools(daemon, planner, self._network, self.publish)
         self._keeper = Keeper(self._ledger, tools)
 
     def begin(self) -> None:
@@ -184,7 +185,7 @@ class Calls(WorkloadCalls[Entry]):
             "gpus": self._planner.machine.gpu_count,
             "mounts": self._planner.machine.can_mount,
             "network": self._planner.network,
-            "unguarded": self._guard.obstacle or "",
+            "unguarded": self._guard.obstacle or _why_unguarded(info),
         }
 
     async def _mount(self, name: str, source: str, mount: str) -> Json:
@@ -238,3 +239,8 @@ class Calls(WorkloadCalls[Entry]):
         # By our name and not by labels: an image that was made elsewhere has any labels it likes.
         reference = names.image(self._planner.installation, check_digest(digest))
         return reference if await self._daemon.has_image(reference) else None
+
+
+def _why_unguarded(info: Mapping[str, Any]) -> str:
+    is_rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    return "the Docker daemon runs without root, behind a network of its own" if is_rootless else ""

@@ -247,19 +247,15 @@ class Daemon:
         with _translated():
             await self._docker.networks.create(config)
 
-    async def has_network(self, name: str) -> bool:
-        """Say whether there is a network of this name."""
-        filters = json.dumps({"name": [name]})  # finds parts of names too
-        found = await self._get("networks", {"filters": filters})
-        return any(one["Name"] == name for one in found)
-
-    async def bridge_of(self, name: str) -> str | None:
-        """Return the interface of a network's bridge; None where it has none or is not there."""
-        found = await self._get(f"networks/{name}", {})
-        if found is None or found["Driver"] != "bridge":
-            return None
-        given = (found["Options"] or {}).get("com.docker.network.bridge.name")
-        return str(given or f"br-{found['Id'][:12]}")
+    async def network(self, name: str) -> Json | None:
+        """Return all about a network; None when it is not there."""
+        with _translated():
+            try:
+                return dict(await (await self._docker.networks.get(name)).show())
+            except aiodocker.DockerError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                return None
 
     async def remove_network(self, name: str) -> None:
         """Remove a network that nobody uses; else it stays."""

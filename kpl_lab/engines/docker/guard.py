@@ -8,6 +8,7 @@ never empties it: https://docs.docker.com/engine/network/packet-filtering-firewa
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import shlex
@@ -19,7 +20,8 @@ from kpl_lab.engines.docker.daemon import Daemon
 log = logging.getLogger(__name__)
 _PLACES = "/usr/sbin:/sbin:/usr/local/sbin"
 _FORWARDED, _WITHOUT_DOCKER, _HERE = "DOCKER-USER", "FORWARD", "INPUT"
-_APART = ("host", "none")  # networks without a bridge
+_CLOSED = "none"  # the network that leads nowhere
+_NO_CHAIN = "No chain/target/match by that name"
 
 
 class _Refused(Exception):
@@ -40,73 +42,96 @@ class Guard:
     def __init__(self, daemon: Daemon, installation: str, addresses: Sequence[str]) -> None:
         self._daemon = daemon
         self._comment = f"kpl-lab-{installation}"
-        self._addresses = tuple(addresses)
-        self._guarded: set[str] = set()
-        self._lock = asyncio.Lock()
+        self._addresses = [str(ipaddress.ip_network(one, strict=False)) for one in addresses]
         self._program = shutil.which("iptables", path=f"{os.environ.get('PATH', '')}:{_PLACES}")
-        self.obstacle = self._obstacle()
-        """Why nothing can be refused here; None: it can, as far as is known."""
+        self._lacking = self._what_is_lacking()
+        self._failures: dict[str, str] = {}  # by network, of the last try
 
-    def _obstacle(self) -> str | None:
+    def _what_is_lacking(self) -> str | None:
         if not self._addresses:
             return "blocked_addresses is empty"
         if os.geteuid() != 0:
             return "that needs root"
         return None if self._program else "there is no iptables on this machine"
 
-    async def ensure(self, network: str) -> None:
-        """Guard the bridge of a network, if that was not done yet.
+    @property
+    def obstacle(self) -> str | None:
+        """Why something can be reached; None: nothing is known of that kind."""
+        return self._lacking or next(iter(self._failures.values()), None)
 
-        What hinders it is told once and by :attr:`obstacle`; containers run all the same.
+    async def ensure(self, network: str) -> None:
+        """Guard the bridge of a network; rules that are there already are left.
+
+        What hinders it is noted for :attr:`obstacle`; containers run all the same.
         """
-        if self.obstacle is not None or network in _APART or network in self._guarded:
+        if self._lacking is not None or network == _CLOSED:
             return
-        async with self._lock:
-            bridge = await self._daemon.bridge_of(network)
-            try:
-                if bridge is not None:
-                    await self._add_rules(bridge)
-            except _Refused as error:
-                self.obstacle = str(error)
+        try:
+            await self._add_rules(await self._bridge_of(network))
+        except _Refused as error:
+            if self._failures.get(network) != str(error):
                 log.warning("containers can reach a metadata service: %s", error)
-            else:
-                self._guarded.add(network)
+            self._failures[network] = str(error)
+        else:
+            self._failures.pop(network, None)
+
+    async def _bridge_of(self, network: str) -> str:
+        found = await self._daemon.network(network)
+        if found is None or found["Driver"] != "bridge":
+            raise _Refused(f"the network {network} has no bridge of Docker's")
+        given = (found["Options"] or {}).get("com.docker.network.bridge.name")
+        return str(given or f"br-{found['Id'][:12]}")
 
     async def lower(self) -> None:
         """Take our rules away."""
         if self._program is None or os.geteuid() != 0:
             return
-        async with self._lock:
-            self._guarded.clear()
-            for chain in (_FORWARDED, _WITHOUT_DOCKER, _HERE):
+        for chain in (_FORWARDED, _WITHOUT_DOCKER, _HERE):
+            for rule in await self._rules(chain) or ():
                 try:
-                    await self._clear(chain)
+                    await self._call("-D", *rule)
                 except _Refused as error:
-                    log.debug("no rules of %s are removed: %s", chain, error)
+                    log.warning("a rule of the packet filter stays: %s", error)
 
     async def _add_rules(self, bridge: str) -> None:
-        try:
-            await self._call("-S", _FORWARDED)
-            forwarded = _FORWARDED
-        except _Refused:
+        forwarded = _FORWARDED
+        if await self._rules(forwarded) is None:
             forwarded = _WITHOUT_DOCKER
         for chain in (forwarded, _HERE):
+            there = {
+                (rule[rule.index("-i") + 1], rule[rule.index("-d") + 1])
+                for rule in await self._rules(chain) or ()
+            }
             for address in self._addresses:
-                rule = [
-                    *("-i", bridge, "-d", address, "-p", "tcp", "!", "--dport", "53"),
-                    *("-m", "comment", "--comment", self._comment),
-                    *("-j", "REJECT", "--reject-with", "tcp-reset"),
-                ]
-                try:
-                    await self._call("-C", chain, *rule)
-                except _Refused:
-                    await self._call("-I", chain, *rule)
+                if (bridge, address) not in there:
+                    await self._call(
+                        *(
+                            "-I",
+                            chain,
+                            "-i",
+                            bridge,
+                            "-d",
+                            address,
+                            "-p",
+                            "tcp",
+                            "!",
+                            "--dport",
+                            "53",
+                        ),
+                        *("-m", "comment", "--comment", self._comment),
+                        *("-j", "REJECT", "--reject-with", "tcp-reset"),
+                    )
 
-    async def _clear(self, chain: str) -> None:
-        for line in (await self._call("-S", chain)).splitlines():
-            words = shlex.split(line)
-            if words[:1] == ["-A"] and self._comment in words:
-                await self._call("-D", *words[1:])
+    async def _rules(self, chain: str) -> list[list[str]] | None:
+        """Return our rules of a chain, without ``-A``; None: there is no such chain."""
+        try:
+            said = await self._call("-S", chain)
+        except _Refused as error:
+            if _NO_CHAIN in str(error):
+                return None
+            raise
+        split = [shlex.split(line) for line in said.splitlines()]
+        return [words[1:] for words in split if words[0] == "-A" and self._comment in words]
 
     async def _call(self, *words: str) -> str:
         """Run iptables, waiting for others that hold its lock."""

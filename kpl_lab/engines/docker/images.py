@@ -71,6 +71,23 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
 )
 
 
+def not_here(reference: str) -> EngineError:
+    """Return the error of an image that the daemon lacks and may not pull."""
+    return EngineError(
+        f"The image {reference} is not on this machine, and pulling is off (DockerOptions.pull).",
+        code="image_missing",
+    )
+
+
+def given_otherwise(reference: str) -> EngineError:
+    """Return the error of an image that was pulled and is not there under its name."""
+    return EngineError(
+        f"The registry gave {reference} under another name than it was asked for; give the name "
+        "that it has there.",
+        code="image_missing",
+    )
+
+
 class Inspector:
     """Looks into images, each once for as long as this process runs."""
 
@@ -113,11 +130,7 @@ class Inspector:
 
     async def _pull(self, reference: str, login: RegistryLogin | None) -> dict[str, Any]:
         if not self._options.pull:
-            raise EngineError(
-                f"The image {reference} is not on this machine, and pulling is off "
-                "(DockerOptions.pull).",
-                code="image_missing",
-            )
+            raise not_here(reference)
         try:
             await self._pull_whole(reference, login)
         except DaemonGone:
@@ -126,11 +139,7 @@ class Inspector:
             raise await self._refusal(reference, error) from error
         found = await self._daemon.image(reference)
         if found is None:
-            raise EngineError(
-                f"The registry gave {reference} under another name than it was asked for; give "
-                "the name that it has there.",
-                code="image_missing",
-            )
+            raise given_otherwise(reference)
         return found
 
     async def _pull_whole(self, reference: str, login: RegistryLogin | None) -> None:

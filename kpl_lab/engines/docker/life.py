@@ -21,7 +21,6 @@ from kpl_lab.engines.docker.ceiling import Ceiling
 from kpl_lab.engines.docker.daemon import Daemon, DaemonGone, Event, NoImage, to_its_end
 from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
 from kpl_lab.engines.docker.following import Following, Subject, grace_asked, time_of
-from kpl_lab.engines.docker.guard import Guard
 from kpl_lab.engines.docker.ledger import Entry, Status
 from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
@@ -53,7 +52,6 @@ class Tools:
     daemon: Daemon
     planner: Planner
     network: Network
-    guard: Guard
     publish: Callable[[Entry], None]
     ceiling: Ceiling = field(default_factory=Ceiling)
 

@@ -35,18 +35,27 @@ class Network:
     async def make(self) -> None:
         """Make it where it is not there, and guard it."""
         async with self._lock:
-            if self._is_own and not await self._daemon.has_network(self.name):
+            if self._is_own and await self._daemon.network(self.name) is None:
                 await to_its_end(self._daemon.make_network(self.name, self._labels))
             await self._guard.ensure(self.name)
 
+    async def guard(self, name: str) -> None:
+        """Guard another network, on which something of ours is about to begin."""
+        async with self._lock:
+            await self._guard.ensure(name)
+
     async def remove_if_empty(self) -> None:
-        """Remove it where it is ours and no container is on it; a daemon that is away keeps it."""
-        with contextlib.suppress(KplError):
-            if not await self._daemon.containers(self._labels):
-                await self._remove()
+        """Remove it where it is ours, and the guard, if no container is there any more.
+
+        A daemon that is away keeps both.
+        """
+        async with self._lock:
+            with contextlib.suppress(KplError):
+                if not await self._daemon.containers(self._labels):
+                    await self._remove()
 
     async def remove_if(self, is_unused: Callable[[], bool]) -> None:
-        """Remove it where it is ours and nobody needs it."""
+        """Remove it where it is ours, and the guard, if nobody needs them."""
         async with self._lock:
             if is_unused():
                 await self._remove()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +71,7 @@ class Planner:
         options = self.options
         identity = identity_of(workload, index)
         account = self.accounts.get(identity)
+        doors = self._doors(workload.kind)
         return Plan(
             address=Address(workload.name, index),
             labels=workload.labels,
@@ -94,12 +97,12 @@ class Planner:
             processes=options.processes_max,
             log_bytes=options.log_max_bytes,
             network=self.network,
-            port=_port(workload),
+            port=_port(workload, doors),
             timing=timing_of(workload, options, watchdog=options.measure_seconds),
             health=workload.health,
             relay=workload.relay,
             relay_port=options.relay_port,
-            doors=self._doors(workload.kind),
+            doors=doors,
             templates=workload.templates,
         )
 
@@ -135,6 +138,10 @@ class Planner:
         return dataclasses.replace(workload.limits, cpu=cpu)
 
 
-def _port(workload: Workload) -> int | None:
-    serves = workload.kind in (Kind.SERVICE, Kind.SERVER)
-    return (workload.port or _DEFAULT_PORT) if serves else None
+def _port(workload: Workload, doors: Sequence[int]) -> int | None:
+    """Return where it listens, in its own network, where the doors are too."""
+    if workload.kind not in (Kind.SERVICE, Kind.SERVER):
+        return None
+    if workload.port:
+        return workload.port
+    return next(port for port in itertools.count(_DEFAULT_PORT) if port not in doors)

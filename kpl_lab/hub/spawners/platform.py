@@ -8,7 +8,7 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 from sqlalchemy.orm import object_session
-from traitlets import Bool, Float, Instance, Integer, Unicode, default
+from traitlets import Bool, Dict, Float, Instance, Integer, Unicode, default
 
 from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.hub import options, start_page
@@ -41,6 +41,8 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     server_id = Integer(None, allow_none=True, help="The platform's id of the server.")
 
+    # What was chosen for the last start that the platform did not refuse.
+    _accepted = Dict()
     # Whether a start is under way, and whether the hub died over one.
     _is_starting = Bool(False)
     _is_interrupted = Bool(False)
@@ -64,6 +66,8 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             state["server_id"] = self.server_id
         if self._is_starting:
             state["is_starting"] = True
+        if self._accepted:
+            state["accepted"] = dict(self._accepted)
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -71,6 +75,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
         super().load_state(state)
         self.server_id = state.get("server_id")
         self._is_interrupted = bool(state.get("is_starting"))
+        self._accepted = dict(state.get("accepted") or {})
 
     def _keep_state(self) -> None:
         """Write down now what JupyterHub writes down when a start has ended."""
@@ -121,6 +126,19 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             self._steps.finish()
 
     async def _start(self) -> tuple[str, int]:
+        try:
+            status = await self._ask_for_server()
+        except Unavailable:
+            raise
+        except KplError:
+            # JupyterHub would offer it again, and take it for a start without a choice.
+            self.user_options = self.orm_spawner.user_options = dict(self._accepted)
+            raise
+        self._accepted = dict(self.user_options or {})
+        return await self._follow(status.id, status)
+
+    async def _ask_for_server(self) -> ServerStatus:
+        """Have the platform check and write down what was chosen, and start it."""
         choice = options.read(self.user_options or {})
         image = _find_image(await self._platform.images(self._person), choice.image)
         resources = choice.resources(image.default_resources)
@@ -144,8 +162,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             skeleton=self.skeleton or None,
             idle_stop_minutes=choice.idle_stop,
         )
-        status = await self._platform.start_server(grant.id, launch)
-        return await self._follow(grant.id, status)
+        return await self._platform.start_server(grant.id, launch)
 
     async def _follow(self, server: int, status: ServerStatus) -> tuple[str, int]:
         waits = backoff(0.03, max_seconds=self.look_seconds)

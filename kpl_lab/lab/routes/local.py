@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from tornado import web
 
 from kpl_lab.client.build_material import material_of
+from kpl_lab.client.environment import Unsaved, unsaved_here
 from kpl_lab.client.uploads import Source
 from kpl_lab.lab.base import KplHandler
 from kpl_lab.lab.cleaning import Home
@@ -91,6 +92,21 @@ class BuildHandler(LocalHandler):
                 return material.send(client, report)
 
         self.answer(self.jobs.start(work).view(), 202)
+
+
+class EnvironmentHandler(LocalHandler):
+    """``GET local/environment``."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer what was installed here beyond the image, which is what saving it would save."""
+        door = self.door
+
+        def look() -> Unsaved:
+            with door.blocking_client() as client:
+                return unsaved_here(client)
+
+        self.answer(await asyncio.to_thread(look))
 
 
 class JobHandler(LocalHandler):

@@ -37,9 +37,7 @@ ROUTES: tuple[tuple[str, frozenset[str]], ...] = (
     (rf"servers/{_NUMBER}/(events|log)", READ),
     (r"servers/history", READ),
     (r"builds", LIST),
-    (r"builds", READ),
     (rf"builds/{_NUMBER}", READ),
-    (rf"builds/{_NUMBER}/stop", DO),
     (rf"builds/{_NUMBER}/log", READ),
     (rf"builds/{_NUMBER}/stop", DO),
 )

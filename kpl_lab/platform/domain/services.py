@@ -78,7 +78,15 @@ def deploy(
     )
     plan.discard_upload(store, context)
     store.events.write(access.subject("services", record), "created")
+    _tell_model(store, record)
     return record
+
+
+def _tell_model(store: Store, service: ServiceRecord) -> None:
+    """Let pages of the model look again at what uses it."""
+    model = store.models.get(service.model_id) if service.model_id is not None else None
+    if model is not None:
+        store.events.write(access.subject("models", model), "updated")
 
 
 def _free_name(store: Store, wanted: str, workspace_id: int) -> str:
@@ -221,6 +229,7 @@ def delete(store: Store, service: ServiceRecord) -> None:
     )
     auth.revoke(store, "service", service.id)
     store.events.write(access.subject("services", service), "deleted")
+    _tell_model(store, service)
 
 
 def observed_state(service: ServiceRecord, seen: Observation) -> str:

@@ -13,6 +13,7 @@ import type { FormKind, IFormStart, ResourceKind } from '../../tokens';
 import { AlgorithmForm } from './algorithm';
 import { BuildForm } from './build';
 import { DatasetForm } from './dataset';
+import { EnvironmentForm } from './environment';
 import { ImageForm } from './image';
 import { ModelForm } from './model';
 import { ServiceForm } from './service';
@@ -55,6 +56,11 @@ export const FORMS: Record<
     icon: datasetIcon,
     title: trans => trans.__('New dataset'),
     component: DatasetForm
+  },
+  environment: {
+    icon: imageIcon,
+    title: trans => trans.__('Save environment'),
+    component: EnvironmentForm
   },
   image: {
     icon: imageIcon,

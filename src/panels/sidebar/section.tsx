@@ -2,6 +2,7 @@ import {
   addIcon,
   buildIcon,
   refreshIcon,
+  saveIcon,
   searchIcon
 } from '@jupyterlab/ui-components';
 import {
@@ -60,6 +61,14 @@ export class Section extends PanelWithToolbar {
       )
     );
     if (kind === 'images') {
+      this.toolbar.addItem(
+        'save',
+        Private.button(
+          saveIcon,
+          trans.__('Save environment as image…'),
+          () => void context.commands.execute(CommandIDs.saveEnvironment)
+        )
+      );
       this.toolbar.addItem(
         'build',
         Private.button(
