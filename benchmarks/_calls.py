@@ -164,11 +164,20 @@ async def _throughput(target: Target, connections: int, seconds: float) -> float
     host, port = target.address
     began = time.perf_counter()
     counts: list[asyncio.Future[int]] = [loop.create_future() for _ in range(connections)]
-    for done in counts:
-        repeater = _Repeater(target.request, began + seconds, done)
-        await loop.create_connection(lambda r=repeater: r, host, port)  # type: ignore[misc]
-    async with asyncio.timeout(seconds + CALL_SECONDS):
-        total = sum(await asyncio.gather(*counts))
+    opened: list[asyncio.Transport] = []
+    try:
+        for done in counts:
+            repeater = _Repeater(target.request, began + seconds, done)
+            made, _ = await loop.create_connection(lambda r=repeater: r, host, port)  # type: ignore[misc]
+            opened.append(made)
+        async with asyncio.timeout(seconds + CALL_SECONDS):
+            total = sum(await asyncio.gather(*counts))
+    finally:
+        for done in counts:
+            done.cancel()
+        for transport in opened:
+            transport.abort()
+        await asyncio.sleep(0)  # the loop closes them in its next turn
     return total / (time.perf_counter() - began)
 
 

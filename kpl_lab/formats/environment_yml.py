@@ -92,7 +92,11 @@ class _Reader:
         known = _DEPLOY_KEYS if name == "deploy" else _FUNCTION_KEYS
         found = self.keys(place, known, name)
         if "cmd" not in found:
-            raise place.error(f"the key 'cmd' is missing in {name}; it is the one required key.")
+            unknown = [key for key in found if key not in known]
+            instead = f" It has {unknown[0]!r}, which is not a key of it." if unknown else ""
+            raise place.error(
+                f"the key 'cmd' is missing in {name}; it is the one required key.{instead}"
+            )
         view: dict[str, Any] = {
             "name": name,
             "cmd": found["cmd"].word(),

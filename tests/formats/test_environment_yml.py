@@ -236,3 +236,9 @@ def test_a_file_that_is_not_utf8_is_told(tmp_path: Path) -> None:
 def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_bytes(b"\xef\xbb\xbf" + FULL.encode())
     assert "train" in read_environment(tmp_path).functions
+
+
+def test_a_key_in_the_place_of_the_required_one_is_named() -> None:
+    error = refused(HEAD + "train:\n  comand: python3 train.py\n")
+    assert "'cmd' is missing in train" in error.message
+    assert "It has 'comand', which is not a key of it." in error.message
