@@ -174,6 +174,8 @@ class Lab:
         """Type a command into the terminal in front; return what it printed once it succeeded."""
         self._terminals += 1
         said, ended = (self.user_home / f".walk-{self._terminals}.{end}" for end in ("out", "end"))
+        for left in (said, ended):  # by another module, in the same home
+            left.unlink(missing_ok=True)
         keyboard = self.page.keyboard
         keyboard.insert_text(
             f"( {command} ) > ~/{said.name} 2>&1; echo $? > ~/{ended.name}; cat ~/{said.name}"
