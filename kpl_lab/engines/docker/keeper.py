@@ -22,7 +22,7 @@ from kpl_lab.retry import backoff
 from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
-_CLEAR_SECONDS = 5.0
+_CLEAR_SECONDS = 4.0
 
 
 class Living(Protocol):

@@ -10,6 +10,10 @@ from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, to_its_end
 from kpl_lab.engines.docker.guard import Guard
 from kpl_lab.errors import KplError
+from kpl_lab.retry import backoff
+
+_IN_USE = ("created", "running", "paused", "restarting")
+_TRIES = 5
 
 
 class Network:
@@ -51,7 +55,9 @@ class Network:
         """
         async with self._lock:
             with contextlib.suppress(KplError):
-                if not await self._daemon.containers(self._labels):
+                found = await self._daemon.containers(self._labels)
+                # One that is being removed at this moment is no reason to keep it.
+                if not any(one["State"] in _IN_USE for one in found):
                     await self._remove()
 
     async def remove_if(self, is_unused: Callable[[], bool]) -> None:
@@ -61,6 +67,11 @@ class Network:
                 await self._remove()
 
     async def _remove(self) -> None:
-        if self._is_own:
+        waits = backoff(0.1, max_seconds=0.5)
+        for _ in range(_TRIES if self._is_own else 0):
             await self._daemon.remove_network(self.name)
+            if await self._daemon.network(self.name) is None:
+                break
+            # Docker refuses it until the last container has let go.
+            await asyncio.sleep(next(waits))
         await self._guard.lower()
