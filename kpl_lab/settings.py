@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping
@@ -14,10 +16,16 @@ from pathlib import Path
 
 from kpl_lab.errors import Invalid
 
-ENGINES = ("local", "docker")
+ENGINES = ("local", "docker", "kubernetes")
 DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
+LOOPBACK = "127.0.0.1"
+
+
+def own_image(version: str) -> str:
+    """Return what `make images` calls the platform's own image of a version of the program."""
+    return f"kpl-lab/base:{version}"
 
 
 class Secret(StrEnum):
@@ -118,6 +126,11 @@ class Home:
         """The Docker engine: workloads and homes."""
         return self.root / "docker"
 
+    @property
+    def kubernetes(self) -> Path:
+        """The Kubernetes engine: logs of workloads, the key of the gate."""
+        return self.root / "kubernetes"
+
     def engine(self, name: str) -> Path:
         """Folder of an engine with a runner."""
         return self.root / name
@@ -140,21 +153,80 @@ class Home:
 
 
 @dataclass(frozen=True)
+class ClusterSettings:
+    """What the Kubernetes engine is told by variables; empty: its own options decide.
+
+    Attributes
+    ----------
+    kubeconfig
+        ``KUBECONFIG``.
+    connect_host
+        ``KPL_CONNECT_HOST``: how pods reach this machine.
+    image, pull_policy
+        ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``: the platform's own image, and when nodes pull.
+    registry
+        ``KPL_REGISTRY``: where built images go.
+    """
+
+    kubeconfig: str = ""
+    connect_host: str = ""
+    image: str = ""
+    pull_policy: str = ""
+    registry: str = ""
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that say the same."""
+        found = {
+            "KUBECONFIG": self.kubeconfig,
+            "KPL_CONNECT_HOST": self.connect_host,
+            "KPL_IMAGE": self.image,
+            "KPL_IMAGE_PULL_POLICY": self.pull_policy,
+            "KPL_REGISTRY": self.registry,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> ClusterSettings:
+        """Return what variables say; paths are made absolute, because processes have other homes."""
+        paths = [p for p in (environment.get("KUBECONFIG") or "").split(os.pathsep) if p]
+        usual = Path("~/.kube/config").expanduser()
+        if not paths and usual.is_file():
+            paths = [str(usual)]
+        return cls(
+            kubeconfig=os.pathsep.join(str(Path(p).expanduser().absolute()) for p in paths),
+            connect_host=environment.get("KPL_CONNECT_HOST") or "",
+            image=environment.get("KPL_IMAGE") or "",
+            pull_policy=environment.get("KPL_IMAGE_PULL_POLICY") or "",
+            registry=environment.get("KPL_REGISTRY") or "",
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     """One installation.
 
     Attributes
     ----------
     instance
-        Random word that labels everything this installation starts.
+        Word that labels everything this installation starts: ``KPL_INSTANCE`` at its first start, else
+        a random one.
     engine
-        Name of the engine: ``local`` or ``docker``.
+        Name of the engine: one of ``ENGINES``.
     database_url
         SQLAlchemy URL; None: SQLite below the home.
     users
         Further users beside ``admin``.
     base_image
         What the platform's own image is built on, where one was named.
+    cluster
+        For the Kubernetes engine.
+    listen
+        ``KPL_LISTEN``: the IPv4 address that the front door listens on.
+    admin_password_file
+        ``KPL_ADMIN_PASSWORD_FILE``: holds the administrator's password; None: one is made up.
+    config
+        ``KPL_CONFIG``: a folder of the administrator's files, which the home then shows; None: they
+        lie in the home.
     """
 
     home: Home
@@ -164,6 +236,10 @@ class Settings:
     database_url: str | None = None
     users: tuple[str, ...] = ()
     base_image: str | None = None
+    cluster: ClusterSettings = ClusterSettings()
+    listen: str = LOOPBACK
+    admin_password_file: Path | None = None
+    config: Path | None = None
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -191,7 +267,7 @@ class Settings:
         return f"http://127.0.0.1:{self.ports.public}"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Pick ports that nobody listens on, all different.
 
     Drawn from outside the range that the kernel gives to outgoing connections (32768 and up), so
@@ -229,13 +305,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         )
     home = home_from(env)
     kept = _read(home.settings)
+    chosen = _instance(env.get("KPL_INSTANCE") or "", kept)
     try:
         public = int(env.get("KPL_PORT") or kept.get("public", 8000))
         ports = Ports(public, *(int(kept[key]) for key in ("hub", "platform", "frontdoor_api")))
         instance = str(kept["instance"])
     except KeyError:
-        ports = Ports(public, *_free_ports(3))
-        instance = secrets.token_hex(4)
+        ports = Ports(public, *free_ports(3))
+        instance = chosen or secrets.token_hex(4)
     except ValueError as error:
         raise Invalid(
             f"KPL_PORT or {home.settings} holds something that is not a port: {error}.",
@@ -251,7 +328,43 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         database_url=env.get("KPL_DATABASE_URL") or None,
         users=users,
         base_image=env.get("KPL_BASE_IMAGE") or None,
+        cluster=ClusterSettings.of(env),
+        listen=_address(env.get("KPL_LISTEN") or LOOPBACK),
+        admin_password_file=_path(env.get("KPL_ADMIN_PASSWORD_FILE")),
+        config=_path(env.get("KPL_CONFIG")),
     )
+
+
+def _instance(chosen: str, kept: Mapping[str, str | int]) -> str:
+    """Return the word that labels what the installation starts, where one was chosen."""
+    if chosen and not re.fullmatch(r"[0-9a-f]{8}", chosen):
+        raise Invalid(
+            f"KPL_INSTANCE={chosen!r} is not a word of eight hexadecimal digits.",
+            code="invalid_instance",
+        )
+    if chosen and kept.get("instance", chosen) != chosen:
+        raise Invalid(
+            f"KPL_INSTANCE={chosen}, but this home is that of the installation {kept['instance']}, by "
+            "which its workloads and homes are known; name that one, or choose another home.",
+            code="other_instance",
+        )
+    return chosen
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _address(text: str) -> str:
+    """Return an address to listen on: names are refused, because processes look them up each for itself."""
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError as error:
+        raise Invalid(
+            f"KPL_LISTEN={text!r} is not an IPv4 address; 127.0.0.1 is for this machine alone, 0.0.0.0 "
+            "for every network that it is in.",
+            code="invalid_address",
+        ) from error
 
 
 def _read(path: Path) -> dict[str, str | int]:

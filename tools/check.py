@@ -28,7 +28,8 @@ NODE_BIN = ROOT / ".venv" / ".kpl-stamps" / "node-bin"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # These start whole installations, kill processes or drive a browser: one after the other, so that
 # they have the machine to themselves. All others share its cores.
-APART = ("drills", "engines", "examples", "hub", "images", "originals", "supervisor", "ui", "walk")
+APART = ("drills", "engines", "examples", "hub", "images", "kubernetes", "originals", "supervisor",
+         "ui", "walk")  # fmt: skip
 WORKERS = 2
 PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
 
@@ -111,6 +112,9 @@ def left_out() -> list[tuple[str, str]]:
     found = []
     if not any(shutil.which(name) for name in CHROMIUM):
         found.append(("browser", "there is no Chromium; `apt-get install chromium`"))
+    if not (os.environ.get("KUBECONFIG") and os.environ.get("KPL_IMAGE")):
+        reason = "KUBECONFIG names no cluster, or KPL_IMAGE no image of the platform on its nodes"
+        found.append(("kubernetes", reason))
     return found
 
 

@@ -105,5 +105,13 @@ class Engine(ABC):
         ``registry_unreachable``, ``registry_denied``, ``wrong_architecture``, ``image_unusable``.
         """
 
+    async def remove_image(self, reference: str) -> bool:
+        """Remove what :meth:`build` has made; return whether it is gone. Repeatable.
+
+        What runs, or is stood on by something else that was made, stays. An engine whose machines
+        clear images away by themselves has nothing to do.
+        """
+        return True
+
     async def close(self) -> None:  # noqa: B027 (most engines hold nothing)
         """Let go of connections; workloads go on."""

@@ -14,6 +14,9 @@ GROUP = "kpl_lab.engines"
 _OWN = (
     EntryPoint("local", "kpl_lab.engines.local.engine:LocalEngine.from_settings", GROUP),
     EntryPoint("docker", "kpl_lab.engines.docker.engine:DockerEngine.from_settings", GROUP),
+    EntryPoint(
+        "kubernetes", "kpl_lab.engines.kubernetes.engine:KubernetesEngine.from_settings", GROUP
+    ),
     EntryPoint("fake", "kpl_lab.engines.registry:create_fake", GROUP),
 )
 

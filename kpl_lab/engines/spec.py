@@ -268,7 +268,8 @@ class Replica:
 
     ``exit_code`` is the command's own (negative: killed by that signal); ``address`` is
     ``host:port`` as the front door reaches it; memory is in MiB; ``detail`` holds numbers for the
-    sentence (``used_mb``, ``limit_mb``, ``port``, ``listening`` …).
+    sentence (``used_mb``, ``limit_mb``, ``port``, ``listening`` …), and while it starts what it
+    waits for: ``waits`` (``code``, ``text``, ``is_progress``).
     """
 
     index: int

@@ -166,6 +166,7 @@ class _Reader:
             kind=entry["kind"].choice(kinds) if "kind" in entry else _kind(which, function, key),
             optional=entry["optional"].flag() if "optional" in entry else False,
             format=entry["format"].text() if "format" in entry else None,
+            is_kind_declared="kind" in entry,
         )
 
     def interface(self, found: dict[str, Place]) -> list[dict[str, Any]]:

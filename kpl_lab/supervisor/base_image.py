@@ -12,12 +12,12 @@ from kpl_lab import __version__
 from kpl_lab.engines.docker.daemon import Daemon, DaemonGone
 from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.errors import EngineError
-from kpl_lab.settings import DEFAULT_BASE_IMAGE, Settings
+from kpl_lab.settings import DEFAULT_BASE_IMAGE, Settings, own_image
 from kpl_lab.supervisor.image_build import BASE, CONTENT, Order, Say, build, have
 from kpl_lab.supervisor.image_context import Context, images_folder
 from kpl_lab.supervisor.wheel import has_panels, make_wheel
 
-REFERENCE = f"kpl-lab/base:{__version__}"
+REFERENCE = own_image(__version__)
 LOG = "base-image.log"
 
 

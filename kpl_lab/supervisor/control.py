@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from kpl_lab.errors import Conflict
 from kpl_lab.formats.catalog_yml import catalog_of, find_catalog
@@ -34,7 +35,7 @@ from kpl_lab.supervisor.workloads import end_with_reasons, sweep, unmount_all
 
 Say = Callable[[str], None]
 READY_SECONDS = 90.0
-DOCKER = "docker"
+DOCKER, KUBERNETES = "docker", "kubernetes"
 _RETRY = signal.SIGHUP
 
 
@@ -60,13 +61,46 @@ def bring_up(settings: Settings, say: Say) -> None:
         The engine cannot be had, the image catalog is wrong, a port is taken, a folder is closed,
         the database is of another version, or a process does not come up.
     """
+    wanted = _make_ready(settings, say)
+    _supervise(settings, wanted, say)
+    wait_ready(settings, seconds=READY_SECONDS, say=say)
+
+
+def become_supervisor(settings: Settings, say: Say) -> NoReturn:
+    """Do what :func:`bring_up` does before it starts anything, then be the supervisor.
+
+    At SIGTERM the platform's processes end with it; workloads of a cluster run on, and the next
+    start adopts them. For containers: whoever waits for the end of this process waits for them.
+
+    Raises
+    ------
+    Conflict
+        A supervisor runs here already.
+    KplError
+        As :func:`bring_up`.
+    """
+    running = records.read(settings.home, records.SUPERVISOR)
+    if running.identity is not None:
+        raise Conflict(
+            f"{settings.home.root} runs already (supervisor, pid {running.pid}); end it with "
+            "`kpl-lab down`, or set KPL_HOME to another folder.",
+            code="runs_already",
+        )
+    _make_ready(settings, say)
+    say(f"starting; the processes write to {settings.home.logs}")
+    command = (sys.executable, "-P", "-m", "kpl_lab.supervisor", "--attached")
+    os.execve(command[0], command, {**os.environ, **environment_of(settings, os.environ)})  # noqa: S606 (no shell is what we want)
+
+
+def _make_ready(settings: Settings, say: Say) -> list[Plan]:
+    """Refuse what cannot work, and make what processes need; return them."""
     if not settings.home.secrets.exists():
         # Refused before anything is made: a home without processes would only puzzle.
         ports.require_free(settings, public=True, private=True)
+    account = prepare(settings)
     catalog_of(
         find_catalog(settings.home.root, load_options(settings.home).image_catalog), settings.engine
     )
-    account = prepare(settings)
     wanted = plans(settings, account, os.environ)
     for plan in wanted:
         launch.needs_namespace(settings.home, plan.account)
@@ -74,11 +108,12 @@ def bring_up(settings: Settings, say: Say) -> None:
     _require_ports(settings, wanted, found)
     if settings.engine == DOCKER:
         _ensure_base_image(settings, say)
+    elif settings.engine == KUBERNETES:
+        _ensure_cluster(settings, say)
     backup = upgrade_database(settings)
     if backup:
         say(f"database upgraded; the former one is kept as {backup}")
-    _supervise(settings, wanted, say)
-    wait_ready(settings, seconds=READY_SECONDS, say=say)
+    return wanted
 
 
 def _ensure_base_image(settings: Settings, say: Say) -> None:
@@ -87,6 +122,19 @@ def _ensure_base_image(settings: Settings, say: Say) -> None:
     from kpl_lab.supervisor.base_image import ensure_base_image
 
     ensure_base_image(settings, load_docker_options(settings.home), say)
+
+
+def _ensure_cluster(settings: Settings, say: Say) -> None:
+    # Not at the top: the client of Kubernetes is an extra that other engines do without.
+    from kpl_lab.supervisor.cluster import ensure_cluster
+
+    ensure_cluster(settings, say)
+
+
+def _clear_cluster(settings: Settings, say: Say) -> None:
+    from kpl_lab.supervisor.cluster import clear_cluster
+
+    clear_cluster(settings, say)
 
 
 def _require_ports(settings: Settings, wanted: list[Plan], found: dict[str, Record]) -> None:
@@ -153,6 +201,8 @@ def bring_down(settings: Settings, say: Say) -> None:
     stays = [plan for plan in wanted if plan.name in (RUNNER, FRONTDOOR)]
     end_processes(settings.home, [plan for plan in wanted if plan not in stays], tell)
     sweep(settings, say)
+    if settings.engine == KUBERNETES:
+        _clear_cluster(settings, say)
     end_processes(settings.home, stays, tell)
     end_supervisor(settings.home)
     unmount_all(settings)

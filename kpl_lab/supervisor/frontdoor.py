@@ -28,7 +28,7 @@ def static_config(settings: Settings) -> dict[str, object]:
         "ping": {"entryPoint": API_ENTRY_POINT},
         "entryPoints": {
             ENTRY_POINT: {
-                "address": f"127.0.0.1:{settings.ports.public}",
+                "address": f"{settings.listen}:{settings.ports.public}",
                 # Notebooks stream for hours; uploads take as long as they take.
                 "transport": {"respondingTimeouts": {"readTimeout": "0s"}},
             },

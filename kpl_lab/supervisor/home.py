@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kpl_lab.engines.local.accounts import Account, platform_account
-from kpl_lab.errors import StorageFull
+from kpl_lab.errors import Invalid, StorageFull
 from kpl_lab.settings import Secret, Settings, unusable_home
 
 # Passwords are typed by people; JupyterHub wants 32 characters of an admin's.
 _PASSWORD_BYTES = {Secret.ADMIN_PASSWORD: 24, Secret.USERS_PASSWORD: 12}
 MINIMUM_FREE_BYTES = 64 << 20
+# JupyterHub refuses shorter ones of an administrator.
+ADMIN_PASSWORD_LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def prepare(settings: Settings) -> Account:
     StorageFull
         There is hardly room left on the disk.
     Invalid
-        The home cannot be made or is somebody else's.
+        The home cannot be made or is somebody else's, or a file that was named cannot be used.
     """
     root = settings.home.root
     try:
@@ -78,6 +80,10 @@ def prepare(settings: Settings) -> Account:
         _own(folder.path, account if folder.is_platforms else _ours(account), folder.mode)
     for name in Secret:
         _keep_secret(settings.home.secrets / name, name, account)
+    if settings.admin_password_file is not None:
+        _take_password(settings.home.secrets, settings.admin_password_file, account)
+    if settings.config is not None:
+        _show_config(settings.config, root)
     settings.home.settings.chmod(0o644)
     return account
 
@@ -112,3 +118,45 @@ def _keep_secret(path: Path, name: Secret, account: Account) -> None:
         fresh.write_text(text + "\n")
         fresh.replace(path)
     _own(path, account, 0o600)
+
+
+def _take_password(folder: Path, given: Path, account: Account) -> None:
+    """Have the administrator's password be what a file holds."""
+    try:
+        text = given.read_text().strip()
+    except OSError as error:
+        raise Invalid(
+            f"KPL_ADMIN_PASSWORD_FILE names {given}, which cannot be read: {error.strerror}.",
+            code="no_admin_password",
+        ) from error
+    if len(text) < ADMIN_PASSWORD_LENGTH:
+        raise Invalid(
+            f"The administrator's password in {given} has {len(text)} characters; it needs "
+            f"{ADMIN_PASSWORD_LENGTH} or more.",
+            code="short_admin_password",
+        )
+    path = folder / Secret.ADMIN_PASSWORD
+    path.write_text(text + "\n")
+    _own(path, account, 0o600)
+
+
+def _show_config(config: Path, root: Path) -> None:
+    """Have the home show an administrator's files by links, and those that went no more."""
+    for path in root.iterdir():
+        if path.is_symlink() and path.readlink().parent == config:
+            path.unlink()
+    try:
+        found = [path for path in config.iterdir() if path.is_file()]
+    except OSError as error:
+        raise Invalid(
+            f"KPL_CONFIG names {config}, which cannot be read: {error.strerror}.", code="no_config"
+        ) from error
+    for path in found:
+        link = root / path.name
+        if link.exists():
+            raise Invalid(
+                f"{link} and {path} are both there; remove one of them, so that it is plain which "
+                "counts.",
+                code="two_configs",
+            )
+        link.symlink_to(path)

@@ -22,8 +22,16 @@ FRONTDOOR, HUB, PLATFORM, CONTROLLER, RUNNER = (
     "controller",
     "runner",
 )
+KUBERNETES = "kubernetes"
+# By which a pod finds the API server of its own cluster.
+OWN_CLUSTER = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
 # In the order of their start; they end in the reverse order.
 NAMES = (FRONTDOOR, RUNNER, PLATFORM, CONTROLLER, HUB)
+
+
+_GRACE_SECONDS = 8.0
+# It clears away what has just ended.
+_RUNNER_GRACE_SECONDS = 35.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class Plan:
     directory: Path
     log: Path
     account: Account | None = None
-    grace_seconds: float = 8.0
+    grace_seconds: float = _GRACE_SECONDS
     port: int | None = None
     extra: str = field(default="", repr=False)
 
@@ -83,6 +91,9 @@ def environment_of(settings: Settings, environment: Mapping[str, str]) -> dict[s
     kept["KPL_HOME"] = str(settings.home.root)
     kept["KPL_PORT"] = str(settings.ports.public)
     kept["KPL_ENGINE"] = settings.engine
+    if settings.engine == KUBERNETES:
+        kept |= settings.cluster.variables()
+        kept |= {key: environment[key] for key in OWN_CLUSTER if key in environment}
     if settings.users:
         kept["KPL_USERS"] = ",".join(settings.users)
     if settings.database_url:
@@ -114,6 +125,7 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
             directory=directory.get(name, home.platform),
             log=home.logs / f"{name}.log",
             account=account,
+            grace_seconds=_RUNNER_GRACE_SECONDS if name == RUNNER else _GRACE_SECONDS,
             port=settings.ports.platform if name == PLATFORM else None,
             extra=json.dumps(frontdoor.static_config(settings)) if name == FRONTDOOR else "",
         )

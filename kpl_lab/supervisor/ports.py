@@ -7,16 +7,16 @@ import socket
 import psutil
 
 from kpl_lab.errors import Conflict
-from kpl_lab.settings import Settings
+from kpl_lab.settings import LOOPBACK, Settings
 
 
-def is_free(port: int) -> bool:
-    """Say whether we could listen on a loopback port."""
+def is_free(port: int, address: str = LOOPBACK) -> bool:
+    """Say whether we could listen on a port."""
     with socket.socket() as probe:
         # As the servers do: a port whose former connections linger is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True
@@ -44,7 +44,7 @@ def require_free(settings: Settings, *, public: bool, private: bool) -> None:
         Names the port, who holds it where that can be known, and what to do.
     """
     ports = settings.ports
-    if public and not is_free(ports.public):
+    if public and not is_free(ports.public, settings.listen):
         who = holder(ports.public) or "another process"
         raise Conflict(
             f"Port {ports.public} is taken by {who}. End it, or choose another port: "

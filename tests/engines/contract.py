@@ -14,6 +14,31 @@ from kpl_lab.errors import EngineError
 from tests.engines.harness import Bench, behaving, end_of, is_state, limits, see, start, text_of
 
 
+class ImageContract:
+    """What engines must do that keep themselves what they have made; ``bench`` is a fixture."""
+
+    async def test_an_image_is_removed_once_nothing_runs_in_it(self, bench: Bench) -> None:
+        recipe = Recipe(
+            digest="d1", workspace="w", base=bench.recipe().base, runs=("echo building",),
+            limits=limits(memory_mb=512),
+        )  # fmt: skip
+        handles = [h async for h in bench.engine.build("build-1", recipe)]
+        await end_of(bench.engine, "build-1")
+        await bench.engine.delete(handles[-1])
+        image = await bench.engine.find_image("d1")
+        assert image is not None
+        running = await start(
+            bench.engine, dataclasses.replace(behaving("t", "sleeps"), image=image)
+        )
+        await see(bench.engine, "t", is_state(ReplicaState.RUNNING))
+        assert not await bench.engine.remove_image(image)
+        assert await bench.engine.find_image("d1") == image
+        await bench.engine.delete(running)
+        assert await bench.engine.remove_image(image)
+        assert await bench.engine.find_image("d1") is None
+        assert await bench.engine.remove_image(image), "it may be asked for again"
+
+
 class EngineContract:
     """Subclasses give a ``bench`` fixture."""
 

@@ -217,6 +217,10 @@ class RunnerBench(Bench, ABC):
     def has_ended(self, name: str) -> bool:
         """Say whether a workload's one replica has ended, whatever the runner knows."""
 
+    def touch(self, name: str, path: str) -> None:
+        """Make a file in the working directory of a running command."""
+        (self.replica_folder(name) / "inside" / "work" / path).touch()
+
     def kill(self) -> None:
         """Kill the runner as hard as can be."""
         assert self.process is not None

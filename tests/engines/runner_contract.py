@@ -51,7 +51,7 @@ class RunnerContract(EngineContract):
         before = await see(bench.engine, "a", RUNNING)
         await see(bench.engine, "b", RUNNING)
         bench.kill()
-        (bench.replica_folder("b") / "inside" / "work" / "go").touch()
+        bench.touch("b", "go")
         await until(lambda: bench.has_ended("b"))
         bench.launch()
         end = await end_of(bench.engine, "b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engines.contract import ImageContract
 from tests.engines.docker_harness import DockerBench
 from tests.engines.runner_contract import RunnerContract
 
@@ -16,5 +17,5 @@ def bench(docker: DockerBench) -> DockerBench:
     return docker
 
 
-class TestDockerEngine(RunnerContract):
+class TestDockerEngine(RunnerContract, ImageContract):
     """The shared suite."""

@@ -6,10 +6,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kpl_lab.engines.spec import Dockerfile, Handle, Replica, Workload
+from kpl_lab.engines.spec import Dockerfile, Handle, Push, Replica, Workload
 from kpl_lab.platform.domain.faults import Explanation, explain
 from tests.engines.docker_harness import IMAGE, DockerBench, registry
 from tests.engines.harness import end_of, limits, start, task, text_of
@@ -79,6 +80,38 @@ async def test_a_build_that_fails_is_told_by_its_cause(docker: DockerBench) -> N
         found, log = await explained(docker, handles[-1], await end_of(docker.engine, name))
         told.append((code, found.reason, "" if found.reason == code else log))
     assert [(code, log) for code, reason, log in told if reason != code] == []
+
+
+async def test_what_cannot_be_made_taken_in_or_sent_is_told_by_its_cause(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    if shutil.which("docker-registry") is None:
+        pytest.skip("there is no docker-registry to send to")
+    letters = docker.store / "letters.tar"
+    letters.write_bytes(b"x" * 2048)
+    text = f"FROM {IMAGE}\nONBUILD ADD http://127.0.0.1:9/x /x\n"
+    _ = [h async for h in docker.engine.build("b", docker.recipe(dockerfile=Dockerfile(text=text)))]
+    await end_of(docker.engine, "b")
+    waiting = await docker.engine.find_image("abc")
+    assert waiting is not None
+    asked = Dockerfile(text=f"FROM {waiting}\n", bases=(waiting,))
+    with registry(tmp_path, password="open sesame") as closed:
+        cases: dict[str, dict[str, Any]] = {
+            "push_unreachable": {"push": Push(reference="127.0.0.1:9/x:1")},
+            "push_denied": {"push": Push(reference=f"{closed}/x:1")},
+            "image_archive": {"archive": str(letters)},
+            "image_too_large": {"max_bytes": 1},
+            "onbuild_refused": {"dockerfile": asked},
+        }
+        told = {}
+        for number, (code, changes) in enumerate(cases.items()):
+            recipe = replace(docker.recipe("true", digest=f"m{number}"), **changes)
+            name = f"build-{number}"
+            handles = [handle async for handle in docker.engine.build(name, recipe)]
+            end = await end_of(docker.engine, name)
+            found, log = await explained(docker, handles[-1], end)
+            told[code] = found.reason if found.reason == code else log
+    assert told == {code: code for code in cases}
 
 
 async def test_a_command_that_cannot_run_is_told_by_its_cause(docker: DockerBench) -> None:

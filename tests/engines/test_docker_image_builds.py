@@ -251,6 +251,39 @@ async def test_a_registry_that_refuses_is_told_in_words_and_the_image_stays(
         assert await docker.engine.find_image("abc")
 
 
+async def test_no_image_here_loses_its_name_to_one_that_is_sent(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    with registry(tmp_path) as address:
+        victim = f"{address}/team/base:1"
+        docker.daemon.docker("tag", IMAGE, victim)
+        before = docker.daemon.docker("images", "-q", victim)
+        recipe = replace(of(docker, "RUN touch /evil"), push=Push(reference=victim))
+        handle, end = await build(docker, recipe)
+        assert end.cause is Cause.START_FAILED
+        assert "send it under another tag" in await log_of(docker, handle)
+        assert docker.daemon.docker("images", "-q", victim) == before
+        docker.daemon.docker("rmi", victim)
+
+
+async def test_nothing_starts_from_a_name_while_an_image_is_sent_under_it(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    with registry(closed, password="w0rd") as address:
+        name = f"{address}/team/base:1"
+        recipe = replace(of(docker, "RUN touch /evil"), push=Push(reference=name))
+        handles = [handle async for handle in docker.engine.build("build-1", recipe)]
+        async for chunk in docker.engine.logs(handles[0], follow=True):
+            if b"sending the image" in chunk.data:
+                break
+        victim = await start(docker.engine, replace(task("t", "ls /evil"), image=name))
+        await end_of(docker.engine, "build-1")
+        assert (await end_of(docker.engine, "t")).cause is Cause.START_FAILED
+        assert "pulling" in await text_of(docker.engine, victim), "it asks the registry"
+
+
 async def test_an_archive_is_loaded_under_our_name_alone(
     docker: DockerBench,
 ) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.docker.images import packages_of
-from kpl_lab.engines.spec import RegistryLogin
+from kpl_lab.engines.running.looking import packages_of
+from kpl_lab.engines.spec import Dockerfile, RegistryLogin
 from kpl_lab.errors import EngineError
 from tests.engines.docker_harness import IMAGE, DockerBench, registry
+from tests.engines.harness import end_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ADA = RegistryLogin(username="ada", password="open sesame")
@@ -120,6 +121,8 @@ async def test_a_password_opens_a_registry(docker: DockerBench, tmp_path: Path) 
         wrong = RegistryLogin(username="ada", password="guess")
         assert await refusal(docker, reference, wrong) == "registry_denied"
         assert (await docker.engine.inspect_image(reference, login=ADA)).packages
+        # That the daemon has it by now opens it for nobody else.
+        assert await refusal(docker, reference, wrong) == "registry_denied"
 
 
 async def test_what_cannot_be_had_says_why(docker: DockerBench, tmp_path: Path) -> None:
@@ -129,6 +132,18 @@ async def test_what_cannot_be_had_says_why(docker: DockerBench, tmp_path: Path) 
         assert await refusal(docker, reference.replace(":1", ":2")) == "image_missing"
         lost = f"{reference.rpartition(':')[0]}@sha256:{'0' * 64}"
         assert await refusal(docker, lost) == "image_missing"
+
+
+@contextlib.contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Give the address of a server that answers so."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Busy(BaseHTTPRequestHandler):
@@ -155,14 +170,41 @@ class Busy(BaseHTTPRequestHandler):
 
 
 async def test_a_registry_that_has_given_out_enough_is_told_as_such(docker: DockerBench) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
-    threading.Thread(target=server.serve_forever).start()
-    try:
-        reference = f"127.0.0.1:{server.server_port}/thing:1"
-        assert await refusal(docker, reference) == "registry_rate_limited"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Busy) as address:
+        assert await refusal(docker, f"{address}/thing:1") == "registry_rate_limited"
+
+
+class Liar(Busy):
+    """A web server that is no registry, and has a page for every question."""
+
+    def answer(self) -> None:
+        said = b"<html>hello</html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+        self.send_header("Docker-Content-Digest", f"sha256:{'a' * 64}")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+
+async def test_a_registry_that_answers_nonsense_is_told_as_such(docker: DockerBench) -> None:
+    with served(Liar) as address:
+        assert await refusal(docker, f"{address}/thing:1") == "registry_broken"
+
+
+async def test_an_image_of_two_registries_has_the_digest_of_each(
+    docker: DockerBench, tmp_path: Path
+) -> None:
+    local = await docker.engine.inspect_image(IMAGE)
+    with registry(tmp_path) as address, pushed(docker, address) as reference:
+        found = await docker.engine.inspect_image(reference)
+        assert found.packages == local.packages
+        assert found.digest != local.digest
+        by_digest = f"{reference.rpartition(':')[0]}@{found.digest}"
+        docker.daemon.docker("rmi", reference)
+        assert (await docker.engine.inspect_image(by_digest)).digest == found.digest
+        docker.daemon.docker("rmi", by_digest)
 
 
 async def test_an_image_for_another_machine_is_refused(docker: DockerBench, tmp_path: Path) -> None:
@@ -178,10 +220,25 @@ async def test_an_image_without_a_shell_is_refused_and_nothing_is_left(
 ) -> None:
     reference = loaded(docker, tmp_path, "empty", machine_of(docker))
     try:
-        assert await refusal(docker, reference) == "image_unusable"
+        with pytest.raises(EngineError, match=r"it has no /bin/sh.*; build it on") as caught:
+            await docker.engine.inspect_image(reference)
+        assert caught.value.code == "image_unusable"
         assert "-look-" not in docker.daemon.docker("ps", "-a", "--format", "{{.Names}}")
     finally:
         docker.daemon.docker("rmi", "-f", reference)
+
+
+async def test_an_image_that_is_for_root_alone_is_refused_with_what_to_do(
+    docker: DockerBench,
+) -> None:
+    text = f'FROM {IMAGE}\nRUN chmod 0700 "$(readlink -f /bin/sh)"\n'
+    recipe = docker.recipe(dockerfile=Dockerfile(text=text))
+    _ = [handle async for handle in docker.engine.build("b", recipe)]
+    await end_of(docker.engine, "b")
+    image = await docker.engine.find_image("abc")
+    assert image is not None
+    with pytest.raises(EngineError, match=r"nobody but root may run its /bin/sh.*chmod"):
+        await docker.engine.inspect_image(image)
 
 
 @pytest.mark.parametrize(

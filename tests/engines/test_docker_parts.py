@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.docker import recipes
-from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
-from kpl_lab.engines.docker.logfile import Mark, Marker, Position
-from kpl_lab.engines.docker.logstream import LogPart
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.docker.options import DockerOptions, load_options
 from kpl_lab.engines.docker.plan import Plan, Sidecar, command_config, sidecar_config
 from kpl_lab.engines.docker.vitals import measured
+from kpl_lab.engines.running import dockerfiles
+from kpl_lab.engines.running.ends import Ending, cause_of, exit_code_of
+from kpl_lab.engines.running.logfile import LogPart, Mark, Marker, Position
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.rules import pick_gpus
 from kpl_lab.engines.running.service_watch import Doom, Timing
@@ -150,7 +150,7 @@ def test_a_dockerfile_holds_each_line_as_it_is() -> None:
         limits=Limits(cpu=1.5, memory_mb=100),
     )  # fmt: skip
     options = DockerOptions(base_image="base:1", build_arguments={"A": "1"})
-    assert recipes.dockerfile(recipe, options).splitlines() == [
+    assert dockerfiles.dockerfile(recipe, options).splitlines() == [
         "FROM base:1",
         "ARG A",
         'RUN ["/bin/sh", "-c", "a \\\\\\nFROM evil"]',
@@ -163,7 +163,7 @@ def test_a_dockerfile_holds_each_line_as_it_is() -> None:
 @pytest.mark.parametrize("base", ["a b", "a\nRUN x", "--platform=x", ""])
 def test_a_base_is_a_reference_and_nothing_else(base: str) -> None:
     with pytest.raises(EngineError):
-        recipes.check_base(base)
+        dockerfiles.check_base(base)
 
 
 def test_a_sample_without_numbers_is_of_something_that_does_not_run() -> None:

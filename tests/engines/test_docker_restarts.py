@@ -131,6 +131,24 @@ async def test_a_task_that_ends_with_the_daemon_is_not_run_again_and_a_service_r
         )
 
 
+async def test_a_notebook_server_gets_ready_though_the_daemon_ends_during_its_start(
+    own_daemon: TestDaemon, tmp_path: Path
+) -> None:
+    serves = behaving("s", "serves").command[-1]
+    waits = f"until [ -e go ]; do sleep 0.05; done; {serves}"
+    server = task("s", waits, kind=Kind.SERVER, home="alice", identity="user:alice")
+    async with docker_bench(tmp_path, own_daemon) as bench:
+        own_daemon.restart(live_restore=True)
+        await start(bench.engine, server)
+        before = await see(bench.engine, "s", lambda one: one.replicas[0].started_at is not None)
+        assert before.replicas[0].state is ReplicaState.STARTING
+        own_daemon.stop(signal.SIGKILL)
+        own_daemon.start()
+        (bench.home / "docker" / "homes" / "alice" / "go").touch()
+        after = await see(bench.engine, "s", is_state(ReplicaState.READY))
+        assert after.replicas[0].started_at == before.replicas[0].started_at
+
+
 async def test_a_pull_goes_on_after_the_daemon_was_restarted(
     own_daemon: TestDaemon, tmp_path: Path, slow: tuple[SlowWay, str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -109,10 +110,10 @@ async def test_what_has_just_ended_is_cleared_away_before_the_runner_goes(
     handle = await start(docker.engine, service(SERVE, replicas=2))
     await see(docker.engine, "s", READY)
     await docker.engine.stop(handle)
-    await end_of(docker.engine, "s")
+    await asyncio.gather(end_of(docker.engine, "s", 0), end_of(docker.engine, "s", 1))
     assert docker.process is not None
     docker.process.terminate()
-    assert docker.process.wait(timeout=20) == 0
+    assert docker.process.wait(timeout=60) == 0
     assert docker.containers() == []
     network = names.network(docker.settings.instance)
     assert network not in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()

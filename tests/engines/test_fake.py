@@ -10,7 +10,7 @@ import pytest
 from kpl_lab.engines.fake import FakeEngine, Script, Stage
 from kpl_lab.engines.spec import Handle, Workload
 from kpl_lab.errors import EngineError
-from tests.engines.contract import EngineContract
+from tests.engines.contract import EngineContract, ImageContract
 from tests.engines.harness import BEHAVIOURS, Bench, behaving, start
 
 
@@ -27,7 +27,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     await found.engine.close()
 
 
-class TestFakeEngine(EngineContract):
+class TestFakeEngine(EngineContract, ImageContract):
     """The shared suite."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.engines.contract import ImageContract
 from tests.engines.runner_contract import RunnerContract
 
 
-class TestLocalEngine(RunnerContract):
+class TestLocalEngine(RunnerContract, ImageContract):
     """The shared suite."""

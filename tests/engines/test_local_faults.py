@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +92,18 @@ def test_a_real_failure_is_told_by_its_cause(ends: dict[int, End], number: int) 
     assert found.reason == case["code"], (replica, end.log[-2000:])
     for word in case.get("words", ()):
         assert word in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "program"), [("entry_missing", "nosuch"), ("entry_not_executable", "/etc/passwd")]
+)
+async def test_a_command_that_cannot_run_is_told_by_its_cause(
+    tmp_path: Path, code: str, program: str
+) -> None:
+    async with local_bench(tmp_path, MODE) as bench:
+        handle = await start(bench.engine, replace(task("t", ""), command=(program,)))
+        end = await end_of(bench.engine, "t")
+        log = await text_of(bench.engine, handle)
+        found = explain(end.cause, end.exit_code, end.detail, log)
+    assert found.reason == code, (end, log)
+    assert repr(program) in found.message

@@ -90,6 +90,15 @@ def test_outputs_have_the_kind_that_their_function_usually_makes(function: str, 
     assert (port.kind, port.name) == (kind, "save")
 
 
+def test_a_kind_that_the_file_says_is_told_from_one_that_the_key_suggests() -> None:
+    inputs = "[{key: model}, {key: data, kind: dataset}]"
+    model, data = (
+        parse_environment(HEAD + f"train: {{cmd: a, inputs: {inputs}}}\n").function("train").inputs
+    )
+    assert (model.kind, model.is_kind_declared) == ("model", False)
+    assert (data.kind, data.is_kind_declared) == ("dataset", True)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "key", "says"),
     [

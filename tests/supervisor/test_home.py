@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -103,3 +104,73 @@ def test_a_taken_port_names_port_process_and_remedy(tmp_path: Path) -> None:
     assert str(port) in caught.value.message
     assert f"pid {os.getpid()}" in caught.value.message
     assert "KPL_PORT=" in caught.value.message
+
+
+def test_a_pod_finds_its_own_cluster_with_the_cluster_engine_alone(tmp_path: Path) -> None:
+    outside = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    for engine, found in (("kubernetes", outside), ("local", {})):
+        settings = load({"KPL_HOME": str(tmp_path / engine), "KPL_ENGINE": engine})
+        for plan in plans(settings, prepare(settings), outside):
+            assert {k: v for k, v in plan.environment.items() if k in outside} == found
+
+
+def test_the_front_door_listens_where_it_is_told_and_the_rest_on_the_loopback(
+    tmp_path: Path,
+) -> None:
+    settings = load({"KPL_HOME": str(tmp_path), "KPL_PORT": "18000", "KPL_LISTEN": "0.0.0.0"})
+    static = frontdoor.static_config(settings)
+    points = json.loads(json.dumps(static["entryPoints"]))
+    addresses = sorted(point["address"].split(":")[0] for point in points.values())
+    assert addresses == ["0.0.0.0", "127.0.0.1"]
+
+
+def test_a_port_taken_on_another_address_is_in_the_way_where_we_listen_on_all(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        port = str(other.getsockname()[1])
+        here, all_of_them = (
+            load({"KPL_HOME": str(tmp_path), "KPL_PORT": port, "KPL_LISTEN": address})
+            for address in ("127.0.0.1", "0.0.0.0")
+        )
+        ports.require_free(here, public=True, private=False)
+        with pytest.raises(Conflict, match=f"Port {port} is taken"):
+            ports.require_free(all_of_them, public=True, private=False)
+
+
+def test_the_administrators_password_is_the_one_of_a_file(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    settings = load({"KPL_HOME": str(tmp_path / "h"), "KPL_ADMIN_PASSWORD_FILE": str(given)})
+    with pytest.raises(Invalid, match=r"KPL_ADMIN_PASSWORD_FILE names .*given, which cannot be"):
+        prepare(settings)
+    given.write_text("short\n")
+    with pytest.raises(Invalid, match="has 5 characters; it needs 32 or more"):
+        prepare(settings)
+    for password in ("a" * 32, "b" * 40):
+        given.write_text(password + "\n")
+        prepare(settings)
+        assert settings.home.read_secret(Secret.ADMIN_PASSWORD) == password
+        assert mode(settings.home.secrets / Secret.ADMIN_PASSWORD) == 0o600
+
+
+def test_a_folder_of_files_is_shown_in_the_home_and_what_goes_from_it_goes(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config"
+    settings = load({"KPL_HOME": str(tmp_path / "h"), "KPL_CONFIG": str(config)})
+    with pytest.raises(Invalid, match=r"KPL_CONFIG names .*config, which cannot be read"):
+        prepare(settings)
+    config.mkdir()
+    for name in ("platform.py", "images.yml"):
+        (config / name).write_text(name)
+    prepare(settings)
+    (config / "images.yml").unlink()
+    prepare(settings)
+    root = settings.home.root
+    assert (root / "platform.py").read_text() == "platform.py"
+    assert not (root / "images.yml").is_symlink()
+    (root / "images.yml").write_text("own")
+    (config / "images.yml").write_text("given")
+    with pytest.raises(Invalid, match="are both there; remove one"):
+        prepare(settings)
+    assert (root / "images.yml").read_text() == "own"

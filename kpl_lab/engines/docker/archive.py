@@ -53,7 +53,9 @@ def rename(source: Path, target: IO[bytes], reference: str) -> None:
                 info.size, info.mode = len(data), 0o644
                 made.addfile(info, io.BytesIO(data))
     except (tarfile.TarError, EOFError, ValueError, KeyError) as error:
-        raise _refused(f"it is no archive that can be read ({error})") from error
+        # Of a file of no known kind, tarfile tells what each kind misses: lines of no use here.
+        why = str(error).partition(":\n")[0].replace("\n", " ")
+        raise _refused(f"it is no archive that can be read ({why})") from error
     target.seek(0)
 
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from kpl_lab.engines.docker import archive, buildkit, names, recipes
 from kpl_lab.engines.docker.daemon import DaemonGone, Event, Json
-from kpl_lab.engines.docker.ends import exit_code_of, memory_numbers
 from kpl_lab.engines.docker.images import given_otherwise, not_here
 from kpl_lab.engines.docker.ledger import Entry
-from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
-from kpl_lab.engines.docker.registry import refusal_of_push
 from kpl_lab.engines.running import status as statuses
+from kpl_lab.engines.running.ends import exit_code_of, memory_numbers
+from kpl_lab.engines.running.logfile import LogFile
+from kpl_lab.engines.running.pushing import refusal_of_push
 from kpl_lab.engines.running.rules import signal_name
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Kind, Push, Recipe, ReplicaState, Workload
@@ -41,6 +41,8 @@ _MIB = 1 << 20
 _GIB = 1 << 30
 _DISK_SECONDS = 2.0
 _DEFAULT_NETWORK = "bridge"
+# Of each layer once and more.
+_NO_NEWS = ("Preparing", "Waiting", "Pulling fs layer", "Verifying Checksum")
 _NO_SPACE = re.compile(r"no space left on device", re.I)
 
 
@@ -64,6 +66,14 @@ def _free_bytes(folder: str) -> int | None:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
+
+
+def _news_of(item: Mapping[str, object]) -> bytes:
+    """Return what a pull or push says of a layer or of itself; how far it is, is no news."""
+    status, layer = str(item.get("status") or ""), item.get("id")
+    if not status or "progress" in item or status in _NO_NEWS:
+        return b""
+    return f"{layer}: {status}\n".encode() if layer else f"{status}\n".encode()
 
 
 @dataclass
@@ -94,8 +104,7 @@ class Said:
         if "error" in item:
             self.error = str(item["error"])
             return f"[kpl] the build has failed: {self.error}\n".encode()
-        is_news = "status" in item and "progress" not in item
-        return f"{item['status']}\n".encode() if is_news else b""
+        return _news_of(item)
 
     @property
     def exit_code(self) -> int:
@@ -239,6 +248,8 @@ class BuildLife:
     async def _get_bases(self, said: Said) -> None:
         """Pull what a user's Dockerfile stands on, and look at what waits in it to be done."""
         daemon, asked = self._tools.daemon, self._recipe.dockerfile
+        for reference in asked.bases if asked is not None else (self._recipe.base,):
+            await self._tools.sending.free(reference)
         for reference in asked.bases if asked is not None else ():
             found = await daemon.image(reference)
             if found is None and not self._options.pull:
@@ -331,17 +342,40 @@ class BuildLife:
             )
 
     async def _push(self, reference: str, target: Push) -> None:
-        daemon, said = self._tools.daemon, Said()
-        self._log.note(f"sending the image to {target.reference}")
-        had = await daemon.has_image(target.reference)
-        await daemon.tag(reference, target.reference)
-        try:
-            await self._read(said, daemon.push(target.reference, target.login))
-        finally:
+        daemon, said, name = self._tools.daemon, Said(), target.reference
+        async with self._tools.sending.held(name):
+            had = await self._is_there(name, await daemon.image(reference))
+            self._log.note(f"sending the image to {name}")
             if not had:
-                await daemon.remove_image(target.reference)
+                self._status.detail["tagged"] = name
+                self._save()
+            await daemon.tag(reference, name)
+            try:
+                await self._read(said, daemon.push(name, target.login))
+            finally:
+                if not had:
+                    await daemon.remove_image(name)
         if said.error is not None:
-            raise refusal_of_push(target.reference, said.error)
+            raise refusal_of_push(name, said.error)
+
+    async def _is_there(self, name: str, made: Json | None) -> bool:
+        """Return whether an image has its name in a registry here already, and not from us.
+
+        Raises
+        ------
+        EngineError
+            Another image has it, which others start from.
+        """
+        found = await self._tools.daemon.image(name)
+        if found is None or self._status.detail.get("tagged") == name:
+            return False
+        if made is None or found["Id"] != made["Id"]:
+            raise EngineError(
+                f"The image was made, but could not be sent to {name}. This machine has another "
+                "image of that name, which others may use; send it under another tag.",
+                code="push_taken",
+            )
+        return True
 
     async def _cause_of(self, said: Said, began: float, reached: int) -> Doom:
         """Return why a build has failed; a daemon that ends cancels what it builds."""

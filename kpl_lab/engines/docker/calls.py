@@ -21,6 +21,7 @@ from kpl_lab.engines.docker.planner import Planner
 from kpl_lab.engines.local import mounts
 from kpl_lab.engines.running.calls import Answer, Message, Stream
 from kpl_lab.engines.running.checks import check_digest, check_name, check_segment
+from kpl_lab.engines.running.dockerfiles import check_base
 from kpl_lab.engines.running.protocol import Json, decode, encode
 from kpl_lab.engines.running.workload_calls import Grounds, WorkloadCalls
 from kpl_lab.engines.spec import (
@@ -56,10 +57,10 @@ class Calls(WorkloadCalls[Entry]):
             ),
         )
         chosen = planner.options.network
-        self._inspector = Inspector(daemon, planner.options, planner.installation)
         self._guard = Guard(daemon, planner.installation, planner.options.blocked_addresses)
         self._network = Network(daemon, planner.installation, self._guard, chosen)
         tools = Tools(daemon, planner, self._network, self.publish)
+        self._inspector = Inspector(daemon, planner.options, planner.installation, tools.sending)
         self._keeper = Keeper(self._ledger, tools)
 
     def begin(self) -> None:
@@ -91,11 +92,12 @@ class Calls(WorkloadCalls[Entry]):
             "unmount": self._unmount,
             "find_image": self._find_image,
             "inspect_image": self._inspect_image,
+            "remove_image": self._remove_image,
             "facts": self._facts,
         }
 
     async def _inspect_image(self, reference: str, login: Message | None = None) -> Json:
-        recipes.check_base(reference)
+        check_base(reference)
         given = None if login is None else decode(RegistryLogin, login)
         return encode(await self._inspector.inspect(reference, given))
 
@@ -239,6 +241,12 @@ class Calls(WorkloadCalls[Entry]):
         # By our name and not by labels: an image that was made elsewhere has any labels it likes.
         reference = names.image(self._planner.installation, check_digest(digest))
         return reference if await self._daemon.has_image(reference) else None
+
+    async def _remove_image(self, reference: str) -> bool:
+        digest = check_digest(reference.rpartition(":")[2])
+        if reference != names.image(self._planner.installation, digest):
+            raise EngineError(f"{reference} was not made here; it stays.", code="not_ours")
+        return await self._daemon.remove_image(reference, force=False)
 
 
 def _why_unguarded(info: Mapping[str, Any]) -> str:

@@ -21,8 +21,9 @@ import aiodocker
 import aiohttp
 from yarl import URL
 
-from kpl_lab.engines.docker.logstream import LogPart, parts_of, unix_time
+from kpl_lab.engines.docker.logstream import parts_of, unix_time
 from kpl_lab.engines.docker.registry import auth_header, split_reference
+from kpl_lab.engines.running.logfile import LogPart
 from kpl_lab.engines.spec import RegistryLogin
 from kpl_lab.errors import EngineError, Unavailable
 
@@ -203,14 +204,16 @@ class Daemon:
         pairs = (one.partition("=") for one in found["Config"].get("Env") or ())
         return {name: value for name, _, value in pairs}
 
-    async def remove_image(self, reference: str) -> None:
-        """Remove an image; no-op when it is not there."""
+    async def remove_image(self, reference: str, *, force: bool = True) -> bool:
+        """Remove an image; without ``force`` False where a container stands on it. Repeatable."""
         with _translated():
             try:
-                await self._docker.images.delete(reference, force=True)
+                await self._docker.images.delete(reference, force=force)
             except aiodocker.DockerError as error:
-                if error.status != _NOT_FOUND:
+                if error.status != _NOT_FOUND and (force or error.status != _CONFLICT):
                     raise
+                return error.status == _NOT_FOUND
+        return True
 
     async def pull(
         self, reference: str, login: RegistryLogin | None = None
@@ -293,7 +296,7 @@ class Daemon:
                 return bool(await response.read())
 
     async def log(
-        self, id: str, *, since: str | None, follow: bool
+        self, id: str, since: str | None, *, follow: bool
     ) -> AsyncGenerator[list[LogPart], None]:
         """Yield the output from a moment on (that moment's too); with ``follow`` to its end."""
         params = {"stdout": "1", "stderr": "1", "timestamps": "1", "follow": str(int(follow))}

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.engines.docker.pipes import copy
+from kpl_lab.engines.running.pipes import copy
 
 
 async def _on_connection(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from kpl_lab.engines.running.client import RunnerEngine
-from kpl_lab.engines.running.protocol import decode, encode
-from kpl_lab.engines.spec import ImageFacts, RegistryLogin
 from kpl_lab.settings import Home, Settings
 
 
@@ -32,10 +30,3 @@ class DockerEngine(RunnerEngine):
     def from_settings(cls, settings: Settings) -> DockerEngine:
         """Return the engine of an installation; the entry point."""
         return cls(settings.home)
-
-    async def inspect_image(
-        self, reference: str, *, login: RegistryLogin | None = None
-    ) -> ImageFacts:
-        """Return what is in an image, pulling it where the daemon does not have it."""
-        args = {"reference": reference, "login": None if login is None else encode(login)}
-        return decode(ImageFacts, await self._call("inspect_image", args))

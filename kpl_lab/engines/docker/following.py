@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,27 +12,18 @@ from typing import Any
 
 from kpl_lab.engines.docker import ports, vitals
 from kpl_lab.engines.docker.daemon import Daemon, Event
-from kpl_lab.engines.docker.ends import memory_numbers
 from kpl_lab.engines.docker.ledger import Status
-from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.plan import Plan
 from kpl_lab.engines.running import status as statuses
+from kpl_lab.engines.running.ends import memory_numbers
+from kpl_lab.engines.running.listening import Listening
+from kpl_lab.engines.running.logfile import LogFile
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.spec import Cause, ReplicaState
 
 _KILL_AGAIN_SECONDS = 5.0
 _PAUSE_SECONDS = 5.0
-
-
-def grace_asked(place: Place, usual: float) -> float | None:
-    """Return the grace of a stop that was asked for; None where none was."""
-    try:
-        return float(json.loads(place.stop.read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError):
-        return usual
 
 
 def time_of(text: str) -> str:
@@ -92,7 +82,7 @@ class Following:
         self._started_nanoseconds = int(started.timestamp() * 10**6) * 1000
         self._measure_wait = 1.0
         self._next_measure = time.monotonic() + self._measure_wait
-        self._listening = ports.Listening(int(info["State"]["Pid"]), frozenset(self._plan.doors))
+        self._listening = Listening(int(info["State"]["Pid"]), frozenset(self._plan.doors))
         self._watch: ServiceWatch | None = None
         self._begin(info)
 
@@ -149,7 +139,7 @@ class Following:
         await self._wait(self._pause())
 
     async def _judge(self) -> None:
-        grace = grace_asked(self._place, self._plan.timing.grace)
+        grace = self._place.grace_asked(self._plan.timing.grace)
         if grace is not None:
             await self._end(Doom(Cause.STOPPED), grace=grace)
         limit = self._plan.timing.time_limit

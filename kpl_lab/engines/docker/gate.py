@@ -14,7 +14,7 @@ import os
 import urllib.parse
 from pathlib import Path
 
-from kpl_lab.engines.docker.pipes import copy
+from kpl_lab.engines.running.pipes import copy
 from kpl_lab.engines.running.protocol import SocketPath
 from kpl_lab.engines.running.trees import Account
 

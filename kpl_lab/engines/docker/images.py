@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 from typing import Any
 
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, DaemonGone
 from kpl_lab.engines.docker.options import DockerOptions
+from kpl_lab.engines.docker.registry import Sending, split_reference
+from kpl_lab.engines.running.looking import COMMAND, NO_SHELL, packages_of
 from kpl_lab.engines.spec import ImageFacts, RegistryLogin
 from kpl_lab.errors import EngineError
-from kpl_lab.naming import distribution_name
+from kpl_lab.formats.image_reference import familiar
 from kpl_lab.retry import backoff
 
 _LOOK_SECONDS = 60.0
-_MOST_BYTES, _MOST_PACKAGES, _MOST_CHARACTERS = 1 << 20, 5000, 100
+_MOST_BYTES = 1 << 20
 _NOBODY = "65534:65534"
-_NO_SHELL = 127
 _STDOUT = 1
-# `-I`: neither the working directory nor variables of the image decide what is imported.
-_PYTHON = (
-    "import json,sys,importlib.metadata as m;"
-    "print(json.dumps({'python':'%d.%d.%d'%sys.version_info[:3],"
-    "**{d.metadata['Name']:d.version for d in m.distributions()if d.metadata['Name']}}))"
+_LACKS_SHELL = (
+    "it has no /bin/sh, with which commands are started; build it on an image that has one"
 )
-_LOOK = 'command -v python3 >/dev/null || exit 0; exec python3 -I -c "$0"'
+_CLOSED_SHELL = (
+    "nobody but root may run its /bin/sh, and nothing runs as root here; give everybody the right to "
+    "(`RUN chmod -R a+rX /bin /usr`)"
+)
 # What daemons and registries say, and what it means: code, sentence.
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     (
@@ -68,6 +68,13 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "Its registry does not answer as one ({said}); see that its address is right and can be "
         "reached from this machine.",
     ),
+    (
+        r"invalid character|unexpected HTTP status|error parsing HTTP|unsupported media type"
+        r"|mediatype|schema version|verification failed|digest mismatch|invalid checksum",
+        "registry_broken",
+        "What its registry answers makes no sense ({said}); see that its address is right, or ask "
+        "whoever keeps that registry.",
+    ),
 )
 
 
@@ -91,11 +98,14 @@ def given_otherwise(reference: str) -> EngineError:
 class Inspector:
     """Looks into images, each once for as long as this process runs."""
 
-    def __init__(self, daemon: Daemon, options: DockerOptions, installation: str) -> None:
+    def __init__(
+        self, daemon: Daemon, options: DockerOptions, installation: str, sending: Sending
+    ) -> None:
         self._daemon = daemon
+        self._sending = sending
         self._options = options
         self._installation = installation
-        self._known: dict[str, ImageFacts] = {}
+        self._known: dict[str, dict[str, str]] = {}  # id → packages
         self._is_clean = False
 
     async def inspect(self, reference: str, login: RegistryLogin | None) -> ImageFacts:
@@ -107,19 +117,20 @@ class Inspector:
             It cannot be had or cannot run here, with a code of what is wrong.
         """
         await self._clean()
+        await self._sending.free(reference)
         found = await self._daemon.image(reference)
-        if found is None:
+        if found is None or login is not None:  # what is here says nothing of a password
             found = await self._pull(reference, login)
         id = str(found["Id"])
         if id not in self._known:
             await self._check_machine(found)
-            self._known[id] = ImageFacts(
-                packages=await self._look_into(id),
-                digest=_digest_of(found),
-                architecture=found.get("Architecture"),
-                size_bytes=found.get("Size"),
-            )
-        return self._known[id]
+            self._known[id] = await self._look_into(id)
+        return ImageFacts(
+            packages=self._known[id],
+            digest=_digest_of(found, reference),
+            architecture=found.get("Architecture"),
+            size_bytes=found.get("Size"),
+        )
 
     async def _clean(self) -> None:
         """Remove what a runner before this one left when it was killed during a look."""
@@ -185,11 +196,11 @@ class Inspector:
         except DaemonGone:
             raise
         except EngineError as error:
-            raise _unusable(error.message) from error
+            raise _unusable(_why_no_shell(error.message)) from error
         finally:
             await self._daemon.remove(name)
-        if code == _NO_SHELL:
-            raise _unusable("it has no /bin/sh, with which commands are started")
+        if code == NO_SHELL:
+            raise _unusable(_LACKS_SHELL)
         return packages_of(said)
 
     async def _said(self, container: str) -> bytes:
@@ -215,7 +226,7 @@ class Inspector:
     def _container(self, id: str) -> dict[str, Any]:
         return {
             "Image": id,
-            "Entrypoint": ["/bin/sh", "-c", _LOOK, _PYTHON],
+            "Entrypoint": list(COMMAND),
             "Cmd": [],
             "User": _NOBODY,
             "Healthcheck": {"Test": ["NONE"]},
@@ -231,26 +242,19 @@ class Inspector:
         }
 
 
+def _why_no_shell(said: str) -> str:
+    """Return why an image's shell does not run, from what Docker says of it."""
+    if re.search(r"/bin/sh\S*: permission denied", said):
+        return _CLOSED_SHELL
+    return _LACKS_SHELL if re.search(r"/bin/sh\S*: (?:stat|no such file)", said) else said
+
+
 def _unusable(why: str) -> EngineError:
     return EngineError(f"Nothing can start from it: {why.rstrip('.')}.", code="image_unusable")
 
 
-def _digest_of(image: dict[str, Any]) -> str:
-    """Return the registry's name of the content; of what was made here, Docker's own."""
-    found = [str(one).partition("@")[2] for one in image.get("RepoDigests") or ()]
-    return next(iter(found), str(image["Id"]))
-
-
-def packages_of(said: bytes) -> dict[str, str]:
-    """Return what a look has said; nothing where it is no list of packages (the image may lie)."""
-    try:
-        found = json.loads(said.strip().rpartition(b"\n")[2] or b"{}")
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {
-        distribution_name(name): version
-        for name, version in list(found.items())[:_MOST_PACKAGES]
-        if isinstance(version, str) and max(len(name), len(version)) <= _MOST_CHARACTERS
-    }
+def _digest_of(image: dict[str, Any], reference: str) -> str:
+    """Return its registry's name of the content; of what was made here, Docker's own."""
+    known = dict(str(one).split("@", 1) for one in image.get("RepoDigests") or ())
+    repository = split_reference(familiar(reference).partition("@")[0])[0]
+    return known.get(repository) or str(image["Id"])

@@ -22,7 +22,8 @@ from kpl_lab.retry import backoff
 from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
-_CLEAR_SECONDS = 4.0
+# Docker takes seconds for each container where the disk is slow; the supervisor waits longer.
+_CLEAR_SECONDS = 25.0
 
 
 class Living(Protocol):

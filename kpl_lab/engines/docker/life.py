@@ -15,20 +15,22 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from kpl_lab.engines.docker.ceiling import Ceiling
 from kpl_lab.engines.docker.daemon import Daemon, DaemonGone, Event, NoImage, to_its_end
-from kpl_lab.engines.docker.ends import Ending, cause_of, exit_code_of
-from kpl_lab.engines.docker.following import Following, Subject, grace_asked, time_of
+from kpl_lab.engines.docker.following import Following, Subject, time_of
 from kpl_lab.engines.docker.ledger import Entry, Status
-from kpl_lab.engines.docker.logfile import LogFile
 from kpl_lab.engines.docker.names import Role
 from kpl_lab.engines.docker.network import Network
 from kpl_lab.engines.docker.plan import command_config
 from kpl_lab.engines.docker.planner import Planner
+from kpl_lab.engines.docker.registry import Sending
 from kpl_lab.engines.docker.sidecar import sidecars
 from kpl_lab.engines.running import status as statuses
+from kpl_lab.engines.running.ends import Ending, cause_of, exit_code_of
+from kpl_lab.engines.running.logfile import LogFile
 from kpl_lab.engines.running.prepare import prepare
 from kpl_lab.engines.running.rules import has_little_room, may_try_again, restart_wait
 from kpl_lab.engines.running.service_watch import Doom
@@ -54,6 +56,7 @@ class Tools:
     network: Network
     publish: Callable[[Entry], None]
     ceiling: Ceiling = field(default_factory=Ceiling)
+    sending: Sending = field(default_factory=Sending)
 
 
 class Life:
@@ -159,7 +162,7 @@ class Life:
         return False
 
     def _grace_asked(self) -> float | None:
-        return grace_asked(self._place, self._plan.timing.grace)
+        return self._place.grace_asked(self._plan.timing.grace)
 
     def _is_stopped(self) -> bool:
         """Say whether it was asked to stop while nothing runs, which is its end."""
@@ -197,6 +200,7 @@ class Life:
             for sidecar in self._sidecars:
                 await asyncio.to_thread(sidecar.prepare)
             await self._tools.network.make()
+            await self._tools.sending.free(self._plan.image)
             try:
                 id = await to_its_end(self._daemon.create(self._name, config))
             except NoImage:
@@ -255,7 +259,7 @@ class Life:
         """Follow the log until the container has ended."""
         for wait in backoff(max_seconds=2.0):
             with contextlib.suppress(EngineError, DaemonGone):
-                await self._log.follow(self._daemon, self._name)
+                await self._log.take(partial(self._daemon.log, self._name, follow=True))
                 if not self._log.is_full_disk:
                     return
             await asyncio.sleep(wait)
@@ -263,7 +267,7 @@ class Life:
     async def _note_end(self, info: dict[str, Any]) -> None:
         """Write down how a run has ended."""
         state, status, run = info["State"], self._status, self._run
-        await self._log.catch_up(self._daemon, self._name)
+        await self._log.take(partial(self._daemon.log, self._name, follow=False))
         status.started_at = time_of(state["StartedAt"])
         # Docker notes a start when it is through with it: the shortest runs have ended before.
         status.ended_at = max(time_of(state["FinishedAt"]), status.started_at)

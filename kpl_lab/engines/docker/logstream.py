@@ -5,21 +5,10 @@ from __future__ import annotations
 import calendar
 import struct
 import time
-from dataclasses import dataclass
+
+from kpl_lab.engines.running.logfile import LogPart
 
 _FRAME = struct.Struct(">BxxxL")  # which of the two, how many bytes
-
-
-@dataclass(frozen=True)
-class LogPart:
-    """A piece of output, at most a line; ``time`` is the daemon's, to the nanosecond.
-
-    ``stream`` is 1 or 2. The pieces of a long line all have the time of its beginning.
-    """
-
-    time: str
-    data: bytes
-    stream: int = 1
 
 
 def parts_of(data: bytes) -> tuple[list[LogPart], bytes]:

@@ -10,7 +10,7 @@ from traitlets import Bool, Dict, Int, List, Unicode
 
 from kpl_lab import __version__
 from kpl_lab.engines.running import options
-from kpl_lab.settings import Home
+from kpl_lab.settings import Home, own_image
 
 FILE_NAME = "docker_engine.py"
 
@@ -22,7 +22,7 @@ class DockerOptions(options.RunningOptions):
         config=True
     )
     base_image = Unicode(
-        f"kpl-lab/base:{__version__}",
+        own_image(__version__),
         help="The platform's own image: what relays run in (Python 3.11 or newer is all that they "
         "need) and what environments without a base stand on.",
     ).tag(config=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +12,17 @@ from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.docker.plan import INSIDE, Plan
 from kpl_lab.engines.local.accounts import PLATFORM, Accounts
 from kpl_lab.engines.running.checks import check_paths, check_source
-from kpl_lab.engines.running.rules import identity_of, pick_gpus, timing_of, user_of
+from kpl_lab.engines.running.rules import (
+    doors_of,
+    identity_of,
+    pick_gpus,
+    port_of,
+    timing_of,
+    user_of,
+)
 from kpl_lab.engines.spec import Kind, Limits, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.settings import Settings
-
-_DEFAULT_PORT = 8080  # of the runtime contract
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Planner:
         options = self.options
         identity = identity_of(workload, index)
         account = self.accounts.get(identity)
-        doors = self._doors(workload.kind)
+        doors = doors_of(workload.kind, self._settings.ports)
         return Plan(
             address=Address(workload.name, index),
             labels=workload.labels,
@@ -97,7 +100,7 @@ class Planner:
             processes=options.processes_max,
             log_bytes=options.log_max_bytes,
             network=self.network,
-            port=_port(workload, doors),
+            port=port_of(workload, doors),
             timing=timing_of(workload, options, watchdog=options.measure_seconds),
             health=workload.health,
             relay=workload.relay,
@@ -105,19 +108,6 @@ class Planner:
             doors=doors,
             templates=workload.templates,
         )
-
-    def _doors(self, kind: Kind) -> list[int]:
-        """Return the ports of the platform that a workload calls by their address on the loopback.
-
-        Tasks call their relay alone. The front door is for servers: a service may itself listen on
-        the port that the front door has outside.
-        """
-        ports = self._settings.ports
-        found = {
-            Kind.SERVER: [ports.hub, ports.platform, ports.public],
-            Kind.SERVICE: [ports.platform],
-        }
-        return found.get(kind, [])
 
     def check_source(self, source: Path) -> Path:
         """Return a folder of the store, resolved; refuse what lies elsewhere or is not there."""
@@ -136,12 +126,3 @@ class Planner:
         # The daemon refuses more cores than it has; the platform admits by shares.
         cpu = min(workload.limits.cpu, self.machine.cores)
         return dataclasses.replace(workload.limits, cpu=cpu)
-
-
-def _port(workload: Workload, doors: Sequence[int]) -> int | None:
-    """Return where it listens, in its own network, where the doors are too."""
-    if workload.kind not in (Kind.SERVICE, Kind.SERVER):
-        return None
-    if workload.port:
-        return workload.port
-    return next(port for port in itertools.count(_DEFAULT_PORT) if port not in doors)

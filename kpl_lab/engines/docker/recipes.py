@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import shutil
 import tarfile
 from collections.abc import Mapping
@@ -14,30 +13,13 @@ from typing import IO
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.running.checks import check_segment, check_source
+from kpl_lab.engines.running.dockerfiles import CA_FILE, check_base, dockerfile
 from kpl_lab.engines.spec import Recipe
-from kpl_lab.errors import EngineError
 
-# What the distribution specification calls a reference, roughly: no space, no option.
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 _PERIOD = 100_000
 _MIB = 1 << 20
-_CA_FILE = ".kpl-lab.ca.crt"
-_CA_PLACE = "/etc/ssl/certs/ca-certificates.crt"
-_FILES_PLACE = "/tmp/kpl-build"  # noqa: S108 (inside an image that is being made)
-# As the platform has written it out: one line, in capitals; nothing is needed in an empty image.
-_STAGE = re.compile(r"FROM (?!(?:--\S+ )*scratch\b)")
 # A name that no context has: it would take the place of a user's own file.
 DOCKERFILE = ".kpl-lab.Dockerfile"
-
-
-def check_base(base: str) -> str:
-    """Return a base image's reference, or refuse what would be more than that in a Dockerfile."""
-    if not _REFERENCE.fullmatch(base):
-        raise EngineError(
-            f"{base!r} is no reference of an image; correct from_image in environment.yml.",
-            code="no_image",
-        )
-    return base
 
 
 def check(recipe: Recipe, options: DockerOptions, storage: Path) -> None:
@@ -59,34 +41,6 @@ def check(recipe: Recipe, options: DockerOptions, storage: Path) -> None:
         dockerfile(recipe, options)
 
 
-def dockerfile(recipe: Recipe, options: DockerOptions) -> str:
-    """Return the Dockerfile of a recipe: one RUN a line, in the form that takes it as it is.
-
-    In a user's own, each stage begins with the administrator's arguments and certificates: without
-    them its steps would reach no index where they are needed.
-    """
-    if recipe.dockerfile is not None:
-        lines: list[str] = []
-        for line in recipe.dockerfile.text.splitlines():
-            lines.append(line)
-            if _STAGE.match(line):
-                lines += _from_administrator(options)
-        return "\n".join(lines) + "\n"
-    lines = [f"FROM {check_base(recipe.base or options.base_image)}"]
-    lines += _from_administrator(options)
-    go = ""
-    if recipe.files:
-        lines.append(f"COPY {json.dumps([*recipe.files, _FILES_PLACE + '/'])}")
-        go = f"cd {_FILES_PLACE} && "
-    lines += [f"RUN {json.dumps(['/bin/sh', '-c', go + line])}" for line in recipe.runs]
-    return "\n".join(lines) + "\n"
-
-
-def _from_administrator(options: DockerOptions) -> list[str]:
-    lines = [f"ARG {name}" for name in sorted(options.build_arguments)]
-    return [*lines, f"COPY {_CA_FILE} {_CA_PLACE}"] if options.ca_bundle else lines
-
-
 def write_context(recipe: Recipe, options: DockerOptions, packed: IO[bytes]) -> None:
     """Write the tar that the builder is given, and go back to its begin.
 
@@ -100,7 +54,7 @@ def write_context(recipe: Recipe, options: DockerOptions, packed: IO[bytes]) -> 
     files = {DOCKERFILE: dockerfile(recipe, options).encode()}
     files |= {name: text.encode() for name, text in recipe.files.items()}
     if options.ca_bundle:
-        files[_CA_FILE] = Path(options.ca_bundle).read_bytes()
+        files[CA_FILE] = Path(options.ca_bundle).read_bytes()
     context = recipe.dockerfile.context if recipe.dockerfile else None
     if context is not None:
         with Path(context).open("rb") as sent:

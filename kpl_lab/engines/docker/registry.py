@@ -1,30 +1,45 @@
-"""References of images, and what registries say when they refuse one."""
+"""References of images, and how a daemon is told of registries."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
-import re
+from collections.abc import AsyncGenerator
 
 from kpl_lab.engines.spec import RegistryLogin
-from kpl_lab.errors import EngineError
+from kpl_lab.formats.image_reference import familiar
 
-_PUSH: tuple[tuple[str, str, str], ...] = (
-    (
-        r"unauthorized|authentication required|incorrect username or password|denied"
-        r"|no basic auth|insufficient_scope",
-        "registry_denied",
-        "The registry does not let us put it there; give a user name and password that may "
-        "(`--username … --password-stdin`), or another name.",
-    ),
-    (
-        r"no such host|connection refused|timeout|tls|x509|EOF|unreachable|reset by peer"
-        r"|server gave HTTP response",
-        "registry_unreachable",
-        "The registry does not answer as one; see that its address is right and can be reached "
-        "from this machine.",
-    ),
-)
+
+class Sending:
+    """Names that images have here only while they are sent to a registry.
+
+    Whoever starts from one of these names meanwhile waits: it means what the registry has.
+    """
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._changed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def held(self, reference: str) -> AsyncGenerator[None, None]:
+        """Keep everybody from a name, once nobody else does."""
+        name = familiar(reference)
+        async with self._changed:
+            await self._changed.wait_for(lambda: name not in self._names)
+            self._names.add(name)
+        try:
+            yield
+        finally:
+            self._names.discard(name)
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def free(self, reference: str) -> None:
+        """Wait until a name means what it always means."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: familiar(reference) not in self._names)
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -38,17 +53,3 @@ def auth_header(login: RegistryLogin | None) -> dict[str, str]:
     """Return the header in which the daemon is told what a registry lets us in with."""
     given = {} if login is None else {"username": login.username, "password": login.password}
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(given).encode()).decode()}
-
-
-def refusal_of_push(reference: str, said: str) -> EngineError:
-    """Return why an image could not be sent, with the registry's own words."""
-    for pattern, code, sentence in _PUSH:
-        if re.search(pattern, said, re.IGNORECASE):
-            return EngineError(
-                f"The image was made, but could not be sent to {reference}. {sentence} It said: {said}",
-                code=code,
-            )
-    return EngineError(
-        f"The image was made, but could not be sent to {reference}. The registry said: {said}",
-        code="push_failed",
-    )

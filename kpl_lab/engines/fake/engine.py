@@ -194,6 +194,14 @@ class FakeEngine(Engine):
         """Return the reference of what a build made."""
         return self.images.get(digest)
 
+    async def remove_image(self, reference: str) -> bool:
+        """Forget what a build made, unless something runs in it."""
+        if any(one.image == reference for one in self.workloads.values()):
+            return False
+        for digest in [digest for digest, made in self.images.items() if made == reference]:
+            del self.images[digest]
+        return True
+
     async def inspect_image(
         self, reference: str, *, login: RegistryLogin | None = None
     ) -> ImageFacts:

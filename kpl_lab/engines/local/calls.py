@@ -74,6 +74,7 @@ class Calls(WorkloadCalls[Entry]):
             "mount": self._mount,
             "unmount": self._unmount,
             "find_image": self._find_image,
+            "remove_image": self._remove_image,
             "facts": self._facts,
         }
 
@@ -257,3 +258,24 @@ class Calls(WorkloadCalls[Entry]):
     async def _find_image(self, digest: str) -> str | None:
         folder = self._environment(digest)
         return str(folder) if environments.is_usable(folder) else None
+
+    async def _remove_image(self, reference: str) -> bool:
+        folder = self._environment(Path(reference).name)
+        if str(folder) != reference:
+            raise EngineError(f"{reference} was not made here; it stays.", code="not_ours")
+        if folder in self._environments_in_use():
+            return False
+        environments.retire(folder)
+        await asyncio.to_thread(environments.discard, folder)
+        return True
+
+    def _environments_in_use(self) -> set[Path]:
+        """Return the environments that something runs in or stands on, and what these stand on."""
+        made = [
+            one for one in (self._local / "environments").iterdir() if environments.is_usable(one)
+        ]
+        used = {base for one in made if (base := environments.base_of(one)) is not None}
+        for entry in self._ledger.entries.values():
+            if not all(status.is_final for status in entry.statuses.values()):
+                used |= set(environments.chain_of(Path(entry.workload.image)))
+        return used

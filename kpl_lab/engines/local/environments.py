@@ -78,6 +78,14 @@ def _seal_one(path: Path | str, mode: int, is_root: bool, folder: int | None = N
     os.chmod(path, 0o444 | executable, dir_fd=folder)
 
 
+def retire(folder: Path) -> None:
+    """Let nothing begin in an environment any more, nor stand on it. Repeatable."""
+    if not is_usable(folder):
+        return
+    folder.chmod(0o755)  # sealed: nobody but root may change it, and not everybody is root
+    (folder / MARKER).unlink(missing_ok=True)
+
+
 def discard(folder: Path) -> None:
     """Remove an environment that was not finished; a finished one stays."""
     if not is_usable(folder):

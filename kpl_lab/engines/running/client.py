@@ -26,10 +26,12 @@ from kpl_lab.engines.running.status import Status
 from kpl_lab.engines.spec import (
     Capacity,
     Handle,
+    ImageFacts,
     LogChunk,
     MountResult,
     Observation,
     Recipe,
+    RegistryLogin,
     Usage,
     Workload,
 )
@@ -145,6 +147,17 @@ class RunnerEngine(Engine):
         """Return the reference of a finished environment."""
         found = await self._call("find_image", {"digest": digest})
         return None if found is None else str(found)
+
+    async def remove_image(self, reference: str) -> bool:
+        """Remove a finished environment that nothing here needs."""
+        return bool(await self._call("remove_image", {"reference": reference}))
+
+    async def inspect_image(
+        self, reference: str, *, login: RegistryLogin | None = None
+    ) -> ImageFacts:
+        """Return what is in an image, having it brought where it is to run."""
+        args = {"reference": reference, "login": None if login is None else encode(login)}
+        return decode(ImageFacts, await self._call("inspect_image", args))
 
     async def facts(self) -> Mapping[str, Json]:
         """Return what limits and views rest on here, for ``kpl-lab doctor``."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from traitlets import Float, Int, TraitError
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
 from traitlets.config.loader import PyFileConfigLoader
 
 from kpl_lab.errors import Invalid
@@ -57,18 +57,23 @@ class RunningOptions(Configurable):
     ).tag(config=True)
 
 
-def load_options(kind: type[Options], path: Path) -> Options:
+def load_options(kind: type[Options], path: Path, **variables: str) -> Options:
     """Return the options of an installation: the defaults, and the file where there is one.
+
+    Parameters
+    ----------
+    variables
+        Values between the defaults and the file; empty ones are none.
 
     Raises
     ------
     Invalid
         The file cannot be used.
     """
-    if not path.is_file():
-        return kind()
+    config = Config({kind.__name__: {name: value for name, value in variables.items() if value}})
     try:
-        config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
+        if path.is_file():
+            config.merge(PyFileConfigLoader(path.name, path=str(path.parent)).load_config())
         return kind(config=config)
     except (SyntaxError, NameError, TraitError) as error:
         raise Invalid(

@@ -66,3 +66,18 @@ class Place:
     def stop(self) -> Path:
         """Written by the runner before it asks for the end: seconds of grace."""
         return self.root / "stop"
+
+    def grace_asked(self, usual: float) -> float | None:
+        """Return the seconds of grace of a stop that was asked for; None where none was.
+
+        Parameters
+        ----------
+        usual
+            For a file that cannot be read.
+        """
+        try:
+            return float(self.stop.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return usual

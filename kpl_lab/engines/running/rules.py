@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +17,11 @@ from kpl_lab.errors import EngineError
 if TYPE_CHECKING:
     # Supervisors start fast because they import the standard library alone.
     from kpl_lab.engines.running.options import RunningOptions
+    from kpl_lab.settings import Ports
 
 USER_PREFIX = "user:"
 _LITTLE_ROOM_BYTES = 1024 * 1024
+_DEFAULT_PORT = 8080  # of the runtime contract
 
 
 def identity_of(workload: Workload, index: int) -> str:
@@ -30,6 +34,28 @@ def identity_of(workload: Workload, index: int) -> str:
 def user_of(identity: str) -> str:
     """Return the user name that a replica sees: a person's own, or one for all others."""
     return identity.removeprefix(USER_PREFIX) if identity.startswith(USER_PREFIX) else "kpl"
+
+
+def doors_of(kind: Kind, ports: Ports) -> list[int]:
+    """Return the ports of the platform that a workload calls by their address on the loopback.
+
+    Tasks call their relay alone. The front door is for servers: a service may itself listen on the
+    port that the front door has outside.
+    """
+    found = {
+        Kind.SERVER: [ports.hub, ports.platform, ports.public],
+        Kind.SERVICE: [ports.platform],
+    }
+    return found.get(kind, [])
+
+
+def port_of(workload: Workload, doors: Sequence[int]) -> int | None:
+    """Return where it listens, in a network of its own, where the doors are too."""
+    if workload.kind not in (Kind.SERVICE, Kind.SERVER):
+        return None
+    if workload.port:
+        return workload.port
+    return next(port for port in itertools.count(_DEFAULT_PORT) if port not in doors)
 
 
 def timing_of(workload: Workload, options: RunningOptions, *, watchdog: float) -> Timing:

@@ -111,11 +111,16 @@ class CallServer:
         """Send what a call yields until it ends or the caller is gone."""
         while True:
             following = asyncio.ensure_future(anext(stream, None))
-            await asyncio.wait({following, watcher}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                following.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await following
+            try:
+                await asyncio.wait({following, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                # Also where we are ending: a call under way cannot be closed, and the caller, who
+                # sees the connection break, repeats it with the next runner.
+                is_cut = not following.done()
+                if is_cut:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+            if is_cut:
                 raise ConnectionResetError
             message = following.result()
             if message is None:

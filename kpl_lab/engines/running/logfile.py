@@ -1,6 +1,6 @@
 """A container's output as a file: whole, in order, once, whatever is restarted in between.
 
-The daemon is asked for what came since a mark, and as many pieces as were kept since then are
+Whoever keeps the output is asked for what came since a mark, and as many pieces as were kept since then are
 skipped. Times are nearly in order: two streams race, and the pieces of a long line all have the
 time of its beginning. So a mark is a time that lies a second back and at which no line was open.
 ``log.position`` holds the mark and the size of the file; what was written after it is written
@@ -14,14 +14,29 @@ import datetime as dt
 import errno
 import json
 import os
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from kpl_lab.engines.docker.daemon import Daemon
-from kpl_lab.engines.docker.logstream import LogPart
+from typing import TypeAlias
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _MARK_AGE = dt.timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class LogPart:
+    """A piece of output, at most a line; ``time`` is its keeper's, to the nanosecond.
+
+    ``stream`` is 1 or 2. The pieces of a long line all have the time of its beginning.
+    """
+
+    time: str
+    data: bytes
+    stream: int = 1
+
+
+# Gives the pieces from a time on (that time's too); None: from the beginning.
+LogSource: TypeAlias = Callable[[str | None], AsyncGenerator[list[LogPart], None]]
 
 
 @dataclass
@@ -39,18 +54,21 @@ class Mark:
 
 @dataclass
 class Position:
-    """Where a file stands in the daemon's log.
+    """Where a file stands in the keeper's log.
 
     Attributes
     ----------
     open_lines
         Streams of which a line has begun and not ended.
+    run
+        Whose output the mark is of, where the keeper keeps each run's by itself.
     """
 
     mark: Mark = field(default_factory=Mark)
     offset: int = 0
     is_capped: bool = False
     open_lines: list[int] = field(default_factory=list)
+    run: str = ""
 
     @classmethod
     def read(cls, path: Path) -> Position:
@@ -131,28 +149,22 @@ class LogFile:
         if os.geteuid() == 0:
             os.fchown(self._fd, 0, gid)
 
-    async def follow(self, daemon: Daemon, container: str) -> None:
-        """Take what the container prints until it ends.
+    async def take(self, source: LogSource, run: str = "") -> None:
+        """Take what a source gives and we do not have; errors of the source go through.
 
-        Raises
-        ------
-        DaemonGone
-            The daemon has gone; to be called again.
-        EngineError
-            There is no such container any more.
+        Parameters
+        ----------
+        run
+            Whose output it is, where a source has one run's alone: of another all is taken.
         """
-        await self._take(daemon, container, follow=True)
-
-    async def catch_up(self, daemon: Daemon, container: str) -> None:
-        """Take what the daemon has kept and we have not."""
-        await self._take(daemon, container, follow=False)
-
-    async def _take(self, daemon: Daemon, container: str, *, follow: bool) -> None:
         if self._position.is_capped:
             return
+        if self._position.run != run:
+            self._position.run, self._position.mark = run, Mark()
+            self._position.open_lines.clear()
         mark, marker = self._position.mark, Marker(self._position)
         skip = mark.count
-        stream = daemon.log(container, since=mark.time, follow=follow)
+        stream = source(mark.time)
         async with contextlib.aclosing(stream):
             async for parts in stream:
                 fresh = parts[skip:]

@@ -1,0 +1,1 @@
+"""What runs in the pod of a build; sent there with its recipe."""

@@ -1,0 +1,32 @@
+"""The Kubernetes engine as the platform sees it: an unprivileged client of the runner."""
+
+from __future__ import annotations
+
+from kpl_lab.engines.running.client import RunnerEngine
+from kpl_lab.settings import Home, Settings
+
+
+class KubernetesEngine(RunnerEngine):
+    """Runs workloads as Jobs, Deployments and Pods of a cluster.
+
+    The platform never holds the cluster's credentials: the runner does. Its :meth:`facts` are
+    ``version``, ``namespace``, ``api`` (URL of the API server), ``gate`` (how pods reach us) and
+    ``gpus``.
+
+    Parameters
+    ----------
+    home
+        The installation, whose ``run/runner.sock`` is called.
+    patience_seconds
+        How long a call waits for a runner that does not answer.
+    """
+
+    name = "kubernetes"
+
+    def __init__(self, home: Home, *, patience_seconds: float = 15.0) -> None:
+        super().__init__(home, home.kubernetes, patience_seconds=patience_seconds)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> KubernetesEngine:
+        """Return the engine of an installation; the entry point."""
+        return cls(settings.home)

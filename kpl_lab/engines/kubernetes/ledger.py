@@ -1,0 +1,105 @@
+"""Workloads of the Kubernetes engine; see :mod:`kpl_lab.engines.running.ledger`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kpl_lab.engines.running import ledger, status
+from kpl_lab.engines.running.protocol import decode, encode
+from kpl_lab.engines.spec import Recipe, Workload
+
+
+@dataclass(kw_only=True)
+class Status(status.Status):
+    """The present of one replica.
+
+    Attributes
+    ----------
+    pod
+        Name of its present pod; None: it has none yet.
+    was_ready
+        Whether calls have ever reached it.
+    replaced
+        How often the cluster has made another pod in the place of one that it took.
+    doom
+        Why its agent has ended it, as the agent said it first.
+    """
+
+    pod: str | None = None
+    was_ready: bool = False
+    replaced: int = 0
+    doom: dict[str, Any] | None = None
+
+
+@dataclass(kw_only=True)
+class Entry(ledger.Entry[Status]):
+    """One workload in the runner's memory.
+
+    Attributes
+    ----------
+    recipe
+        What it builds.
+    mounted
+        Folder of the store by the name of the live mount that shows it.
+    is_made
+        Its objects were made: if there are none, they have gone.
+    is_adopted
+        It is known from the cluster alone, which does not tell its secrets.
+    """
+
+    recipe: Recipe | None = None
+    is_made: bool = False
+    is_adopted: bool = False
+    mounted: dict[str, str] = field(default_factory=dict)
+
+    def read_status(self, index: int) -> Status | None:
+        """Return what is written down of a replica."""
+        return Status.read(self.place(index).root)
+
+    @property
+    def over(self) -> set[int]:
+        """Replicas that are to have no pod any more."""
+        return {index for index, status in self.statuses.items() if status.is_final}
+
+    @property
+    def still_wanted(self) -> int:
+        """How many replicas are to have a pod."""
+        over = self.over
+        return sum(
+            1 for index in range(self.workload.replicas) if index not in over and self.wants(index)
+        )
+
+    def extra(self) -> dict[str, Any]:
+        """Return the recipe and the live mounts."""
+        recipe = None if self.recipe is None else encode(self.recipe)
+        return {
+            "recipe": recipe,
+            "mounted": self.mounted,
+            "is_made": self.is_made,
+            "is_adopted": self.is_adopted,
+        }
+
+
+def _revive(workload: Workload, folder: Path, found: Mapping[str, Any]) -> Entry:
+    recipe = found.get("recipe")
+    if recipe is not None and not isinstance(recipe, Recipe):
+        recipe = decode(Recipe, recipe)
+    mounted = dict(found.get("mounted") or {})
+    return Entry(
+        workload=workload,
+        folder=folder,
+        recipe=recipe,
+        mounted=mounted,
+        is_made=bool(found.get("is_made")),
+        is_adopted=bool(found.get("is_adopted")),
+    )
+
+
+class Ledger(ledger.Ledger[Entry]):
+    """All workloads of an installation."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _revive)

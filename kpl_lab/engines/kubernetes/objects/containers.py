@@ -1,0 +1,124 @@
+"""The two containers of a pod: the command, and the agent beside it."""
+
+from __future__ import annotations
+
+import math
+
+from kpl_lab.engines.kubernetes import names
+from kpl_lab.engines.kubernetes.objects.environment import agent_variables, variables, words
+from kpl_lab.engines.kubernetes.objects.meta import Manifest
+from kpl_lab.engines.kubernetes.objects.volumes import agent_mounts, command_mounts
+from kpl_lab.engines.kubernetes.plan import BESIDE, CONFIG, CONFIG_FILE, WORK, Plan
+
+AGENT_MODULE = "kpl_lab.engines.kubernetes.agent"
+READY_FILE = f"{BESIDE}/ready"
+# Big inputs may take so long; then the platform has ended the workload long ago.
+AGENT_START_SECONDS = 3600
+# The kubelet looks once a second. An agent without inputs is ready long before: this hook, which the
+# kubelet waits for, makes its first look find it. One that takes longer is not held up.
+_WAIT = f"timeout 1 sh -c 'until test -e {READY_FILE}; do sleep 0.02; done' || true"
+_CONFINED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+}
+
+
+def command_container(plan: Plan) -> Manifest:
+    """Return the container of what users run."""
+    found: Manifest = {
+        "name": names.COMMAND_CONTAINER,
+        "image": plan.workload.image,
+        "imagePullPolicy": plan.shape.pull_policy,
+        "env": variables(plan),
+        "workingDir": _working_folder(plan),
+        "volumeMounts": command_mounts(plan),
+        "resources": _resources(plan),
+        "securityContext": dict(_CONFINED),
+        "terminationMessagePolicy": "File",
+    }
+    argv = words(plan)
+    if argv:
+        found["command"] = argv[:1]
+    if argv[1:]:
+        found["args"] = argv[1:]
+    return found | _served(plan)
+
+
+def agent_container(plan: Plan) -> Manifest:
+    """Return the sidecar that starts before the command and ends after it."""
+    seconds = str(plan.shape.send_seconds)
+    arguments = ["--config", f"{CONFIG}/{CONFIG_FILE}", "--send-seconds", seconds]
+    return {
+        "name": names.AGENT_CONTAINER,
+        "image": plan.shape.base_image,
+        "imagePullPolicy": plan.shape.pull_policy,
+        "restartPolicy": "Always",
+        "command": ["python3", "-m", AGENT_MODULE, *arguments],
+        "env": agent_variables(),
+        "workingDir": "/",
+        "volumeMounts": agent_mounts(plan),
+        "resources": {
+            "limits": {"cpu": "1", "memory": f"{plan.shape.agent_memory_mb}Mi"},
+            "requests": {"cpu": "10m", "memory": "32Mi"},
+        },
+        "securityContext": {**_CONFINED, "readOnlyRootFilesystem": True},
+        "lifecycle": {"postStart": {"exec": {"command": ["/bin/sh", "-c", _WAIT]}}},
+        "startupProbe": {
+            "exec": {"command": ["test", "-e", READY_FILE]},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": AGENT_START_SECONDS,
+        },
+        "terminationMessagePolicy": "File",
+    }
+
+
+def _working_folder(plan: Plan) -> str:
+    has_code = plan.workload.code is not None or plan.workload.home is None
+    return WORK if has_code else plan.inner_home
+
+
+def _resources(plan: Plan) -> Manifest:
+    """Return what it reserves and may take: memory whole, cores in part, GPUs as the nodes name them."""
+    limits = plan.workload.limits
+    cpu = max(1, round(limits.cpu * 1000))
+    reserved = max(1, math.ceil(cpu * plan.shape.cpu_request_share / 100))
+    whole = {"memory": f"{limits.memory_mb}Mi"}
+    if limits.gpu > 0:
+        whole[plan.shape.gpu_resource] = str(limits.gpu)
+    return {
+        "limits": {"cpu": f"{cpu}m", **whole},
+        "requests": {"cpu": f"{reserved}m", **whole},
+    }
+
+
+def _served(plan: Plan) -> Manifest:
+    """Return the port and how it is looked at; the agent judges, this steers the Service.
+
+    While it starts it is asked each second, so that a Service leads to it about when the agent
+    says that it is ready, and not a whole period later.
+    """
+    if plan.port is None or not plan.serves:
+        return {}
+    timing = plan.agent["timing"]
+    timeout = max(1, math.ceil(timing["health_timeout"]))
+    check = {**_check(plan), "timeoutSeconds": timeout}
+    start = math.ceil(plan.workload.start_timeout_seconds) + AGENT_START_SECONDS
+    return {
+        "ports": [{"name": "http", "containerPort": plan.port, "protocol": "TCP"}],
+        "startupProbe": {**check, "periodSeconds": 1, "failureThreshold": start},
+        "readinessProbe": {
+            **check,
+            "periodSeconds": max(1, math.ceil(timing["health"])),
+            "failureThreshold": max(1, timing["health_failures"]),
+        },
+    }
+
+
+def _check(plan: Plan) -> Manifest:
+    health = plan.workload.health
+    if health is None:
+        return {"tcpSocket": {"port": plan.port}}
+    path = health if health.startswith("/") else f"/{health}"
+    return {"httpGet": {"path": path, "port": plan.port, "scheme": "HTTP"}}

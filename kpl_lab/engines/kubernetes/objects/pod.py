@@ -1,0 +1,86 @@
+"""The pod of a replica: the command, its agent, and the account, nodes and volumes of both."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kpl_lab.engines.kubernetes.objects.containers import agent_container, command_container
+from kpl_lab.engines.kubernetes.objects.meta import Manifest, labels_of, name_of
+from kpl_lab.engines.kubernetes.objects.volumes import volumes
+from kpl_lab.engines.kubernetes.plan import Plan
+from kpl_lab.engines.spec import Kind
+
+# Whoever empties nodes to save some leaves alone what cannot be started again elsewhere.
+# https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+# What the agent takes to see that the command has ended, and to say why.
+_LAST_SECONDS = 10
+
+
+def pod_template(plan: Plan) -> Manifest:
+    """Return metadata and specification of a workload's pods, as in a Job or a Deployment.
+
+    Takes a service's timing from ``plan.agent["timing"]``; see ``AgentConfig``.
+    """
+    metadata: Manifest = {"labels": labels_of(plan)}
+    if plan.workload.kind in (Kind.TASK, Kind.SERVER):
+        metadata["annotations"] = {SAFE_TO_EVICT: "false"}
+    return {"metadata": metadata, "spec": _spec(plan)}
+
+
+def _spec(plan: Plan) -> Manifest:
+    is_service = plan.workload.kind is Kind.SERVICE
+    return {
+        "initContainers": [agent_container(plan)],
+        "containers": [command_container(plan)],
+        "volumes": volumes(plan),
+        # The agent ends the command and looks at its processes.
+        "shareProcessNamespace": True,
+        "restartPolicy": "Always" if is_service else "Never",
+        "terminationGracePeriodSeconds": _grace_seconds(plan),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": _account(plan.shape.user_id),
+        **_place(plan),
+    }
+
+
+def _account(user: int) -> Manifest:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _place(plan: Plan) -> Manifest:
+    """Return which nodes it may run on, and how."""
+    shape = plan.shape
+    wanted: dict[str, Any] = {
+        "nodeSelector": {"kubernetes.io/os": "linux", **shape.node_selector},
+        "tolerations": [dict(one) for one in shape.tolerations],
+        "imagePullSecrets": [{"name": name} for name in dict.fromkeys(shape.pull_secrets)],
+        "runtimeClassName": shape.runtime_class,
+        "priorityClassName": shape.priority_class,
+        # Of the headless Service by which replicas find each other.
+        "subdomain": name_of(plan) if plan.is_numbered else "",
+    }
+    return {key: value for key, value in wanted.items() if value}
+
+
+def _grace_seconds(plan: Plan) -> int:
+    """Return the seconds from the first word of its end to the last.
+
+    After the command's own the agent needs some to deliver metrics, and outputs, which may be big.
+    """
+    workload = plan.workload
+    last = workload.grace_seconds + _LAST_SECONDS
+    if workload.relay is not None:
+        last += float(plan.agent["timing"]["relay_wait"])
+    if workload.outputs and workload.kind is Kind.TASK:
+        last += plan.shape.send_seconds
+    return math.ceil(last)

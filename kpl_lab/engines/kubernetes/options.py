@@ -1,0 +1,172 @@
+"""Settings of the Kubernetes engine: traits, set in a file.
+
+``$KPL_HOME/kubernetes_engine.py`` is read when it exists, for example
+``c.KubernetesOptions.storage_class = "fast"``. What ``kpl-lab up`` takes from variables
+(``KUBECONFIG``, ``KPL_CONNECT_HOST``, ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``) wins over defaults, and the
+file over both.
+"""
+
+from __future__ import annotations
+
+from traitlets import Bool, Dict, Enum, Int, List, Unicode
+
+from kpl_lab import __version__
+from kpl_lab.engines.running import options
+from kpl_lab.settings import ClusterSettings, Home, own_image
+
+FILE_NAME = "kubernetes_engine.py"
+
+
+class KubernetesOptions(options.RunningOptions):
+    """What an administrator may change about the Kubernetes engine."""
+
+    namespace = Unicode(
+        "kpl-lab", help="Namespace of everything that runs; made where it is missing."
+    ).tag(config=True)
+    context = Unicode(
+        "", help="Context of the kubeconfig; empty: its current one, or the pod's own account."
+    ).tag(config=True)
+    connect_host = Unicode(
+        "",
+        help="Name or address by which pods reach the machine of the runner; empty: the address "
+        "from which it reaches the API server.",
+    ).tag(config=True)
+    reach = Enum(
+        ["auto", "pods", "tunnel"],
+        default_value="auto",
+        help="How the front door reaches pods: `pods` at their own addresses, `tunnel` through their "
+        "agents, `auto` whichever works.",
+    ).tag(config=True)
+    gate_listen = Unicode(
+        "",
+        help="Address that the gate listens on; empty: connect_host where that is this machine's.",
+    ).tag(config=True)
+    gate_port = Int(0, help="Port of the gate; 0: a free one, kept from the first start.").tag(
+        config=True
+    )
+    base_image = Unicode(
+        own_image(__version__),
+        help="The platform's own image: what agents run in, and what environments without a base "
+        "stand on.",
+    ).tag(config=True)
+    pull_policy = Enum(
+        ["IfNotPresent", "Always", "Never"], default_value="IfNotPresent", help="When nodes pull."
+    ).tag(config=True)
+    pull_secrets = List(
+        Unicode(), help="Names of Secrets in the namespace with which nodes pull images."
+    ).tag(config=True)
+    user_id = Int(1000, help="Account of commands and agents; group likewise.").tag(config=True)
+    storage_class = Unicode(
+        "", help="Class of the claims for homes; empty: the cluster's default."
+    ).tag(config=True)
+    home_mb = Int(10 * 1024, help="Size of a home in MiB.").tag(config=True)
+    home_volume = Unicode(
+        "claim",
+        help="What homes are: `claim` (one PersistentVolumeClaim each), `none` (gone with the "
+        "server), or the name of an existing claim, in which each home is a folder.",
+    ).tag(config=True)
+    scratch_mb = Int(
+        0, help="Most MiB of work, inputs and outputs of a replica on its node; 0: what there is."
+    ).tag(config=True)
+    gpu_resource = Unicode(
+        "nvidia.com/gpu",
+        help="Name of the extended resource that a GPU is: `amd.com/gpu`, `huawei.com/Ascend910`, "
+        "`nvidia.com/mig-1g.10gb`, `nvidia.com/gpu.shared`…",
+    ).tag(config=True)
+    node_autoscaling = Bool(
+        False,
+        help="Whether nodes are added when pods wait for them: then more GPUs may be asked for than "
+        "there are.",
+    ).tag(config=True)
+    node_selector = Dict(
+        key_trait=Unicode(), value_trait=Unicode(), help="Labels of the nodes that workloads use."
+    ).tag(config=True)
+    tolerations = List(
+        Dict(), help="Taints that workloads accept, as in the specification of a pod."
+    ).tag(config=True)
+    runtime_class = Unicode("", help="RuntimeClass of workloads; empty: the default.").tag(
+        config=True
+    )
+    priority_class = Unicode("", help="PriorityClass of workloads; empty: the default.").tag(
+        config=True
+    )
+    queue = Unicode(
+        "", help="Kueue's LocalQueue that tasks wait in; empty: the platform's own queue alone."
+    ).tag(config=True)
+    cpu_request_share = Int(
+        25,
+        min=1,
+        max=100,
+        help="Percent of its cores that a workload reserves on its node; the whole is its limit.",
+    ).tag(config=True)
+    agent_memory_mb = Int(256, help="Memory of an agent in MiB, its limit.").tag(config=True)
+    agent_port = Int(
+        17170, help="Port of the agent in a pod, for its probes; the relay's is the next one."
+    ).tag(config=True)
+    send_seconds = Int(
+        3600, help="Seconds that an agent has to send outputs after the command has ended."
+    ).tag(config=True)
+    keep_seconds = Int(
+        86400, help="Seconds after its end that a Job is removed when nobody else has done it."
+    ).tag(config=True)
+    builder_image = Unicode(
+        "",
+        help="Image of the rootless builder, as `images/builder` makes it; empty: images cannot be "
+        "built.",
+    ).tag(config=True)
+    builder_seccomp = Unicode(
+        "",
+        help="Profile of system calls for the steps of builds, a file below the kubelets' folder of "
+        "profiles; it has to allow user namespaces and mounts in them. Empty: what nodes do by "
+        "themselves, which allows them unless kubelets have `seccompDefault`.",
+    ).tag(config=True)
+    builder_storage = Enum(
+        ["overlay", "vfs"],
+        default_value="overlay",
+        help="How layers are stacked while an image is built: `vfs` copies, and works on nodes older "
+        "than Linux 5.13 too.",
+    ).tag(config=True)
+    registry = Unicode(
+        "", help="Where built images go, as `registry.example/team`; empty: they cannot be built."
+    ).tag(config=True)
+    registry_secret = Unicode(
+        "",
+        help="Secret of the type kubernetes.io/dockerconfigjson in the namespace, with which built "
+        "images are sent and what they stand on is pulled; empty: no registry asks for a login. Nodes "
+        "pull with pull_secrets.",
+    ).tag(config=True)
+    insecure_registries = List(
+        Unicode(), help="Registries, as `host:port`, that builds ask over plain HTTP."
+    ).tag(config=True)
+    build_arguments = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Build arguments that every RUN line sees as variables, such as HTTP_PROXY or "
+        "PIP_INDEX_URL. They stay in the image's history: no passwords.",
+    ).tag(config=True)
+    ca_bundle = Unicode(
+        "", help="File of certificates that builds trust instead of those of their base image."
+    ).tag(config=True)
+
+    @property
+    def pod_security(self) -> str:
+        """The pod security standard that the namespace can be held to: builds need the lower one."""
+        return "baseline" if self.builder_image and self.registry else "restricted"
+
+
+def load_options(home: Home, variables: ClusterSettings) -> KubernetesOptions:
+    """Return the options of an installation: the defaults, variables, and its file.
+
+    Raises
+    ------
+    Invalid
+        The file or a variable cannot be used.
+    """
+    return options.load_options(
+        KubernetesOptions,
+        home.root / FILE_NAME,
+        connect_host=variables.connect_host,
+        base_image=variables.image,
+        pull_policy=variables.pull_policy,
+        registry=variables.registry,
+    )

@@ -1,0 +1,63 @@
+"""Small readings of pods, Jobs and clocks that a life is made of; pure functions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kpl_lab.engines.kubernetes.ledger import Status
+from kpl_lab.engines.kubernetes.observe import Seen, time_of
+from kpl_lab.engines.kubernetes.pods import Json, is_leaving
+from kpl_lab.engines.kubernetes.saying import Saying
+from kpl_lab.engines.running import status as statuses
+from kpl_lab.engines.spec import Cause, ReplicaState
+
+
+def rank(pod: Json | None) -> int:
+    """Return the order of pods: what a Job ends because a replica has failed is not the cause of that."""
+    if pod is None:
+        return 2
+    return 1 if is_leaving(pod) else 0
+
+
+def ended(cause: Cause, detail: Mapping[str, Any]) -> Seen:
+    """Return that a replica is over without a command's own end."""
+    return Seen(state=ReplicaState.EXITED, is_final=True, cause=cause, detail=detail)
+
+
+def told(seen: Seen, said: Saying) -> Seen:
+    """Add what a replica that does not run yet waits for; one that waits in vain has failed."""
+    if said.is_hopeless:
+        return ended(Cause.START_FAILED, {"error": said.text, "code": said.code})
+    if not said.code:
+        return seen
+    waits = {"code": said.code, "text": said.text, "is_progress": said.is_progress}
+    return replace(seen, detail={**seen.detail, "waits": waits})
+
+
+def verdict_of(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return why a Job makes no pods any more, by the type of its condition; empty where it does."""
+    return {
+        str(one["type"]): str(one.get("message") or one.get("reason") or "its pod was removed")
+        for one in (found.get("status") or {}).get("conditions") or ()
+        if one.get("type") in ("Failed", "Complete") and one.get("status") == "True"
+    }
+
+
+def without_witness(job: Mapping[str, Any], conditions: Mapping[str, str]) -> Seen:
+    """Tell of a Job that is over and of whose pod nothing is left."""
+    if "Complete" not in conditions:
+        return ended(Cause.LOST, {"error": conditions["Failed"]})
+    at = (job.get("status") or {}).get("completionTime")
+    return replace(ended(Cause.EXIT, {}), exit_code=0, ended_at=time_of(at))
+
+
+def end_after(status: Status) -> str:
+    """Return the present, or the beginning where the clock of a node is ahead of ours."""
+    now = statuses.now()
+    begun = status.started_at
+    if begun is None or dt.datetime.fromisoformat(begun) <= dt.datetime.fromisoformat(now):
+        return now
+    return begun

@@ -1,0 +1,35 @@
+"""What is said to somebody who waits for a pod."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saying:
+    """A sentence, and the facts behind it.
+
+    Attributes
+    ----------
+    code
+        Stable word for machines; empty: there is nothing to say.
+    text
+        Cause and next step.
+    is_progress
+        All goes well; the text says how far it is.
+    is_hopeless
+        It will not come by itself: somebody has to change something first.
+    """
+
+    code: str = ""
+    text: str = ""
+    is_progress: bool = False
+    is_hopeless: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+NOTHING = Saying()

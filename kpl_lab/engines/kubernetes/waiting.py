@@ -1,0 +1,70 @@
+"""Why a pod does not run yet: looked at now and then, from the pod, its events and the nodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.saying import NOTHING, Saying
+from kpl_lab.engines.kubernetes.telling import tell, tell_claim, tell_owner
+
+_UNBOUND = "volume_unbound"
+_CLAIM = "PersistentVolumeClaim"
+_LOOK_SECONDS = 2.0
+_FORGET_SECONDS = 60.0
+
+
+class Waiting:
+    """Looks at pods that do not run yet, and at objects that have none.
+
+    Parameters
+    ----------
+    claim
+        Name of the claim that the pods wait for where they have no place; empty: they have none.
+    """
+
+    def __init__(self, cluster: Cluster, claim: str = "") -> None:
+        self._cluster = cluster
+        self._claim = claim
+        self._next: dict[str, float] = {}
+        self._last: dict[str, Saying] = {}
+
+    async def look(self, pod: Mapping[str, Any]) -> Saying:
+        """Return what a pod waits for; the cluster is not asked more often than every two seconds."""
+        metadata = pod["metadata"]
+        if self._is_due(metadata["uid"]):
+            events = await self._cluster.events_of(metadata["name"], uid=metadata["uid"])
+            is_placed = bool((pod.get("spec") or {}).get("nodeName"))
+            nodes = None if is_placed else await self._cluster.nodes()
+            told = tell(pod, events, nodes)
+            if self._claim and told.code == _UNBOUND:
+                about = await self._look_at_claim()
+                # Why there is no volume says more than that a pod waits for it.
+                told = about if about.code else told
+            self._last[metadata["uid"]] = told
+        return self._last.get(metadata["uid"], NOTHING)
+
+    async def _look_at_claim(self) -> Saying:
+        # Its events alone: an account that may not read claims reads those.
+        events = await self._cluster.events_of(self._claim, kind=_CLAIM)
+        return tell_claim({"metadata": {"name": self._claim}}, events)
+
+    async def look_at_owner(self, found: Mapping[str, Any]) -> Saying:
+        """Return why a Job or Deployment has no pods."""
+        metadata = found["metadata"]
+        if self._is_due(metadata["uid"]):
+            events = await self._cluster.events_of(metadata["name"], kind=str(found["kind"]))
+            self._last[metadata["uid"]] = tell_owner(found, events)
+        return self._last.get(metadata["uid"], NOTHING)
+
+    def _is_due(self, uid: str) -> bool:
+        now = time.monotonic()
+        if now < self._next.get(uid, 0.0):
+            return False
+        # Pods come and go for as long as a service runs.
+        self._next = {one: at for one, at in self._next.items() if now - at < _FORGET_SECONDS}
+        self._last = {one: said for one, said in self._last.items() if one in self._next}
+        self._next[uid] = now + _LOOK_SECONDS
+        return True

@@ -1,0 +1,147 @@
+"""What ``kpl-lab up`` and ``down`` do in a cluster: see that it can be used, and leave nothing in it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from kpl_lab.engines.kubernetes import names
+from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.namespace import ensure_namespace
+from kpl_lab.engines.kubernetes.options import KubernetesOptions, load_options
+from kpl_lab.errors import EngineError, KplError
+from kpl_lab.settings import Settings
+
+Say = Callable[[str], None]
+T = TypeVar("T")
+# What the runner does: verb, kind, and the part of it.
+_MADE = ("create", "patch", "delete")
+_RIGHTS = {
+    ("Pod", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
+    ("Pod", "log"): ("get",),
+    ("Job", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
+    ("Deployment", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
+    ("Secret", ""): ("list", *_MADE, "deletecollection"),
+    ("Service", ""): ("list", *_MADE),
+    ("PersistentVolumeClaim", ""): ("create", "patch"),
+    ("Event", ""): ("list",),
+    ("ResourceQuota", ""): ("list",),
+}
+NEEDED = tuple((verb, kind, part) for (kind, part), verbs in _RIGHTS.items() for verb in verbs)
+# What is used where it may be: numbers in what is said, and how many GPUs there are.
+USEFUL = (("list", "PodMetrics", ""), ("list", "Node", ""))
+# In this order: what makes pods before the pods. Claims stay: homes are kept as they are elsewhere.
+_CLEARED = ("Deployment", "Job", "Pod", "Secret")
+_GRACE_SECONDS = 1
+_END_SECONDS, _LOOK_SECONDS = 120, 0.5
+
+
+def ensure_cluster(settings: Settings, say: Say) -> None:
+    """See that there is a cluster, that we may do in it what we have to, and have a namespace.
+
+    Raises
+    ------
+    KplError
+        There is none, it does not answer, or a permission is missing, which is named.
+    """
+
+    async def work(cluster: Cluster, options: KubernetesOptions) -> None:
+        version = await cluster.version()
+        await ensure_namespace(cluster, options.pod_security)
+        say(
+            f"Kubernetes {version.get('gitVersion', '')} at {cluster.host}, namespace "
+            f"{cluster.namespace}; pods run {options.base_image} ({options.pull_policy})"
+        )
+        allowed = await asyncio.gather(*(cluster.can(*right) for right in NEEDED))
+        missing = [right for right, may in zip(NEEDED, allowed, strict=True) if not may]
+        if missing:
+            listed = ", ".join(_right(*one) for one in missing)
+            raise EngineError(
+                f"The account that we show to the cluster may not do what workloads need in the namespace "
+                f"{cluster.namespace}: {listed}. Ask an administrator of the cluster for these rights.",
+                code="cluster_forbidden",
+                detail={"missing": [list(one) for one in missing]},
+            )
+
+    _run(settings, work)
+
+
+def clear_cluster(settings: Settings, say: Say) -> None:
+    """Remove what is left of the installation in the cluster, by its label; homes stay."""
+    try:
+        _run(settings, lambda cluster, _options: _clear(cluster, settings.instance))
+    except KplError as error:
+        say(f"the cluster could not be cleared ({error.message}); `kubectl delete` with the label "
+            f"{names.selector(settings.instance)} does it")  # fmt: skip
+
+
+def leave_cluster(settings: Settings, namespace: str, stateful_set: str, say: Say) -> None:
+    """End the platform's own pod, then remove its workloads: it would start some of them again.
+
+    Parameters
+    ----------
+    namespace, stateful_set
+        Of the platform's pod.
+
+    Raises
+    ------
+    KplError
+        The cluster refuses something, or the pod does not end.
+    """
+
+    async def work(cluster: Cluster, options: KubernetesOptions) -> None:
+        own = await Cluster.open(namespace, context=options.context)
+        try:
+            if await own.get("StatefulSet", stateful_set) is not None:
+                say(f"ending the platform, {namespace}/{stateful_set}")
+                await own.patch("StatefulSet", stateful_set, {"spec": {"replicas": 0}})
+                await _ended(own, stateful_set)
+        finally:
+            await own.close()
+        say(f"removing the workloads in {cluster.namespace}")
+        await _clear(cluster, settings.instance)
+
+    _run(settings, work)
+
+
+async def _ended(cluster: Cluster, name: str) -> None:
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            while (found := await cluster.get("StatefulSet", name)) is not None:
+                if not found["status"].get("replicas"):
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError as error:
+        raise EngineError(
+            f"The pod of {name} has not ended within {_END_SECONDS} seconds; `kubectl describe pod` "
+            "says why. Try again, or uninstall without hooks and remove the workloads by their label.",
+            code="pod_stays",
+        ) from error
+
+
+async def _clear(cluster: Cluster, installation: str) -> None:
+    mine = names.selector(installation)
+    for kind in _CLEARED:
+        grace = _GRACE_SECONDS if kind == "Pod" else None
+        await cluster.delete_all(kind, mine, grace_seconds=grace)
+    for one in (await cluster.list("Service", mine))[0]:
+        await cluster.delete("Service", one["metadata"]["name"])
+
+
+def _right(verb: str, kind: str, part: str) -> str:
+    return f"{verb} {kind}{'/' + part if part else ''}"
+
+
+def _run(settings: Settings, work: Callable[[Cluster, KubernetesOptions], Awaitable[T]]) -> T:
+    async def inside() -> T:
+        options = load_options(settings.home, settings.cluster)
+        environ = {**os.environ, **settings.cluster.variables()}
+        cluster = await Cluster.open(options.namespace, context=options.context, environ=environ)
+        try:
+            return await work(cluster, options)
+        finally:
+            await cluster.close()
+
+    return asyncio.run(inside())

@@ -1,0 +1,117 @@
+"""What the containers of a pod see, and who may write it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kpl_lab.engines.kubernetes import names
+from kpl_lab.engines.kubernetes.objects import Manifest
+from kpl_lab.engines.spec import Kind, Limits
+from tests.engines.kubernetes.plans import (
+    AGENT,
+    PLANS,
+    agent_of,
+    command_of,
+    environment_of,
+    found,
+    mounts_of,
+    plan_of,
+    volume_of,
+)
+
+# What they see
+
+
+def test_a_command_reads_its_inputs_and_sees_nothing_of_its_agent() -> None:
+    plan = PLANS["task"]
+    assert mounts_of(plan, command_of(plan)) == {
+        "/kpl": "write",
+        "/kpl/inputs": "read",
+        "/kpl/secrets": "read",
+        "/tmp": "write",
+        "/dev/shm": "write",
+    }
+    assert mounts_of(plan, agent_of(plan)) == {
+        "/kpl": "write",
+        "/kpl/inputs": "write",
+        "/beside": "write",
+        "/beside/config": "read",
+        "/tmp": "write",
+    }
+    (one,) = [each for each in command_of(plan)["volumeMounts"] if each["name"] == "tmp"]
+    (other,) = [each for each in agent_of(plan)["volumeMounts"] if each["name"] == "tmp"]
+    assert one["subPath"] != other["subPath"]
+
+
+def test_a_server_has_its_home_and_live_mounts_that_it_only_reads() -> None:
+    plan = PLANS["server"]
+    command, agent = mounts_of(plan, command_of(plan)), mounts_of(plan, agent_of(plan))
+    assert (command["/home/carol"], command["/home/carol/datasets"]) == ("write", "read")
+    assert (agent["/home/carol"], agent["/home/carol/datasets"]) == ("write", "write")
+    assert command_of(plan)["workingDir"] == "/home/carol"
+    assert environment_of(plan)["HOME"] == "/home/carol"
+
+
+def test_secrets_are_files_for_the_group_and_the_agents_part_is_its_own() -> None:
+    plan = plan_of(Kind.TASK, secrets={"token": "a", "other": "b"})
+    command, agent = volume_of(plan, "secrets")["secret"], volume_of(plan, "config")["secret"]
+    assert command["items"] == [
+        {"key": "secret.0", "path": "token"},
+        {"key": "secret.1", "path": "other"},
+    ]
+    assert agent["items"] == [{"key": "agent.json", "path": "agent.json"}]
+    assert (command["defaultMode"], agent["defaultMode"]) == (0o440, 0o440)
+    data = found(plan, "Secret")
+    assert data["metadata"]["name"] == command["secretName"] == agent["secretName"]
+    assert json.loads(data["stringData"]["agent.json"]) == AGENT
+    assert data["immutable"] is True
+
+
+def test_without_secrets_the_folder_is_empty_and_not_the_whole_secret() -> None:
+    assert volume_of(PLANS["bare task"], "secrets") == {"emptyDir": {}}
+
+
+def test_shared_memory_and_scratch_space_are_as_large_as_was_asked_for() -> None:
+    assert volume_of(PLANS["task"], "shm") == {"emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}
+    assert volume_of(PLANS["task"], "inside") == {"emptyDir": {}}
+    for name in ("inside", "inputs", "tmp", "beside"):
+        assert volume_of(PLANS["queued task"], name) == {"emptyDir": {"sizeLimit": "700Mi"}}
+    none = plan_of(Kind.TASK, limits=Limits(cpu=1, memory_mb=1, shm_mb=0))
+    assert "/dev/shm" not in mounts_of(none, command_of(none))
+
+
+@pytest.mark.parametrize(
+    ("name", "volume", "sub_path"),
+    [
+        ("server", {"persistentVolumeClaim": {"claimName": "kpl-0a1b2c3d-home-carol"}}, None),
+        ("server in a shared claim", {"persistentVolumeClaim": {"claimName": "homes"}}, "Cärol:1"),
+        ("server that forgets", {"emptyDir": {}}, None),
+    ],
+)
+def test_a_home_is_a_claim_a_folder_of_one_or_nothing_that_stays(
+    name: str, volume: Manifest, sub_path: str | None
+) -> None:
+    plan = PLANS[name]
+    assert volume_of(plan, "home") == volume
+    for container in (command_of(plan), agent_of(plan)):
+        (mount,) = [one for one in container["volumeMounts"] if one["name"] == "home"]
+        assert mount.get("subPath") == sub_path
+        assert ":" not in mount["mountPath"]
+
+
+def test_the_claim_of_a_home_outlives_its_server_and_asks_for_a_class_only_where_one_is_set() -> (
+    None
+):
+    claim = found(PLANS["server"], "PersistentVolumeClaim")
+    assert claim["metadata"]["name"] == "kpl-0a1b2c3d-home-carol"
+    assert claim["metadata"]["labels"][names.HOME] == "carol"
+    assert names.WORKLOAD not in claim["metadata"]["labels"]
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "10240Mi"}},
+    }
+    full = found(PLANS["full server"], "PersistentVolumeClaim")
+    assert full["spec"]["storageClassName"] == "fast"
+    assert full["spec"]["resources"]["requests"]["storage"] == "512Mi"
