@@ -18,7 +18,7 @@ from kpl_lab.errors import KplError
 from kpl_lab.platform.settings import load_options as load_platform_options
 from kpl_lab.platform.storage import upgrade
 from kpl_lab.platform.storage.database import open_engine
-from kpl_lab.settings import Settings
+from kpl_lab.settings import LOOPBACK, Settings
 from kpl_lab.supervisor import control, launch, ports
 
 Level = Literal["ok", "note", "error"]
@@ -57,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         _database,
         _engine,
         _docker,
+        _kubernetes,
         _limits,
         _replicas,
         _tools,
@@ -85,6 +86,10 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:
+    if settings.engine == "kubernetes":
+        uid = platform_account(settings).uid
+        yield Finding("accounts", "ok", f"the platform runs as uid {uid}, workloads in pods")
+        return
     if os.geteuid() != 0:
         yield Finding(
             "accounts",
@@ -133,7 +138,11 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     running = any(record.identity for record in control.status(settings)[0])
     if not running:
         ports.require_free(settings, public=True, private=True)
-    yield Finding("ports", "ok", f"{settings.public_url}; all others on the loopback too")
+    if settings.listen == LOOPBACK:
+        yield Finding("ports", "ok", f"{settings.public_url}; all others on the loopback too")
+    else:
+        where = f"{settings.listen}:{settings.ports.public}"
+        yield Finding("ports", "ok", f"the front door at {where}; all others on the loopback")
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -207,6 +216,25 @@ def _docker(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "docker", "note", "Datasets cannot be mounted into running servers: that needs root."
         )
+
+
+def _kubernetes(settings: Settings) -> Iterator[Finding]:
+    if settings.engine != "kubernetes" or not any(r.identity for r in control.status(settings)[0]):
+        return
+    from kpl_lab.engines.kubernetes.engine import KubernetesEngine
+
+    async def ask() -> Mapping[str, Any]:
+        engine = KubernetesEngine.from_settings(settings)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await engine.facts()
+
+    facts = asyncio.run(ask())
+    yield Finding(
+        "kubernetes",
+        "ok",
+        f"Kubernetes {facts['version']} at {facts['api']}, namespace {facts['namespace']}; pods reach "
+        f"us at {facts['gate']}",
+    )
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

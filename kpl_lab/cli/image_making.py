@@ -15,7 +15,7 @@ from kpl_lab.cli.logs import show_build_log
 from kpl_lab.cli.options import FOLDER, given, no_wait_option
 from kpl_lab.cli.progress import transfer, waiting
 from kpl_lab.cli.session import Interrupted, Session, common_options, pass_session
-from kpl_lab.cli.values import NEW_NAME, PAIR, Parsed, merged
+from kpl_lab.cli.values import NEW_NAME, PAIR, TAGGED, Parsed, merged
 from kpl_lab.client.build_material import Material, file_of, material_of
 from kpl_lab.client.environment import unsaved_here
 from kpl_lab.client.uploads import source_of
@@ -62,7 +62,17 @@ class BuildOptions(TypedDict):
 
 def _made_options(function: Callable[P, R]) -> Callable[P, R]:
     """What all that make images share."""
-    return facts_options(no_wait_option(common_options(function)))
+    push = click.option("--push", metavar="HOST/NAME:TAG", help="Send it to a registry too.")
+    return push(facts_options(no_wait_option(common_options(function))))
+
+
+def _made_facts(values: dict[str, Any], push: str | None) -> dict[str, Any]:
+    """Return what the shared options say of an image, and where it is sent."""
+    facts = facts_of(values)
+    credentials = facts.pop("credentials", None)
+    if credentials and not push:
+        raise click.UsageError("--username is for --push.")
+    return facts | ({"push": PushTarget(reference=push, credentials=credentials)} if push else {})
 
 
 def _file_of(folder: Path, file: Path | None) -> Path:
@@ -121,7 +131,14 @@ def _follow(session: Session, made: BuildView, *, no_wait: bool) -> None:
 
 @click.command("build")
 @click.argument("folder", metavar="[DIR]", type=FOLDER, default=".")
-@click.option("-t", "--tag", "name", type=NEW_NAME, required=True, help="Name in the catalog.")
+@click.option(
+    "-t",
+    "--tag",
+    "name",
+    type=TAGGED,
+    required=True,
+    help="Name in the catalog; NAME:TAG becomes NAME-TAG, and NAME:latest NAME.",
+)
 @click.option(
     "-f",
     "--file",
@@ -135,7 +152,6 @@ def _follow(session: Session, made: BuildView, *, no_wait: bool) -> None:
 @click.option("--target", metavar="STAGE", help="Stop at this stage.")
 @click.option("--no-cache", is_flag=True, help="Run every step anew.")
 @click.option("--from", "base", metavar="IMAGE", help="What requirements stand on.")
-@click.option("--push", metavar="HOST/NAME:TAG", help="Send it to a registry too.")
 @_made_options
 @pass_session
 def build(
@@ -152,12 +168,7 @@ def build(
     DIR is sent without what .dockerignore names. --username and --password-stdin are for --push.
     """
     options = cast(BuildOptions, {key: values.pop(key) for key in BuildOptions.__annotations__})
-    facts = facts_of(values)
-    credentials = facts.pop("credentials", None)
-    if credentials and not push:
-        raise click.UsageError("--username is for --push.")
-    if push:
-        facts["push"] = PushTarget(reference=push, credentials=credentials)
+    facts = _made_facts(values, push)
     path = _file_of(folder, options["file"])
     fields = {"name": name, **_fields(path, options), **facts}
     material = material_of(path, fields, context=folder)
@@ -172,11 +183,20 @@ def build(
 )
 @_made_options
 @pass_session
-def load(session: Session, /, name: str, archive: Path, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
-    """Put an image into the catalog that `docker save` has written to FILE."""
-    facts = facts_of(values)
-    if facts.pop("credentials", None):
-        raise click.UsageError("A file needs no user name.")
+def load(
+    session: Session,
+    /,
+    name: str,
+    archive: Path,
+    push: str | None,
+    no_wait: bool,
+    **values: Any,  # noqa: ANN401 - the shared options
+) -> None:
+    """Put an image into the catalog that `docker save` has written to FILE.
+
+    --username and --password-stdin are for --push.
+    """
+    facts = _made_facts(values, push)
     material = Material(BuildCreate(name=name, archive=0, **facts), source_of(archive))
     _follow(session, _make(session, material, f"Sending {archive.name}"), no_wait=no_wait)
 
@@ -185,14 +205,13 @@ def load(session: Session, /, name: str, archive: Path, no_wait: bool, **values:
 @click.argument("name", type=NEW_NAME)
 @_made_options
 @pass_session
-def save(session: Session, /, name: str, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
+def save(session: Session, /, name: str, push: str | None, no_wait: bool, **values: Any) -> None:  # noqa: ANN401 - the shared options
     """Make an image of this notebook server: its image and what was installed since its start.
 
     Run it in a terminal of the server. Files of the home are not part of it; they are there anyway.
+    --username and --password-stdin are for --push.
     """
-    facts = facts_of(values)
-    if facts.pop("credentials", None):
-        raise click.UsageError("Nothing is sent to a registry here.")
+    facts = _made_facts(values, push)
     found = unsaved_here(session.client)
     added = found.requirements
     session.say(f"{len(added)} packages beyond {found.image}: {', '.join(added)}")

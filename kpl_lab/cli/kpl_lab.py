@@ -42,12 +42,19 @@ def cli() -> None:
 
 
 @cli.command("up")
-def up() -> None:
+@click.option(
+    "--foreground",
+    is_flag=True,
+    help="Stay until SIGTERM, then end the platform's processes but no workloads: for containers.",
+)
+def up(foreground: bool) -> None:
     """Start everything in the background and wait until it answers. Repeating it repairs."""
     from kpl_lab.supervisor import control
     from kpl_lab.supervisor.credentials import keep_credentials
 
     settings, say = installation.load(), _teller()
+    if foreground:
+        control.become_supervisor(settings, say)
     with control.exclusively(settings, say):
         control.bring_up(settings, say)
         found = keep_credentials(settings)
@@ -131,6 +138,19 @@ def upgrade() -> None:
 
     backup = control.upgrade_database(installation.load())
     click.echo(f"The former one is kept as {backup}." if backup else "The database is up to date.")
+
+
+@cli.command("leave-cluster", hidden=True)
+@click.argument("namespace")
+@click.argument("stateful_set")
+def leave_cluster(namespace: str, stateful_set: str) -> None:
+    """End the platform's pod and remove its workloads; what `helm uninstall` calls first."""
+    from kpl_lab.supervisor import cluster
+    from kpl_lab.supervisor.home import prepare as make_home
+
+    settings = installation.load()
+    make_home(settings)
+    cluster.leave_cluster(settings, namespace, stateful_set, _teller())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

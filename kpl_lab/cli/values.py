@@ -109,6 +109,15 @@ def parse_name(text: str) -> str:
     return check_name(text)
 
 
+def parse_tagged(text: str) -> str:
+    """Check the name of an image, also as ``docker build`` takes it: names of the catalog have no tags.
+
+    ``vision:1.0`` becomes ``vision-1.0``, ``vision:latest`` becomes ``vision``.
+    """
+    name, _, tag = text.partition(":")
+    return check_name(f"{name}-{tag}" if tag and tag != "latest" else name)
+
+
 def merged(pairs: Iterable[tuple[str, T]], option: str) -> dict[str, T]:
     """Make a mapping of pairs; the same key twice is a usage error."""
     found: dict[str, T] = {}
@@ -125,3 +134,4 @@ INPUT = Parsed("KEY=dataset|model:NAME[:VERSION]", parse_input)
 SAVE_AS = Parsed("OUTPUT=model|dataset:NAME", parse_save_as)
 REFERENCE = Parsed("NAME[:VERSION]", parse_reference)
 NEW_NAME = Parsed("NAME", parse_name)
+TAGGED = Parsed("NAME[:TAG]", parse_tagged)

@@ -87,6 +87,12 @@ class PlatformOptions(Configurable):
         help="Starts of each notebook server whose events and log are kept; older ones are "
         "forgotten as soon as they have ended.",
     ).tag(config=True)
+    unused_image_days = Float(
+        30.0,
+        min=0.0,
+        help="Days after which an image or environment that was built here is removed, when neither "
+        "the catalog nor an algorithm, service or task has used it since; 0: never.",
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 

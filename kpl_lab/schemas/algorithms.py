@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from kpl_lab.schemas.common import AssetState, Resources, ResourceView, Schema, Visibility
 
@@ -35,6 +36,9 @@ class PortView(Schema):
     kind: str = Field(description="inputs: dataset or model; outputs: dataset, model or files")
     optional: bool = False
     format: str | None = None
+    is_kind_declared: SkipJsonSchema[bool] = Field(
+        False, exclude=True, description="whether the file says the kind; else its key tells it"
+    )
 
 
 class FunctionView(Schema):

@@ -10,6 +10,7 @@ app         the API
 client      a test client without a token; ``login("alice")`` gives one that has one
 upload      sends bytes in parts and completes them
 site        the whole platform at work: API, controller and in-memory engine in one loop
+docker      the same with an engine that has images
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import warnings
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -314,3 +316,14 @@ async def site(context: Context, hub: Hub) -> AsyncIterator[Site]:
     """Give the whole platform at work: API, controller and in-memory engine in one loop."""
     async with running(context, hub) as found:
         yield found
+
+
+@pytest.fixture
+async def docker(context: Context, hub: Hub) -> AsyncIterator[Site]:
+    """A platform whose engine has images."""
+    changed = replace(context, settings=replace(context.settings, engine="docker"))
+    with context.database.store() as store:
+        for id in store.images.ids():  # of the local engine's catalog
+            store.images.delete(id)
+    async with running(changed, hub) as site:
+        yield site

@@ -6,7 +6,6 @@ import io
 import os
 import tarfile
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,13 @@ import pytest
 from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Handle, ImageFacts, Push, Recipe, RegistryLogin
 from kpl_lab.errors import EngineError
-from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping, image_builds
 from kpl_lab.platform.runtime.reconcilers import builds
-from tests.platform.conftest import Hub
-from tests.platform.running import WAITS, Site, User, running
+from tests.platform.running import CODE, WAITS, Site, User
 from tests.platform.test_builds import CODE_BUILT
 
 DOCKERFILE = "FROM base\nCOPY a.txt /a.txt\n"
 REQUIREMENTS = {"name": "mine", "requirements": "six==1.16\n"}
-
-
-@pytest.fixture
-async def docker(context: Context, hub: Hub) -> AsyncIterator[Site]:
-    """A platform whose engine has images."""
-    changed = replace(context, settings=replace(context.settings, engine="docker"))
-    with context.database.store() as store:
-        for id in store.images.ids():  # of the local engine's catalog
-            store.images.delete(id)
-    async with running(changed, hub) as site:
-        yield site
 
 
 def context_tar(mode: str = "w", **files: str) -> bytes:
@@ -175,7 +161,11 @@ async def test_an_image_is_sent_with_a_password_that_is_forgotten_at_the_end(doc
     assert docker.engine.recipes[f"build-{made['id']}"].push == wanted
 
 
-@pytest.mark.parametrize("reference", ["mine", "-x/y:1", "corp.example/a@sha256:" + "0" * 64])
+@pytest.mark.parametrize(
+    "reference",
+    # The third one is how the base image of all servers may be called.
+    ["mine", "-x/y:1", "kpl-lab/base:1", "corp.example/a@sha256:" + "0" * 64],
+)
 async def test_what_cannot_be_sent_to_is_refused(docker: Site, reference: str) -> None:
     body = {
         "name": "mine",
@@ -346,3 +336,28 @@ def _content(path: str) -> bytes | None:
 
 def _age(path: Path) -> None:
     os.utime(path, (0, 0))
+
+
+async def test_a_from_image_that_is_spelt_wrongly_is_asked_for_and_its_neighbour_named(
+    docker: Site,
+) -> None:
+    alice = docker.user()
+    await registered(docker, alice, "base", "corp.example/base:1", aliases=["python:3.11"])
+    docker.engine.script = WAITS
+    task = await alice.submit(renamed("pyhton:3.11"))
+    (notice,) = task["notices"]
+    assert "its registry is asked for it. Did you mean 'python:3.11'?" in notice
+    await alice.until(f"tasks/{task['id']}", "running")
+    assert docker.workload(f"task-{task['id']}-1").image == "pyhton:3.11"
+    assert (await alice.submit(renamed("corp.example/other:1")))["notices"] == []
+    body = {"upload": await alice.code(renamed("Some Image"))}
+    answer = await alice.http.post("tasks", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_image")
+
+
+def renamed(image: str) -> dict[str, str]:
+    """Return code that asks for an image."""
+    return {
+        name: text.replace("python:3.11", image) if name == "environment.yml" else text
+        for name, text in CODE.items()
+    }

@@ -368,7 +368,12 @@ class TestFromTheRegistry:
 
     @pytest.mark.parametrize(
         "wanted",
-        ["a b", "3f62fd645cbf", f"sha256:{'0' * 64}", "kpl-environment/39dc59a2:abc"],
+        [
+            *("a b", "3f6", "3f62fd645cbf", "docker.io/library/3f62fd645cbf"),
+            *(f"sha256:{'0' * 64}", "kpl-environment/39dc59a2:abc"),
+            "docker.io/kpl-environment/39dc59a2:abc",
+            "index.docker.io/kpl-environment/39dc59a2:abc",
+        ],
     )
     def test_what_only_the_daemon_knows_is_nobody_s_to_name(
         self, ordered: Callable[[str], Ordered], wanted: str

@@ -109,6 +109,23 @@ async def test_pulling_an_image_is_told_with_how_much_of_it_is_there(site: Site)
     assert names[1:] == ["Scheduled", "PullingImage", "PulledImage", "NotebookHealthy"]
 
 
+async def test_what_a_start_waits_for_is_told_and_stands_in_the_history_once(site: Site) -> None:
+    id = await starting(site)
+    replica = Replica(index=0, state=ReplicaState.STARTING)
+    told = ["No node has 8 GPUs.", "No node has 8 GPUs.", "It was sent to the node n1."]
+    for text in told:
+        waits = {"code": "x", "text": text, "is_progress": text.startswith("It")}
+        await site.engine.set_replica(f"server-{id}", replace(replica, detail={"waits": waits}))
+
+        async def is_told(text: str = text) -> bool:
+            status = await site.internal().get(f"internal/servers/{id}")
+            return bool(status["message"] == text)
+
+        await until(is_told)
+    names = [name for name, _ in await history(site, id)]
+    assert names[names.index("Scheduled") :] == ["Scheduled", "Queued"]
+
+
 @pytest.mark.parametrize(
     ("cause", "detail", "name"),
     [

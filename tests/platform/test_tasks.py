@@ -277,6 +277,21 @@ async def test_code_without_the_function_is_refused(site: Site) -> None:
     assert "compile" in answer.text
 
 
+async def test_an_input_of_another_kind_than_declared_is_refused(site: Site) -> None:
+    site.engine.script = MODEL
+    alice = site.user()
+    await alice.ended(await alice.submit())
+    declared = "{key: data, kind: dataset}, {key: more}"
+    manifest = str(CODE["environment.yml"]).replace("train:", f"train:\n  inputs: [{declared}]")
+    upload = await alice.code(CODE | {"environment.yml": manifest})
+    model = {"kind": "model", "name": "digits"}
+    inputs = [{"key": "more", **model}, {"key": "data", **model}]
+    answer = await alice.http.post("tasks", json={"upload": upload, "inputs": inputs})
+    assert (answer.status_code, answer.json()["code"]) == (422, "wrong_kind")
+    assert "The input 'data' takes a dataset" in answer.text  # `more` may be either
+    assert "data=dataset:NAME" in answer.text
+
+
 async def test_what_could_never_start_is_refused_with_numbers(site: Site) -> None:
     alice = site.user()
     upload = await alice.code()

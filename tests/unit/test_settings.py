@@ -49,7 +49,12 @@ def test_the_image_to_build_on_is_known_where_it_is_named(
 
 @pytest.mark.parametrize(
     ("more", "says"),
-    [({"KPL_PORT": "http"}, "not a port"), ({"KPL_ENGINE": "podman"}, "not an engine")],
+    [
+        ({"KPL_PORT": "http"}, "not a port"),
+        ({"KPL_ENGINE": "podman"}, "not an engine"),
+        ({"KPL_INSTANCE": "Mine"}, "not a word of eight hexadecimal digits"),
+        ({"KPL_LISTEN": "localhost"}, "not an IPv4 address"),
+    ],
 )
 def test_a_wrong_variable_is_refused_by_name(
     tmp_path: Path, more: dict[str, str], says: str
@@ -67,3 +72,11 @@ def test_a_broken_settings_file_is_named(tmp_path: Path) -> None:
 def test_a_missing_secret_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="kpl-lab up"):
         settings.load({"KPL_HOME": str(tmp_path)}).home.read_secret("jwt")
+
+
+def test_an_instance_may_be_chosen_at_the_first_start_and_stays(tmp_path: Path) -> None:
+    chosen = {"KPL_HOME": str(tmp_path), "KPL_INSTANCE": "0123abcd"}
+    assert settings.load(chosen).instance == "0123abcd"
+    assert settings.load({"KPL_HOME": str(tmp_path)}).instance == "0123abcd"
+    with pytest.raises(Invalid, match="is that of the installation 0123abcd"):
+        settings.load(chosen | {"KPL_INSTANCE": "ffffffff"})

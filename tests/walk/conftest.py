@@ -16,6 +16,8 @@ import websocket
 from tests.docker_installation import docker_installation
 from tests.engines.docker_harness import TestDaemon
 from tests.installation import Installation, running_installation
+from tests.kubernetes.harness import why_not
+from tests.kubernetes_installation import kubernetes_installation
 from tests.said import Said
 
 MANIFEST = """\
@@ -132,6 +134,15 @@ def installation(on_local: Installation) -> Installation:
 def on_docker(daemon: TestDaemon) -> Iterator[Installation]:
     """An installation on Docker, whose base image is made on the spot."""
     with docker_installation("kpl-dock-", daemon) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def on_kubernetes() -> Iterator[Installation]:
+    """An installation on the cluster of ``KUBECONFIG``."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with kubernetes_installation("kpl-kube-") as found:
         yield found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.docker_harness import TestDaemon, registry
+from tests.engines.docker_harness import IMAGE, TestDaemon, registry
 from tests.installation import Installation, wait_for
 from tests.walk.conftest import Terminal, shell
 
@@ -161,16 +162,59 @@ def bring_wheel(installation: Installation, *, engine: str) -> None:
     subprocess.run([*command, "tomli-w"], check=True)
 
 
-def test_what_was_installed_in_a_server_is_saved(terminal: Terminal, is_docker: bool) -> None:
+def json_of(said: str) -> Any:
+    """Return what a command has printed as JSON; the prompt follows."""
+    made, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])
+    return made
+
+
+def test_images_are_built_loaded_and_sent_from_a_terminal_of_a_server(
+    terminal: Terminal, is_docker: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if not is_docker:
+        pytest.skip("the local engine has environments and no images")
+    daemon: TestDaemon = request.getfixturevalue("daemon")
+    home = terminal.installation.user_home
+    terminal.done("server", "start", "--image", "base")
+    daemon.docker("save", "-o", str(home / "image.tar"), IMAGE)
+    (home / "image.tar").chmod(0o644)
+    dockerfile = r"ARG who\nFROM base\nARG who\nCOPY note.txt /opt/\nRUN test $who = ada"
+    with registry(tmp_path) as address, shell(terminal.installation) as notebook:
+        assert "not found" in notebook.run("docker ps; test ! -e /var/run/docker.sock")
+        notebook.run(f"mkdir made; cd made; echo hi >note.txt; printf '{dockerfile}' >My.file")
+        words = f"-f My.file --build-arg who=ada --push {address}/team/made:1 . --json"
+        built = json_of(notebook.run(f"kpl image build -t made {words}"))
+        words = f"~/image.tar --push {address}/team/given:1 --json"
+        loaded = json_of(notebook.run(f"kpl image load given {words}"))
+        found = [
+            json_of(notebook.run(f"kpl image register {one}-again {address}/team/{one}:1 --json"))
+            for one in ("made", "given")
+        ]
+    terminal.done("server", "stop")
+    assert [(one["state"], one["source"]) for one in (built, loaded)] == [
+        ("ready", "built"),
+        ("ready", "loaded"),
+    ]
+    assert [(one["state"], one["source"]) for one in found] == [("ready", "registered")] * 2
+    assert imports(terminal, "made", "json")["state"] == "succeeded"
+
+
+def test_what_was_installed_in_a_server_is_saved(
+    terminal: Terminal, is_docker: bool, tmp_path: Path
+) -> None:
     assert "in a terminal of its JupyterLab" in terminal.refused("image", "save", "mine")
     terminal.done("server", "start", "--image", "base")
     bring_wheel(terminal.installation, engine="docker" if is_docker else "local")
-    with shell(terminal.installation) as notebook:
+    with shell(terminal.installation) as notebook, contextlib.ExitStack() as stack:
+        address = stack.enter_context(registry(tmp_path)) if is_docker else ""
+        push = f" --push {address}/team/mine:1" if is_docker else ""
         assert "Nothing was installed" in notebook.run("kpl image save mine")
         said = notebook.run("pip install --no-index --find-links ~/wheels tomli-w")
         assert "Successfully installed" in said
-        said = notebook.run("kpl image save mine --json")
-    made, _ = json.JSONDecoder().raw_decode(said[said.index("{") :])  # the prompt follows
+        made = json_of(notebook.run(f"kpl image save mine --json{push}"))
+        if is_docker:
+            words = f"theirs {address}/team/mine:1 --json"
+            assert json_of(notebook.run(f"kpl image register {words}"))["packages"]["tomli-w"]
     assert (made["state"], made["source"]) == ("ready", "saved")
     terminal.done("server", "stop")
     assert imports(terminal, "mine", "tomli_w")["state"] == "succeeded"

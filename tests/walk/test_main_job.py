@@ -18,7 +18,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ENTRY = {"id", "name", "state", "created_at"}
 
 
-@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+ENGINES = [
+    "local",
+    pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def installation(request: pytest.FixtureRequest) -> Installation:
     """An installation on each engine: what users do is the same."""
     found: Installation = request.getfixturevalue(f"on_{request.param}")

@@ -67,16 +67,21 @@ def subject(build: BuildRecord) -> Subject:
 def notices_of(
     store: Store, context: Context, reader: Reader, environment: Environment
 ) -> tuple[str, ...]:
-    """Return what the user should know of the image: that the default stands in for it."""
+    """Return what the user should know of the image: that the default stands in for it, or that a
+    registry is asked for what may be spelt wrongly."""
     wanted = environment.from_image
-    if not context.allows_image_fallback or images.lookup(store, reader, wanted) is not None:
+    if images.lookup(store, reader, wanted) is not None:
         return ()
     near = images.near(store, reader, wanted)
     hint = f" Did you mean {near!r}?" if near else ""
-    default = images.default(store, reader)
-    return (
-        f"The image {wanted!r} is not in the catalog; {default.name!r} is used in its place.{hint}",
-    )
+    if context.allows_image_fallback:
+        name = images.default(store, reader).name
+        return (
+            f"The image {wanted!r} is not in the catalog; {name!r} is used in its place.{hint}",
+        )
+    if near:
+        return (f"The image {wanted!r} is not in the catalog; its registry is asked for it.{hint}",)
+    return ()
 
 
 def order(
@@ -122,9 +127,10 @@ def base_of(store: Store, context: Context, reader: Reader, environment: Environ
         ``from_image`` is unknown and may not be replaced.
     """
     wanted = environment.from_image
-    is_replaced = bool(notices_of(store, context, reader, environment))
-    has_registry = context.settings.engine != LOCAL
-    if has_registry and not is_replaced and images.lookup(store, reader, wanted) is None:
+    is_known = images.lookup(store, reader, wanted) is not None
+    if not is_known and context.allows_image_fallback:
+        found = images.default(store, reader)
+    elif not is_known and context.settings.engine != LOCAL:
         # Nobody has registered it: the registry is asked when it is needed.
         if not REFERENCE.fullmatch(wanted) or images.is_held_back(store, wanted):
             raise Invalid(
@@ -133,7 +139,8 @@ def base_of(store: Store, context: Context, reader: Reader, environment: Environ
                 code="unknown_image",
             )
         return Base(wanted)
-    found = images.default(store, reader) if is_replaced else images.usable(store, reader, wanted)
+    else:
+        found = images.usable(store, reader, wanted)
     return Base(found.reference, found.digest or "", found.variables)
 
 

@@ -14,6 +14,7 @@ from kpl_lab.platform.storage.records.images import FILE, ImageRecord
 from kpl_lab.platform.storage.repositories.workspaces import DEFAULT_WORKSPACE
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.images import PRESET_OWNER
+from kpl_lab.settings import own_image
 
 
 def path_of(context: Context) -> Path:
@@ -48,17 +49,22 @@ def take_up(store: Store, context: Context, catalog: Catalog) -> None:
     again where it is another than before, and where it could not be had. Repeatable.
     """
     known = {one.name: one for one in store.images.of_file()}
-    engine = context.settings.engine
     for position, entry in enumerate(catalog.entries):
         values = {
             **_columns(entry),
-            "reference": entry.place(engine, __version__),
+            "reference": _place(context, entry),
             "position": position,
         }
         _take_up_one(store, known.pop(entry.name, None), entry.name, values)
     for gone in known.values():
         store.images.delete(gone.id)
         store.events.write(images.subject(gone), "deleted")
+
+
+def _place(context: Context, entry: CatalogEntry) -> str | None:
+    """Return what the engine knows an image by; the platform's own may have another name there."""
+    found = entry.place(context.settings.engine, __version__)
+    return context.settings.cluster.image or found if found == own_image(__version__) else found
 
 
 def _take_up_one(

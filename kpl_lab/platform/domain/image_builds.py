@@ -21,6 +21,7 @@ from kpl_lab.errors import Conflict, Invalid, NotFound
 from kpl_lab.formats.catalog_yml import LOCAL, REFERENCE
 from kpl_lab.formats.dockerfile import read_dockerfile
 from kpl_lab.formats.environment_yml import parse_environment
+from kpl_lab.formats.image_reference import registry_of
 from kpl_lab.naming import check_name
 from kpl_lab.platform.at_rest import Vault
 from kpl_lab.platform.auth import Caller
@@ -281,16 +282,11 @@ def _push(context: Context, request: BuildCreate) -> str | None:
     reference = request.push.reference
     if context.settings.engine == LOCAL:
         raise Invalid(_NEEDS_IMAGES, code="no_images")
-    host = reference.partition("/")[0]
-    if not REFERENCE.fullmatch(reference) or "@" in reference or "/" not in reference:
+    # Without a registry it would be a name of this machine alone, perhaps that of another image.
+    if not REFERENCE.fullmatch(reference) or "@" in reference or registry_of(reference) is None:
         raise Invalid(
-            f"{reference!r} is no name to send an image to; write HOST/NAME:TAG.",
-            code="invalid_reference",
-        )
-    if request.push.credentials and not (set(".:") & set(host) or host == "localhost"):
-        raise Invalid(
-            f"A user name and password are for a registry, and {reference} names none; write it as "
-            "HOST/NAME:TAG.",
+            f"{reference!r} names no registry to send an image to; write HOST/NAME:TAG, such as "
+            "docker.io/NAME/IMAGE:TAG.",
             code="invalid_reference",
         )
     return reference

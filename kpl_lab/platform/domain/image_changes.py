@@ -10,7 +10,7 @@ from kpl_lab.naming import check_name
 from kpl_lab.platform.at_rest import Vault
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access
+from kpl_lab.platform.domain import access, images
 from kpl_lab.platform.domain.images import NEW, NOUN, subject
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.store import Store
@@ -33,6 +33,7 @@ def register(store: Store, context: Context, caller: Caller, request: ImageCreat
             f"You have an image {name!r} already; delete it first, or choose another name.",
             code="name_taken",
         )
+    check_reach(store, caller, request.reference, with_password=bool(request.credentials))
     record = store.images.add(
         **NEW | columns(caller, request),
         name=name,
@@ -71,6 +72,30 @@ def check_place(context: Context, caller: Caller, reference: str) -> None:
         raise Invalid(
             f"{reference!r} is no reference of an image; write it as `docker pull` takes it.",
             code="invalid_reference",
+        )
+
+
+def check_reach(store: Store, caller: Caller, reference: str, *, with_password: bool) -> None:
+    """Refuse what the daemon has and whoever asks for it may not: it gives what it has to all.
+
+    With a password the registry itself is asked; who keeps the catalog may register everything.
+
+    Raises
+    ------
+    Forbidden
+        Says whom to ask.
+    """
+    if caller.keeps_catalog:
+        return
+    if images.is_only_of_daemon(reference):
+        raise Forbidden(
+            f"{reference} names an image that was made here; whoever made it shares it with "
+            "`kpl image set NAME --visibility workspace`."
+        )
+    if not with_password and images.is_locked(store, reference):
+        raise Forbidden(
+            f"Somebody has registered images of {reference} with a password; give yours "
+            "(`--username … --password-stdin`), or ask them to share theirs."
         )
 
 

@@ -15,9 +15,13 @@ def look(store: Store, caller: Caller, image: ImageRecord) -> ImageRecord:
     Raises
     ------
     Forbidden
-        It is somebody else's.
+        It is somebody else's, or has become something that only others may have.
     """
     image_changes.require_change(caller, image)
+    if image.source == "registered":
+        image_changes.check_reach(
+            store, caller, image.reference, with_password=bool(image.credentials)
+        )
     values = {key: images.NEW[key] for key in ("state", "reason", "message")}
     store.images.update(image.id, **values, updated_at=store.now())
     store.events.write(images.subject(image), "updated", "It is being looked at.")

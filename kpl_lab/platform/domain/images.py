@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kpl_lab.errors import Invalid, NotFound
+from kpl_lab.formats.image_reference import familiar
 from kpl_lab.formats.yaml_marks import nearest
 from kpl_lab.platform.at_rest import Vault
 from kpl_lab.platform.auth import Caller
@@ -20,7 +21,7 @@ from kpl_lab.schemas.images import PRESET_OWNER, Credentials
 
 NOUN = "image"
 # Docker's names of images by content, whole or their beginning.
-_ID = re.compile(r"(sha256:)?[0-9a-f]{4,64}")
+_ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}", re.I)
 _ENVIRONMENTS = "kpl-environment/"
 NEW: dict[str, Any] = {
     "state": "preparing",
@@ -107,8 +108,17 @@ def is_held_back(store: Store, reference: str) -> bool:
     A daemon gives what it has to all: what was pulled with somebody's password, environments of
     other workspaces, and anything by its id. Ask for what is not in the namer's own catalog alone.
     """
-    if _ID.fullmatch(reference) or reference.startswith(_ENVIRONMENTS):
-        return True
+    return is_only_of_daemon(reference) or is_locked(store, reference)
+
+
+def is_only_of_daemon(reference: str) -> bool:
+    """Say whether a reference means what was made here, or anything by its id."""
+    name = familiar(reference)
+    return bool(_ID.fullmatch(name)) or name.startswith(_ENVIRONMENTS)
+
+
+def is_locked(store: Store, reference: str) -> bool:
+    """Say whether somebody has registered an image of that repository with a password."""
     wanted = _repository(reference)
     return any(
         one.credentials and _repository(one.reference) == wanted for one in store.images.find()
@@ -116,8 +126,8 @@ def is_held_back(store: Store, reference: str) -> bool:
 
 
 def _repository(reference: str) -> str:
-    """Return a reference without its tag and digest."""
-    head, slash, name = reference.partition("@")[0].rpartition("/")
+    """Return a reference without its tag and digest, the same for all names of one image."""
+    head, slash, name = familiar(reference).partition("@")[0].rpartition("/")
     return head + slash + name.partition(":")[0]
 
 

@@ -16,7 +16,7 @@ from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.code import receive as receive_upload
 from kpl_lab.platform.storage.store import Store
-from kpl_lab.schemas.algorithms import FunctionView
+from kpl_lab.schemas.algorithms import FunctionView, PortView
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.tasks import ResourceOverride, TaskInput
 
@@ -177,7 +177,8 @@ def resolve_inputs(
     Raises
     ------
     Invalid
-        An input that is not declared, given twice, or required and missing.
+        An input that is not declared, given twice, of another kind than is declared, or required
+        and missing.
     NotFound, Conflict
         The dataset or model is not there or not ready.
     """
@@ -197,6 +198,7 @@ def resolve_inputs(
     found = []
     for port in function.inputs:
         if port.key in by_key:
+            _check_kind(port, by_key[port.key])
             found.append(_resolve(store, caller, by_key[port.key]))
         elif not port.optional:
             raise Invalid(
@@ -206,6 +208,18 @@ def resolve_inputs(
                 detail={"key": port.key},
             )
     return found
+
+
+def _check_kind(port: PortView, given: TaskInput) -> None:
+    """Refuse what environment.yml says an input is not; what the key alone suggests binds nobody."""
+    if port.is_kind_declared and given.kind != port.kind:
+        raise Invalid(
+            f"The input {port.key!r} takes a {port.kind}, as environment.yml declares, and "
+            f"{given.name} was given as a {given.kind}; fill it with "
+            f"`--input {port.key}={port.kind}:NAME`.",
+            code="wrong_kind",
+            detail={"key": port.key, "declared": port.kind, "given": given.kind},
+        )
 
 
 def _resolve(store: Store, caller: Caller, entry: TaskInput) -> dict[str, Any]:

@@ -108,6 +108,15 @@ def pulling(store: Store, server: ServerRecord, done: int, total: int) -> None:
         tell(store, server, server_events.PULLING)
 
 
+def waits(store: Store, server: ServerRecord, text: str, *, is_progress: bool) -> None:
+    """Note what a server that has room waits for where it is to run, or how far it is."""
+    if text == server.message:
+        return
+    changed = store.servers.update(server.id, where={"state": "starting"}, message=text)
+    if changed and not is_progress:
+        tell(store, server, server_events.QUEUED, message=text)
+
+
 def pulled(store: Store, server: ServerRecord) -> None:
     """Note that the image of a starting server has arrived."""
     where = {"state": "starting", "reason": PULLING_REASON}

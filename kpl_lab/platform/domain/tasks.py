@@ -185,6 +185,15 @@ def move(store: Store, task: TaskRecord, state: str, **values: Any) -> bool:  # 
     return changed
 
 
+def waits(store: Store, task: TaskRecord, text: str, *, is_progress: bool) -> None:
+    """Note what a task that was admitted waits for where it is to run, or how far it is."""
+    if text == task.message:
+        return
+    changed = store.tasks.update(task.id, where={"state": "preparing"}, message=text)
+    if changed and not is_progress:
+        store.events.write(access.subject("tasks", task), "waiting", text, level="warning")
+
+
 def stop(store: Store, task: TaskRecord, reason: str = "user") -> TaskRecord:
     """Ask a task to end.
 

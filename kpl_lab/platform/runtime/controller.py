@@ -22,6 +22,7 @@ from kpl_lab.platform.runtime.reconcilers.outputs import OutputReconciler
 from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, ServerReconciler
 from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
+from kpl_lab.platform.runtime.tidying import remove_unused_images
 from kpl_lab.platform.runtime.workqueue import WorkQueue
 from kpl_lab.platform.runtime.world import FrontDoor, Key, Reconciler, World
 from kpl_lab.platform.storage.store import Store
@@ -117,6 +118,7 @@ class Controller:
                 await self.world.write(
                     lambda store: housekeeping.clean(store, context.files, context.options)
                 )
+                await remove_unused_images(self.world)
             except (KplError, OSError) as error:
                 log.warning("what is left behind could not be cleaned up: %s", error)
             await asyncio.sleep(TIDY_SECONDS)

@@ -65,7 +65,8 @@ class World:
     """The platform's parts and the engine's last observations.
 
     ``is_synced`` is false until the engine has told everything that it runs; before that nothing
-    may be taken for lost. ``routed`` are the addresses by service that the front door is known to
+    may be taken for lost. Whoever finds an image for a build holds ``image_lock``, and whoever removes
+    one. ``routed`` are the addresses by service that the front door is known to
     have taken up. ``add`` has something looked at soon; ``is_at`` says whether it is just now.
     """
 
@@ -76,6 +77,7 @@ class World:
     routed: dict[int, frozenset[str]] = field(default_factory=dict)
     add: Callable[[Key], None] = lambda _key: None
     is_at: Callable[[Key], bool] = lambda _key: False
+    image_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def engine(self) -> Engine:

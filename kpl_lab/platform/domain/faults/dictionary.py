@@ -8,6 +8,7 @@ from kpl_lab.platform.domain.faults import (
     files,
     gpus,
     imports,
+    making,
     network,
     packages,
     programs,
@@ -17,6 +18,7 @@ from kpl_lab.platform.domain.faults import (
 from kpl_lab.platform.domain.faults.entry import Fault
 
 AREAS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
+    ("Images that are made, loaded and sent", making.FAULTS),
     ("Images, registries and Dockerfiles", registries.FAULTS),
     ("GPUs", gpus.FAULTS),
     ("Memory, disks, processes and crashes", resources.FAULTS),

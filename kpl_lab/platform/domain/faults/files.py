@@ -32,10 +32,19 @@ FAULTS: tuple[Fault, ...] = (
         action="Inputs are read-only; write to a folder of `get_output_path`.",
     ),
     Fault(
+        code="not_executable",
+        patterns=words(
+            r"\bsh: \d+: (?P<command>(?!cannot )[^:\n]+): Permission denied",
+        ),
+        cause="{command!r} is there, but the account that everything runs under may not run it.",
+        action="Give everybody the right to run it (`chmod a+rx`), or start it with its interpreter "
+        "(`sh FILE`, `python3 FILE`).",
+    ),
+    Fault(
         code="permission_denied",
         patterns=words(
             r"\[Errno 13\] Permission denied: '(?P<what>[^']+)'",
-            r"(?:sh|bash)(?:: \d+|: line \d+)?: (?:\d+: )?(?:cannot create )?(?P<what>[^:\n]+): "
+            r"(?:sh|bash)(?:: \d+|: line \d+)?: (?:\d+: )?(?:cannot \w+ )?(?P<what>[^:\n]+): "
             r"Permission denied",
         ),
         cause="The program has no right to use {what}.",

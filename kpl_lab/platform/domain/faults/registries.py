@@ -84,6 +84,18 @@ FAULTS: tuple[Fault, ...] = (
         usual_duration=PASSES,
     ),
     Fault(
+        code="registry_broken",
+        patterns=words(
+            r"Docker refused: (?P<what>invalid character '.' looking for [^\n]+)",
+            r"(?P<what>received unexpected HTTP status: [^\n]+)",
+            r"(?P<what>error parsing HTTP \d+ response body: [^\n]+)",
+        ),
+        who="admin",
+        cause="What the registry of the image answers makes no sense: {what}",
+        action="Check the image's address, or ask whoever keeps that registry.",
+        usual_duration=PASSES,
+    ),
+    Fault(
         code="image_reference",
         patterns=words(r"invalid reference format(?:: (?P<what>[^\n]+))?"),
         cause="What was given is no name of an image.",
@@ -128,6 +140,7 @@ FAULTS: tuple[Fault, ...] = (
         patterns=words(
             r'exec: "(?P<command>[^"\n]+)": (?:executable file not found|stat [^:\n]+: no such file)',
             r"exec (?P<command>\S+) failed: No such file or directory",
+            r"^(?P<command>[^\s:]+): No such file or directory \([^)\n]+\)$",
         ),
         cause="The image has no program {command!r}.",
         action="Correct the command, or install the program in the image.",
@@ -138,6 +151,7 @@ FAULTS: tuple[Fault, ...] = (
         patterns=words(
             r'exec: "(?P<command>[^"\n]+)": permission denied',
             r"exec (?P<command>\S+) failed: Permission denied",
+            r"^(?P<command>[^\s:]+): Permission denied \([^)\n]+\)$",
         ),
         cause="The image's {command!r} is not executable.",
         action="Give it the right to run (`RUN chmod +x`), or start it with its interpreter.",

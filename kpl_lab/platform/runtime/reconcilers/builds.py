@@ -44,7 +44,8 @@ class BuildReconciler:
         elif build.desired == "stop":
             await self._stop(build, name)
         elif build.state == "queued" or (name not in self._world.seen and self._world.is_synced):
-            return await self._start(build, name)
+            async with self._world.image_lock:
+                return await self._start(build, name)
         return None
 
     async def _stop(self, build: BuildRecord, name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from kpl_lab.engines.spec import ImageFacts, RegistryLogin
-from kpl_lab.errors import KplError, Unavailable
+from kpl_lab.errors import EngineError, KplError, Unavailable
 from kpl_lab.platform.domain import image_looks, images
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.records.images import ImageRecord
@@ -35,6 +37,10 @@ class ImageReconciler:
     async def _inspect(self, image: ImageRecord) -> ImageFacts:
         stored = images.credentials_of(self._world.context, image)
         login = None if stored is None else RegistryLogin(**stored.model_dump())
+        if login is not None and image.state == "ready":
+            # The registry has let us in before: it may be away while we have the image.
+            with contextlib.suppress(EngineError):
+                return await self._world.engine.inspect_image(image.reference)
         return await self._world.engine.inspect_image(image.reference, login=login)
 
 

@@ -100,14 +100,23 @@ class TaskReconciler:
         if ended(seen) is not None:
             await self._finish(task, replica)
             return
-        if task.state == "preparing" and replica.state is not ReplicaState.STARTING:
-            await self._world.write(lambda s: self._note_running(s, task, replica))
+        if task.state == "preparing":
+            await self._follow_start(task, replica)
         if task.desired == "stop":
             await self._world.engine.stop(self._world.handle(name, task.handle))
 
+    async def _follow_start(self, task: TaskRecord, replica: Replica) -> None:
+        waits = replica.detail.get("waits")
+        if replica.state is not ReplicaState.STARTING:
+            await self._world.write(lambda s: self._note_running(s, task, replica))
+        elif waits:
+            text, is_progress = str(waits["text"]), bool(waits["is_progress"])
+            await self._world.write(lambda s: tasks.waits(s, task, text, is_progress=is_progress))
+
     @staticmethod
     def _note_running(store: Store, task: TaskRecord, replica: Replica) -> None:
-        tasks.move(store, task, "running", started_at=replica.started_at or store.now())
+        started_at = replica.started_at or store.now()
+        tasks.move(store, task, "running", started_at=started_at, message=None)
 
     async def _lost(self, task: TaskRecord) -> None:
         explanation = explain_fault(BY_CODE["lost"], {})

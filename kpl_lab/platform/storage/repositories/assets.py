@@ -173,7 +173,9 @@ class BuildRepository(ResourceRepository[BuildRow, BuildRecord]):
         """Return a build of that recipe which has succeeded, or is under way and nobody's to stop."""
         is_ours = BuildRow.name.is_(None) & BuildRow.state.in_(("queued", "running"))
         found = self.find(
-            BuildRow.digest == digest, is_ours | (BuildRow.state == "succeeded"), limit=1
+            BuildRow.digest == digest,
+            is_ours | ((BuildRow.state == "succeeded") & BuildRow.reason.is_(None)),
+            limit=1,
         )
         return found[0] if found else None
 
@@ -182,6 +184,10 @@ class BuildRepository(ResourceRepository[BuildRow, BuildRecord]):
         is_active = BuildRow.state.in_(("queued", "running"))
         found = self.find(BuildRow.owner == owner, BuildRow.name == name, is_active, limit=1)
         return found[0] if found else None
+
+    def made(self) -> list[BuildRecord]:
+        """Return the builds whose result the engine has."""
+        return self.find(BuildRow.state == "succeeded", BuildRow.image.is_not(None))
 
     def active(self) -> list[BuildRecord]:
         """Return what is queued or runs."""

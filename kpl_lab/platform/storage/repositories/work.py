@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from sqlalchemy import ColumnElement, func, select
 
 from kpl_lab.platform.storage.orm.work import (
@@ -45,6 +47,11 @@ class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
             .order_by(TaskRow.priority.desc(), TaskRow.id)
         )
         return self._all(statement)
+
+    def since(self, moment: dt.datetime) -> list[TaskRecord]:
+        """Return what has been submitted since, what is a draft, and what has not ended."""
+        is_open = TaskRow.state.in_(("draft", *ACTIVE_TASKS))
+        return self.find(is_open | (TaskRow.created_at >= moment))
 
     def waiting_for(self, build_id: int) -> list[TaskRecord]:
         """Return the tasks that wait for a build."""
