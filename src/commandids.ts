@@ -24,6 +24,7 @@ export namespace CommandIDs {
   export const saveAsModel = 'kpl-lab:save-as-model';
   export const saveEnvironment = 'kpl-lab:save-environment';
   export const saveModel = 'kpl-lab:save-model';
+  export const showBuilds = 'kpl-lab:show-builds';
   export const showHome = 'kpl-lab:show-home';
   export const showHistory = 'kpl-lab:show-history';
   export const showPanel = 'kpl-lab:show-panel';

@@ -1,4 +1,4 @@
-import { Dialog, ReactWidget } from '@jupyterlab/apputils';
+import { Dialog, ReactWidget, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
@@ -72,6 +72,63 @@ namespace ConfirmBody {
     name: string;
     lost: string;
   }
+}
+
+/**
+ * Ask before something that cannot be undone.
+ */
+export async function confirm(options: {
+  trans: TranslationBundle;
+  title: string;
+
+  /**
+   * What is lost.
+   */
+  body: string;
+
+  /**
+   * What the button does that goes on.
+   */
+  label: string;
+}): Promise<boolean> {
+  const { trans, title, body, label } = options;
+  const { button } = await showDialog({
+    title,
+    body,
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Cancel') }),
+      Dialog.warnButton({ label })
+    ]
+  });
+  return button.accept;
+}
+
+/**
+ * Ask before a task or service is stopped, where something is lost by it.
+ */
+export async function confirmStop(
+  trans: TranslationBundle,
+  kind: 'services' | 'tasks',
+  { name, state, ready = 0 }: { name: string; state: string; ready?: number }
+): Promise<boolean> {
+  const isTask = kind === 'tasks';
+  if (isTask ? state !== 'running' : ready === 0) {
+    return true;
+  }
+  return confirm({
+    trans,
+    title: trans.__('Stop “%1”?', name),
+    body: isTask
+      ? trans.__(
+          'It cannot go on later. What it has written is kept as files, and becomes no model or dataset; its log and curves stay.'
+        )
+      : trans._n(
+          'It has %1 replica that answers. Calls will fail until the service is started again; its address stays the same.',
+          'It has %1 replicas that answer. Calls will fail until the service is started again; its address stays the same.',
+          ready
+        ),
+    label: trans.__('Stop')
+  });
 }
 
 /**

@@ -3,11 +3,11 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { clientPlugin } from './plugins/client';
 import { commandsPlugin } from './plugins/commands';
 import { fileBrowserPlugin } from './plugins/filebrowser';
-import { historyPlugin } from './plugins/history';
 import { idlePlugin } from './plugins/idle';
 import { launcherPlugin } from './plugins/launcher';
 import { notebookPlugin } from './plugins/notebook';
 import { notificationsPlugin } from './plugins/notifications';
+import { pagesPlugin } from './plugins/pages';
 import { sidebarPlugin } from './plugins/sidebar';
 import { statusPlugin } from './plugins/status';
 import { usagePlugin } from './plugins/usage';
@@ -27,7 +27,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   fileBrowserPlugin,
   notebookPlugin,
   notificationsPlugin,
-  historyPlugin,
+  pagesPlugin,
   idlePlugin,
   statusPlugin,
   usagePlugin

@@ -30,6 +30,7 @@ export function reasonWords(
     case 'apt_not_root':
     case 'entry_not_executable':
     case 'externally_managed':
+    case 'not_executable':
     case 'permission_denied':
       return trans.__('permission denied');
     case 'bad_arguments':
@@ -107,6 +108,12 @@ export function reasonWords(
       return trans.__('more than the image allows');
     case 'docker_refused':
       return trans.__('refused by Docker');
+    case 'image_archive':
+      return trans.__('not an image');
+    case 'image_too_large':
+      return trans.__('image too large');
+    case 'context_broken':
+      return trans.__('build folder unusable');
     case 'image_not_ready':
       return trans.__('image not ready');
     case 'image_offline':
@@ -130,6 +137,7 @@ export function reasonWords(
     case 'exec_format':
     case 'image_user':
     case 'no_jupyter':
+    case 'onbuild_refused':
     case 'wrong_architecture':
       return trans.__('image does not fit');
     case 'exit_code':
@@ -148,9 +156,11 @@ export function reasonWords(
       return trans.__('refused by a server');
     case 'illegal_instruction':
       return trans.__('processor too old');
+    case 'image_other_name':
     case 'image_missing':
     case 'image_unavailable':
     case 'no_image':
+    case 'pulling_off':
     case 'unknown_image':
     case 'image_reference':
       return trans.__('image not found');
@@ -228,6 +238,13 @@ export function reasonWords(
       return trans.__('endless recursion');
     case 'registry_denied':
       return trans.__('image refused');
+    case 'push_denied':
+    case 'push_failed':
+    case 'push_taken':
+      return trans.__('not sent to the registry');
+    case 'registry_broken':
+      return trans.__('bad answer of the registry');
+    case 'push_unreachable':
     case 'registry_http':
     case 'registry_rate_limited':
     case 'registry_unreachable':

@@ -4,7 +4,7 @@ import * as React from 'react';
 import type { CapacityView } from '../api/types';
 import { useKpl } from '../context';
 import { bytes, memory, percent, trimmed } from '../format';
-import { useModel } from '../hooks';
+import { useCapacity } from '../hooks/capacity';
 import type { ISending } from '../hooks/form';
 import type { PlatformError } from '../request';
 import { said } from '../said';
@@ -161,44 +161,6 @@ export function TextField(props: {
 }
 
 /**
- * A number; empty stands for the default.
- */
-export function NumberField(props: {
-  label: string;
-  value: number | null;
-  onChange: (value: number | null) => void;
-  min?: number;
-  step?: number;
-  hint?: string;
-  placeholder?: string;
-  error?: string | null;
-}): JSX.Element {
-  const { label, hint, error, value, onChange } = props;
-  return (
-    <Field label={label} hint={hint} error={error}>
-      {(id, note) => (
-        <input
-          id={id}
-          className="jp-mod-styled"
-          type="number"
-          min={props.min ?? 0}
-          step={props.step ?? 1}
-          value={value ?? ''}
-          placeholder={props.placeholder}
-          aria-describedby={note}
-          aria-invalid={Boolean(error)}
-          onChange={event =>
-            onChange(
-              event.target.value === '' ? null : Number(event.target.value)
-            )
-          }
-        />
-      )}
-    </Field>
-  );
-}
-
-/**
  * One of several; the first is preselected.
  */
 export function SelectField(props: {
@@ -278,6 +240,11 @@ export interface IDemand {
   cpu: number;
   memory: number;
   gpu: number;
+
+  /**
+   * Whether it waits for its turn where there is no room now, or is refused.
+   */
+  waits: boolean;
 }
 
 /**
@@ -288,18 +255,13 @@ export function Summary(props: {
   command?: string;
   python?: string;
 }): JSX.Element {
-  const { client, trans } = useKpl();
-  const { place } = client;
-  useModel(place);
-  React.useEffect(() => {
-    const activity = place.activate();
-    return () => activity.dispose();
-  }, [place]);
+  const { trans } = useKpl();
   const { demand } = props;
+  const capacity = useCapacity();
   return (
     <>
       <h2>{trans.__('Summary')}</h2>
-      {demand && <Demand demand={demand} capacity={place.capacity} />}
+      {demand && <Demand demand={demand} capacity={capacity} />}
       {props.command && (
         <CopyBlock
           label={trans.__('The same in a terminal')}
@@ -334,7 +296,7 @@ function Demand(props: {
     (demand.cpu > capacity.cpu.limit ||
       demand.memory > capacity.memory.limit ||
       demand.gpu > capacity.gpu.limit);
-  const waits =
+  const isShort =
     free !== null &&
     (demand.cpu > free.cpu ||
       demand.memory > free.memory ||
@@ -364,13 +326,17 @@ function Demand(props: {
           {trans.__('This is more than the machine can ever give.')}
         </Notice>
       ) : (
-        waits && (
+        isShort && (
           <Notice tone="warn">
-            {trans._n(
-              'It will wait until this is free; %1 task is waiting now.',
-              'It will wait until this is free; %1 tasks are waiting now.',
-              capacity?.queued_tasks ?? 0
-            )}
+            {demand.waits
+              ? trans._n(
+                  'It will wait until this is free; %1 task is waiting now.',
+                  'It will wait until this is free; %1 tasks are waiting now.',
+                  capacity?.queued_tasks ?? 0
+                )
+              : trans.__(
+                  'There is no room for it now, and services do not wait: ask for less, or stop something first.'
+                )}
           </Notice>
         )
       )}

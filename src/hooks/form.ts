@@ -10,36 +10,40 @@ import { useAction } from '.';
 /**
  * The values of a form, beginning with those that were sent the last time.
  *
- * @param key Names the form.
+ * @param key Names the form; under another one, and with other defaults, it begins anew.
  * @param initial The defaults.
- * @param given What the form was opened with; it wins over what was sent before.
+ * @param fill Puts in what wins over what was sent before, e.g. what the form was opened with.
  * @returns The values, a change, and what remembers them.
  */
 export function useFormValues<T extends object>(
   key: string,
   initial: T,
-  given: Partial<T>
+  fill: (values: T) => T
 ): [T, (change: Partial<T>) => void, () => void] {
   const { state } = useKpl();
-  const [values, setValues] = React.useState<T>({ ...initial, ...given });
+  const [values, setValues] = React.useState(() => fill(initial));
+  const begun = `${key} ${JSON.stringify(initial)}`;
+  const [shown, setShown] = React.useState(begun);
+  if (shown !== begun) {
+    setShown(begun);
+    setValues(fill(initial));
+  }
   const isTouched = React.useRef(false);
   const stored = `kpl-lab:form:${key}`;
-  const first = React.useRef(given);
+  const latest = React.useRef(fill);
+  latest.current = fill;
   React.useEffect(() => {
     let isCurrent = true;
+    isTouched.current = false;
     void state?.fetch(stored).then(last => {
       if (isCurrent && last && !isTouched.current) {
-        setValues(now => ({
-          ...now,
-          ...(last as Partial<T>),
-          ...first.current
-        }));
+        setValues(now => latest.current({ ...now, ...(last as Partial<T>) }));
       }
     });
     return () => {
       isCurrent = false;
     };
-  }, [state, stored]);
+  }, [state, stored, begun]);
   const change = (part: Partial<T>): void => {
     isTouched.current = true;
     setValues(now => ({ ...now, ...part }));

@@ -1,9 +1,10 @@
-import { Dialog, MainAreaWidget, showDialog } from '@jupyterlab/apputils';
+import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { folderIcon, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IFilling, IThing, LocalApi } from '../api/local';
+import { confirm } from '../dialogs';
 import { bytes } from '../format';
 import { PlatformError } from '../request';
 import { said } from '../said';
@@ -198,16 +199,13 @@ async function confirmed(
   trans: TranslationBundle,
   thing: IThing
 ): Promise<boolean> {
-  const answer = await showDialog({
+  return confirm({
+    trans,
     title: trans.__('Delete %1?', thing.path),
     body: trans.__(
       'It takes %1 and is gone for good: it does not go to the trash.',
       bytes(thing.bytes)
     ),
-    buttons: [
-      Dialog.cancelButton({ label: trans.__('Cancel') }),
-      Dialog.warnButton({ label: trans.__('Delete') })
-    ]
+    label: trans.__('Delete')
   });
-  return answer.button.accept;
 }

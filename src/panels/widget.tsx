@@ -1,5 +1,6 @@
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import { ReactWidget } from '@jupyterlab/ui-components';
+import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 import * as React from 'react';
@@ -9,6 +10,7 @@ import type { IKplContext } from '../context';
 import { KplContext } from '../context';
 import { RESOURCE_ICONS } from '../icons';
 import { ResourceDetail } from '../models/detail';
+import { TabTitles } from '../models/titles';
 import type { FormKind, IFormStart, ResourceKind } from '../tokens';
 import { kindWords } from '../words';
 import { FORMS } from './forms';
@@ -86,6 +88,7 @@ export class DetailContent extends ReactWidget {
 
   override dispose(): void {
     if (!this.isDisposed) {
+      this._title?.dispose();
       this._model.dispose();
       Signal.clearData(this);
       super.dispose();
@@ -113,21 +116,34 @@ export class DetailContent extends ReactWidget {
       return;
     }
     const name = this._model.value?.name;
-    if (name) {
-      const { context, kind } = this._options;
-      const noun = kindWords(context.trans, kind);
-      for (const { title } of [this, this.parent ?? this]) {
-        // The icon and the tip say what kind of thing it is: narrow tabs have room for the name alone.
-        title.label = name;
-        title.caption = `${noun} ${name}`;
-      }
+    if (name && name !== this._name) {
+      const { context, kind, id } = this._options;
+      this._name = name;
+      this._title?.dispose();
+      this._title = Private.titlesOf(context).add({
+        kind,
+        id,
+        name,
+        show: label => this._show(name, label)
+      });
+    }
+  }
+
+  private _show(name: string, label: string): void {
+    const { context, kind } = this._options;
+    for (const { title } of [this, this.parent ?? this]) {
+      // The icon and the tip say what kind of thing it is: narrow tabs have room for the name alone.
+      title.label = label;
+      title.caption = `${kindWords(context.trans, kind)} ${name}`;
     }
   }
 
   private readonly _options: DetailContent.IOptions;
   private readonly _model: ResourceDetail<{ name: string }>;
   private readonly _tabChanged = new Signal<this, void>(this);
+  private _name = '';
   private _tab: string;
+  private _title: IDisposable | null = null;
 }
 
 /**
@@ -248,4 +264,20 @@ function Framed(props: {
       </ErrorBoundary>
     </KplContext.Provider>
   );
+}
+
+/**
+ * A namespace for private helpers.
+ */
+namespace Private {
+  const titles = new WeakMap<IKplContext, TabTitles>();
+
+  /**
+   * The titles of all tabs of a workbench.
+   */
+  export function titlesOf(context: IKplContext): TabTitles {
+    const known = titles.get(context) ?? new TabTitles(context.trans);
+    titles.set(context, known);
+    return known;
+  }
 }

@@ -10,7 +10,7 @@ import {
 import type { ReadonlyJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../commandids';
-import { confirmDelete } from '../dialogs';
+import { confirmDelete, confirmStop } from '../dialogs';
 import { singularKind } from '../kinds';
 import type { ResourceKind } from '../tokens';
 import type { ICommandContext, ITarget } from './commands';
@@ -26,26 +26,20 @@ export function addResourceCommands(context: ICommandContext): void {
     label: trans.__('Stop'),
     icon: stopIcon,
     describedBy,
-    execute: args =>
-      attempt(async () => {
-        const task = target(args);
-        if (task) {
-          client.lists.tasks.put(await client.tasks.stop(task.id));
-        }
-      })
+    execute: args => attempt(() => Private.stopTask(context, target(args)))
   });
   commands.addCommand(CommandIDs.startService, {
     label: trans.__('Start'),
     icon: runIcon,
     describedBy,
-    execute: args => attempt(() => Private.run(context, target(args), true))
+    execute: args => attempt(() => Private.start(context, target(args)))
   });
   commands.addCommand(CommandIDs.stopService, {
     label: trans.__('Stop'),
     caption: trans.__('The address stays the same'),
     icon: stopIcon,
     describedBy,
-    execute: args => attempt(() => Private.run(context, target(args), false))
+    execute: args => attempt(() => Private.stopService(context, target(args)))
   });
   commands.addCommand(CommandIDs.lookAtImage, {
     label: trans.__('Look again'),
@@ -93,14 +87,47 @@ export function addResourceCommands(context: ICommandContext): void {
  * A namespace for private helpers.
  */
 namespace Private {
-  export async function run(
+  export async function start(
     { client }: ICommandContext,
-    service: ITarget | null,
-    running: boolean
+    service: ITarget | null
   ): Promise<void> {
     if (service) {
-      const changed = await client.services.update(service.id, { running });
-      client.lists.services.put(changed);
+      const { id } = service;
+      client.lists.services.put(
+        await client.services.update(id, { running: true })
+      );
+    }
+  }
+
+  /**
+   * Stop a service; one that answers, when that was confirmed.
+   */
+  export async function stopService(
+    { client, trans }: ICommandContext,
+    chosen: ITarget | null
+  ): Promise<void> {
+    if (chosen) {
+      const service = await client.services.get(chosen.id);
+      if (await confirmStop(trans, 'services', service)) {
+        client.lists.services.put(
+          await client.services.update(chosen.id, { running: false })
+        );
+      }
+    }
+  }
+
+  /**
+   * Stop a task; one that has begun, when that was confirmed.
+   */
+  export async function stopTask(
+    { client, trans }: ICommandContext,
+    chosen: ITarget | null
+  ): Promise<void> {
+    if (chosen) {
+      const task = await client.tasks.get(chosen.id);
+      if (await confirmStop(trans, 'tasks', task)) {
+        client.lists.tasks.put(await client.tasks.stop(chosen.id));
+      }
     }
   }
 

@@ -3,11 +3,9 @@ import type {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import {
-  Dialog,
   ICommandPalette,
   Notification,
-  ReactWidget,
-  showDialog
+  ReactWidget
 } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { Event, ServiceManager } from '@jupyterlab/services';
@@ -18,6 +16,7 @@ import * as React from 'react';
 
 import type { IEnded, IServerUsage } from '../api/local';
 import { CommandIDs } from '../commandids';
+import { confirm } from '../dialogs';
 import { memory, percent } from '../format';
 import { UsageModel } from '../models/usage';
 import { IPlatformClient } from '../tokens';
@@ -207,16 +206,14 @@ namespace Private {
     trans: TranslationBundle,
     path: string
   ): Promise<void> {
-    const answer = await showDialog({
+    const isWanted = await confirm({
+      trans,
       title: trans.__('Restart the kernel of %1?', path),
       body: trans.__('Its variables are lost.'),
-      buttons: [
-        Dialog.cancelButton({ label: trans.__('Cancel') }),
-        Dialog.warnButton({ label: trans.__('Restart') })
-      ]
+      label: trans.__('Restart')
     });
     const session = await services.sessions.findByPath(path);
-    if (answer.button.accept && session?.kernel) {
+    if (isWanted && session?.kernel) {
       const kernel = services.kernels.connectTo({ model: session.kernel });
       await kernel.restart();
       kernel.dispose();

@@ -16,6 +16,8 @@ from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_p
 from tests.docker_installation import docker_installation
 from tests.engines.docker_harness import TestDaemon
 from tests.installation import ROOT, Installation, running_installation
+from tests.kubernetes.harness import why_not
+from tests.kubernetes_installation import kubernetes_installation
 from tests.ui.pictures import Pictures
 
 RESULTS = ROOT / "ui-tests" / "results"
@@ -60,6 +62,15 @@ def on_local() -> Iterator[Installation]:
 def on_docker(daemon: TestDaemon) -> Iterator[Installation]:
     """The same on Docker."""
     with logs_kept(docker_installation("kpl-uidk-", daemon)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def on_kubernetes() -> Iterator[Installation]:
+    """The same on the cluster of ``KUBECONFIG``."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with logs_kept(kubernetes_installation("kpl-uik8-")) as found:
         yield found
 
 

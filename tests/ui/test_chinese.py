@@ -39,7 +39,7 @@ def lab(
     page.wait_for_url("**/user/admin/lab**")
     # A workspace of its own: what is opened here is not opened elsewhere.
     page.goto("/user/admin/lab/workspaces/chinese")
-    lab = Lab(page, installation.user_home)
+    lab = Lab(page, installation)
     lab.wait()
     lab.write_project("学习", ENVIRONMENT, CODE)
     pictures = tmp_path_factory.mktemp("pictures")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from kpl_lab.formats.catalog_yml import SHIPPED
 from tests.installation import Installation
@@ -23,6 +23,7 @@ from tests.ui.texts import cut_texts, english_texts
 BUILT = (
     "version: 1\nimage: {from_image: base, runs: [echo made here]}\ntrain: {cmd: python3 main.py}\n"
 )
+VERSION = re.compile(r"/kpl-lab/api/version\b")
 LANGUAGE = "@jupyterlab/translation-extension:plugin"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -36,7 +37,7 @@ def lab(page: Page, installation: Installation) -> Iterator[Lab]:
     door.sign_in("admin", installation.password)
     page.wait_for_url("**/user/admin/lab**")
     page.goto("/user/admin/lab/workspaces/images")
-    lab = Lab(page, installation.user_home)
+    lab = Lab(page, installation)
     lab.wait()
     yield lab
     # Other modules begin with a server that is not started.
@@ -47,6 +48,18 @@ def lab(page: Page, installation: Installation) -> Iterator[Lab]:
 def environment(installation: Installation) -> Path:
     """Where an environment will be: there is none yet."""
     return installation.home / "environments" / "fresh"
+
+
+@pytest.fixture
+def engine_with_containers(page: Page) -> Iterator[None]:
+    """Let the page take the engine for one with containers, which has fields of its own."""
+
+    def changed(route: Route) -> None:
+        route.fulfill(json={**route.fetch().json(), "engine": "docker"})
+
+    page.route(VERSION, changed)
+    yield
+    page.unroute(VERSION)
 
 
 @pytest.fixture
@@ -154,8 +167,83 @@ def test_an_image_is_built_of_a_folder(lab: Lab, pictures: Pictures) -> None:
     expect(section.locator('[data-kind="builds"]')).to_have_count(0)
     page.notice.get_by_role("button", name="vision").click()
     page.wait("vision", "ready")
-    expect(page.tab("Overview")).to_contain_text("built here")
+    overview = page.tab("Overview")
+    expect(overview).to_contain_text("built here")
+    overview.get_by_role("button", name=re.compile("^Build, ")).click()
+    page.wait("vision", "succeeded")
+
+
+def test_builds_that_have_ended_are_listed_with_why_they_failed(
+    lab: Lab, pictures: Pictures
+) -> None:
+    wrong = lab.write_project("wrong", BUILT.replace("echo made here", "exit 3"), "")
+    lab.page.get_by_role("button", name="Build image…").first.click()
+    form = lab.form
+    form.wait("Build image")
+    form.fill("Folder or file", wrong)
+    form.send("Build")
+    page = lab.resource
+    page.wait("wrong", "failed", seconds=120)
+    lab.show_sidebar().section("images").get_by_role("button", name="All builds").click()
+    rows = page.root.locator(".kpl-Builds tbody tr")
+    expect(rows.first).to_contain_text("wrong")
+    expect(rows.first).to_contain_text("build failed")
+    expect(rows.first).to_contain_text("exit 3")
+    made = rows.filter(has_text="vision")
+    expect(made).to_contain_text("succeeded")
+    expect(made).to_contain_text("admin")
+    assert unnamed_controls(page.root) == []
+    for theme in ("Dark", "Light"):
+        lab.use_theme(theme)
+        assert faint_texts(page.root) == []
+        pictures.take(f"builds-{theme.lower()}")
+    # The second of the two links leads to the image, where the same build is listed.
+    made.get_by_role("button", name="vision").last.click()
+    page.wait("vision", "ready")
+    expect(page.tab("Builds").locator("tbody tr")).to_have_count(1)
+    pictures.take("image-builds")
     page.delete("vision")
+
+
+def test_secrets_of_a_dockerfile_are_hidden_and_gone_once_they_are_sent(
+    lab: Lab, engine_with_containers: None, pictures: Pictures
+) -> None:
+    value = "open sesame"
+    (lab.user_home / "vision" / "Dockerfile").write_text("FROM base\n")
+    sent: list[Request] = []
+
+    def keep(request: Request) -> None:
+        sent.append(request)
+
+    lab.page.on("request", keep)
+    lab.show_sidebar().section("images")
+    lab.page.get_by_role("button", name="Build image…").first.click()
+    form = lab.form
+    form.wait("Build image")
+    form.fill("Folder or file", "vision")
+    form.unfold("Dockerfile")
+    form.root.get_by_role("button", name="Add a secret").press("Enter")
+    expect(form.field("Secret id")).to_be_focused()
+    lab.page.keyboard.type("npm")
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.type(value)
+    expect(form.field("Value")).to_have_attribute("type", "password")
+    expect(form.card).to_contain_text("--secret id=npm,src=npm.txt")
+    expect(form.root).not_to_contain_text(value)
+    assert unnamed_controls(form.root) == []
+    for theme in ("Dark", "Light"):
+        lab.use_theme(theme)
+        assert faint_texts(form.root) == []
+        pictures.take(f"build-secrets-{theme.lower()}")
+    form.send("Build")
+    # This installation has no containers; so much has to be true of what it was asked.
+    expect(form.root.get_by_role("alert").first).to_contain_text("Docker")
+    expect(form.field("Value")).to_have_value("")
+    expect(form.card).to_contain_text("Type the value of the secret “npm”.")
+    assert [one.method for one in sent if value in (one.post_data or "")] == ["POST"]
+    assert [one.url for one in sent if "sesame" in one.url] == []
+    lab.page.remove_listener("request", keep)
+    (lab.user_home / "vision" / "Dockerfile").unlink()
 
 
 def test_what_was_installed_in_the_server_is_saved(lab: Lab, pictures: Pictures) -> None:
@@ -210,7 +298,11 @@ def test_a_broken_file_is_told_with_its_line_for_as_long_as_it_is(
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_can_be_read_in_chinese_and_in_the_dark(
-    lab: Lab, broken_file: Path, pictures: Pictures, theme: str
+    lab: Lab,
+    broken_file: Path,
+    engine_with_containers: None,
+    pictures: Pictures,
+    theme: str,
 ) -> None:
     lab.use_theme(theme)
     lab.set(LANGUAGE, {"locale": "zh_CN"})
@@ -236,6 +328,8 @@ def test_it_can_be_read_in_chinese_and_in_the_dark(
         pictures.take(f"chinese-image-form-{theme.lower()}")
         lab.page.get_by_role("button", name="构建镜像…").first.click()
         form.wait("构建镜像")
+        form.unfold("Dockerfile")
+        form.root.get_by_role("button", name="添加密钥").click()
         for found in (english_texts, cut_texts, faint_texts):
             assert found(form.root) == []
         pictures.take(f"chinese-build-form-{theme.lower()}")

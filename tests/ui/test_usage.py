@@ -36,7 +36,7 @@ def lab(page: Page, installation: Installation) -> Iterator[Lab]:
     door.sign_in("admin", installation.password)
     page.wait_for_url("**/user/admin/lab**")
     page.goto("/user/admin/lab/workspaces/usage")
-    lab = Lab(page, installation.user_home)
+    lab = Lab(page, installation)
     lab.wait()
     yield lab
     # Other modules begin with a server that is not started.

@@ -35,7 +35,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 ON_DOCKER = pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.timeout(1500)])
 
 
-@pytest.fixture(scope="module", params=["local", ON_DOCKER])
+ON_KUBERNETES = pytest.param("kubernetes", marks=pytest.mark.kubernetes)
+
+
+@pytest.fixture(scope="module", params=["local", ON_DOCKER, ON_KUBERNETES])
 def installation(request: pytest.FixtureRequest) -> Installation:
     """An installation on each engine: what users see and do is the same."""
     found: Installation = request.getfixturevalue(f"on_{request.param}")
@@ -44,7 +47,7 @@ def installation(request: pytest.FixtureRequest) -> Installation:
 
 @pytest.fixture(scope="module")
 def lab(page: Page, installation: Installation) -> Lab:
-    return Lab(page, installation.user_home)
+    return Lab(page, installation)
 
 
 def test_a_user_signs_in(page: Page, installation: Installation, pictures: Pictures) -> None:
@@ -167,6 +170,40 @@ def test_a_form_submits_a_task(lab: Lab, pictures: Pictures) -> None:
     pictures.take("task-form", for_documentation=True)
     form.root.get_by_label("hidden, value 1").scroll_into_view_if_needed()
     pictures.take("task-form-parameters")
+
+
+def test_the_form_says_at_the_field_what_is_wrong_with_a_number(
+    lab: Lab, pictures: Pictures
+) -> None:
+    form = lab.form
+    form.fill("Memory, MiB", "99999999")
+    expect(form.field("Memory, MiB")).to_have_accessible_description(
+        re.compile(r"^The machine has [\d.]+ GiB in all; choose less\.$")
+    )
+    form.set_parameter("epochs", "")
+    expect(form.root.get_by_role("alert")).to_have_count(2)
+    expect(form.button("Submit")).to_be_disabled()
+    for theme in ("Dark", "Light"):
+        lab.use_theme(theme)
+        assert faint_texts(form.root) == []
+        pictures.take(f"task-form-wrong-{theme.lower()}")
+    form.fill("Memory, MiB", "")
+    form.set_parameter("epochs", "150")
+    expect(form.button("Submit")).to_be_enabled()
+
+
+def test_what_was_typed_stays_when_the_folder_is_chosen_again(lab: Lab) -> None:
+    form = lab.form
+    folder = form.field("Folder")
+    folder.press("End")
+    lab.page.keyboard.type("/pictures")
+    expect(form.field("Name")).to_have_count(0)
+    expect(folder).to_be_focused()
+    for _ in "/pictures":
+        lab.page.keyboard.press("Backspace")
+    expect(form.field("Name")).to_have_value("train digits")
+    expect(form.card).to_contain_text("--param epochs=150")
+    expect(form.card).to_contain_text("--input data=dataset:digits")
     form.send("Submit")
     lab.resource.wait("train digits", "running")
 
@@ -198,7 +235,7 @@ def test_a_task_that_takes_too_long_is_stopped_by_hand(lab: Lab) -> None:
     form.send("Submit")
     page = lab.resource
     page.wait("too long", "running")
-    page.button("Stop").click()
+    page.stop()
     page.wait("too long", "stopped")
 
 
@@ -245,6 +282,8 @@ def test_a_service_of_two_replicas_is_deployed(lab: Lab, pictures: Pictures) -> 
     page = lab.resource
     page.wait("digits", "running")
     expect(page.root.get_by_text("2 of 2 ready")).to_be_visible()
+    for name in ("digits (Model)", "digits (Algorithm)", "digits (Service)"):
+        expect(lab.tab(name)).to_have_count(1)
 
 
 def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) -> None:
@@ -268,7 +307,7 @@ def test_the_service_names_the_digit_of_a_picture(lab: Lab, pictures: Pictures) 
 
 def test_the_service_names_the_digit_of_an_uploaded_picture(lab: Lab) -> None:
     panel = lab.resource.tab("Test")
-    picture = lab.user_home / "digits" / "pictures" / "3" / "0003.png"
+    picture = lab.home.fetch("digits/pictures/3/0003.png")
     panel.locator('input[type="file"]').set_input_files(picture)
     panel.get_by_role("button", name="Call").click()
     expect(panel.locator(".kpl-Classified strong")).to_have_text("3")
@@ -299,7 +338,7 @@ def test_a_service_is_scaled_stopped_and_started_at_the_same_address(lab: Lab) -
     health.get_by_label("Wanted").fill("1")
     health.get_by_role("button", name="Scale").click()
     expect(page.root.get_by_text("1 of 1 ready")).to_be_visible()
-    page.button("Stop").click()
+    page.stop()
     page.wait("digits", "stopped")
     page.button("Start").click()
     page.wait("digits", "running")
@@ -423,14 +462,14 @@ def test_the_task_the_service_and_the_panel_outlive_a_killed(
     expect(page.state).to_have_text("running")
     assert _facts(installation) == before
     answer = installation.kpl(
-        "service", "call", "digits", "--file", str(lab.user_home / "digits/pictures/5/0005.png")
+        "service", "call", "digits", "--file", str(lab.home.fetch("digits/pictures/5/0005.png"))
     )
     assert answer["body"]["class_name"] == "5"
 
 
 def test_what_is_deleted_asks_for_its_name_and_goes(lab: Lab) -> None:
     page = lab.resource
-    page.button("Stop").click()
+    page.stop()
     page.wait("through the storm", "stopped")
     lab.show_sidebar()
     lab.sidebar.open("services", "digits")

@@ -12,10 +12,11 @@ import {
 import { useKpl } from '../../context';
 import { useRemote } from '../../hooks';
 import { useSending, useSettled } from '../../hooks/form';
-import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
+import { homePath, nameOf, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import { Functions } from '../algorithms/functions';
 import type { IFormProps } from '.';
+import { NameField, useName } from './name';
 import { FolderNotices } from './notices';
 import { wrapped } from './taskbody';
 
@@ -27,7 +28,6 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
   const { start, onDone } = props;
   const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
-  const [typed, setTyped] = React.useState<string | null>(null);
   const [description, setDescription] = React.useState('');
   const settled = useSettled(homePath(path));
   const form = useRemote(
@@ -35,13 +35,12 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
     `publish/${settled}`
   );
   const badPath = pathProblem(trans, form.error, settled);
-  const name = typed ?? nameOf(path);
-  const nameError = nameProblem(trans, name);
+  const name = useName(nameOf(path), action.error);
   const submit = async (watch: IWatch): Promise<void> => {
     const algorithm = await client.local.createAlgorithm(
       {
         path: homePath(path),
-        name: name.trim(),
+        name: name.value,
         description
       },
       watch
@@ -62,9 +61,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
           ? trans.__('Choose a folder.')
           : form.error
             ? trans.__('The folder cannot be published as it is.')
-            : name.trim() === ''
-              ? trans.__('Give it a name.')
-              : nameError
+            : name.missing
       }
       onSubmit={() => action.run(submit)}
       summary={
@@ -75,14 +72,14 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
             'publish',
             `~/${homePath(path) || 'DIR'}`,
             '--name',
-            name || 'NAME'
+            name.value || 'NAME'
           ])}
           python={[
             'from pathlib import Path',
             '',
             'from kpl_lab.client import connect',
             '',
-            `algorithm = connect().algorithms.publish(Path.home() / ${literal(homePath(path) || 'DIR')}, name=${literal(name || 'NAME')})`,
+            `algorithm = connect().algorithms.publish(Path.home() / ${literal(homePath(path) || 'DIR')}, name=${literal(name.value || 'NAME')})`,
             'print(algorithm.version)'
           ].join('\n')}
         />
@@ -97,12 +94,7 @@ export function AlgorithmForm(props: IFormProps): JSX.Element {
           'It holds environment.yml and, if the code has any, parameter.yml.'
         )}
       />
-      <TextField
-        label={trans.__('Name')}
-        value={name}
-        error={nameError ?? fieldError(action.error, 'name')}
-        onChange={setTyped}
-      />
+      <NameField name={name} />
       <TextField
         label={trans.__('Description')}
         value={description}

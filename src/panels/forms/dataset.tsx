@@ -12,9 +12,10 @@ import {
 } from '../../components/form';
 import { useKpl } from '../../context';
 import { useSending } from '../../hooks/form';
-import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
+import { homePath, nameOf, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
+import { NameField, useName } from './name';
 import { wrapped } from './taskbody';
 
 /**
@@ -25,17 +26,15 @@ export function DatasetForm(props: IFormProps): JSX.Element {
   const { start, onDone } = props;
   const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
-  const [typed, setTyped] = React.useState<string | null>(null);
   const [format, setFormat] = React.useState('auto');
   const [purpose, setPurpose] = React.useState('classification');
   const [description, setDescription] = React.useState('');
-  const name = typed ?? nameOf(path);
-  const nameError = nameProblem(trans, name);
+  const name = useName(nameOf(path), action.error);
   const submit = async (watch: IWatch): Promise<void> => {
     const dataset = await client.local.createDataset(
       {
         path: homePath(path),
-        name: name.trim(),
+        name: name.value,
         format: format as DatasetCreate['format'],
         purpose,
         description
@@ -45,7 +44,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
     client.lists.datasets.put(dataset);
     onDone('datasets', dataset.id);
   };
-  const words = ['kpl', 'dataset', 'create', name || 'NAME', '--from'];
+  const words = ['kpl', 'dataset', 'create', name.value || 'NAME', '--from'];
   words.push(`~/${homePath(path) || 'PATH'}`);
   if (format !== 'auto') {
     words.push('--format', format);
@@ -64,11 +63,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
       submit={trans.__('Create')}
       action={action}
       missing={
-        path === ''
-          ? trans.__('Choose a folder or an archive.')
-          : name.trim() === ''
-            ? trans.__('Give it a name.')
-            : nameError
+        path === '' ? trans.__('Choose a folder or an archive.') : name.missing
       }
       onSubmit={() => action.run(submit)}
       summary={
@@ -80,7 +75,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
             'from kpl_lab.client import connect',
             '',
             'dataset = connect().datasets.create(',
-            `    ${literal(name || 'NAME')},`,
+            `    ${literal(name.value || 'NAME')},`,
             `    Path.home() / ${literal(homePath(path) || 'PATH')},`,
             ...more.map(argument => `    ${argument},`),
             ')',
@@ -101,12 +96,7 @@ export function DatasetForm(props: IFormProps): JSX.Element {
           'One folder per class, plain files, a KPL dataset, a zip or a tar.'
         )}
       />
-      <TextField
-        label={trans.__('Name')}
-        value={name}
-        error={nameError ?? fieldError(action.error, 'name')}
-        onChange={setTyped}
-      />
+      <NameField name={name} />
       <SelectField
         label={trans.__('Format')}
         value={format}

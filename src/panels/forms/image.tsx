@@ -3,30 +3,15 @@ import * as React from 'react';
 import type { Body } from '../../api/common';
 import type { ImageCreate } from '../../api/types';
 import { Notice } from '../../components/basic';
-import {
-  FormPage,
-  Summary,
-  TextField,
-  fieldError
-} from '../../components/form';
+import { Summary, TextField, fieldError } from '../../components/form';
 import { useKpl } from '../../context';
 import { useRemote } from '../../hooks';
-import { useSending } from '../../hooks/form';
-import { keepsCatalog, useMe } from '../../hooks/me';
-import { nameOf, nameProblem } from '../../names';
+import { nameOf } from '../../names';
 import { pythonValue } from '../../snippets';
-import { ImageFieldset } from '../images/fields';
-import type { IImageValues } from '../images/values';
-import {
-  NO_VALUES,
-  changedFields,
-  optionsOf,
-  problemsOf
-} from '../images/values';
 import type { IFormProps } from '.';
+import { EntryForm, REFERENCE, useEntry } from './entry';
 import type { ILogin } from './login';
-import { LoginFields, NO_LOGIN, isHalf } from './login';
-import { wrapped } from './taskbody';
+import { LoginFields, NO_LOGIN, commandWith, loginProblem } from './login';
 
 /**
  * Add an image that is there already to the catalog: a reference of a registry or, on the local
@@ -34,40 +19,30 @@ import { wrapped } from './taskbody';
  */
 export function ImageForm(props: IFormProps): JSX.Element {
   const { client, trans } = useKpl();
-  const action = useSending();
-  const me = useMe();
   const version = useRemote(() => client.servers.version(), 'version');
   const isLocal = version.value?.engine === 'local';
-  const isKeeper = keepsCatalog(me);
-  const isRefused = isLocal && me !== null && !isKeeper;
   const [reference, setReference] = React.useState('');
-  const [typed, setTyped] = React.useState<string | null>(null);
   const [sent, setSent] = React.useState('');
   const [login, setLogin] = React.useState(NO_LOGIN);
-  const [values, setValues] = React.useState<IImageValues>(NO_VALUES);
-  const name = typed ?? Private.nameOfReference(reference);
-  const nameError = nameProblem(trans, name);
-  const body: Body<ImageCreate, 'name' | 'reference'> = {
-    name: name.trim(),
+  const entry = useEntry(Private.nameOfReference(reference));
+  const { error } = entry.action;
+  const isRefused = isLocal && entry.isKeeper === false;
+  const body: Private.IBody = {
+    name: entry.name.value,
     reference: reference.trim(),
-    ...changedFields(values, NO_VALUES),
+    ...entry.facts,
     ...(login.username && { credentials: login })
   };
-  const [problem = null] = Object.values(problemsOf(trans, values));
   const missing = isRefused
     ? trans.__('An administrator registers environments of this machine.')
-    : reference.trim() === ''
-      ? isLocal
+    : reference.trim()
+      ? loginProblem(trans, login)
+      : isLocal
         ? trans.__('Name the folder of the environment.')
-        : trans.__('Name what is to be registered.')
-      : name.trim() === ''
-        ? trans.__('Give it a name.')
-        : isHalf(login)
-          ? trans.__('A registry wants username and password, or neither.')
-          : (nameError ?? problem);
+        : trans.__('Name what is to be registered.');
   const refused =
-    fieldError(action.error, 'reference') ??
-    (action.error?.code === 'invalid_reference' ? action.error.message : null);
+    fieldError(error, 'reference') ??
+    (error?.code === 'invalid_reference' ? error.message : null);
   const submit = async (): Promise<void> => {
     setSent(body.reference);
     const image = await client.images.create(body);
@@ -75,20 +50,30 @@ export function ImageForm(props: IFormProps): JSX.Element {
     props.onDone('images', image.id);
   };
   return (
-    <FormPage
+    <EntryForm
+      entry={entry}
       title={trans.__('Register image')}
       intro={trans.__(
         'Adds an image that is there already to the catalog. It is looked at before anything starts from it.'
       )}
       submit={trans.__('Register')}
-      action={action}
       missing={missing}
-      onSubmit={() => action.run(submit)}
+      onSubmit={submit}
       summary={
         <Summary
-          command={Private.command(body)}
+          command={commandWith(login, [
+            'kpl',
+            'image',
+            'register',
+            body.name || 'NAME',
+            body.reference || 'REFERENCE',
+            ...entry.options
+          ])}
           python={Private.python(body)}
         />
+      }
+      more={
+        version.value && !isLocal && <Login login={login} onChange={setLogin} />
       }
     >
       {isRefused && (
@@ -105,7 +90,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
             : trans.__('Reference')
         }
         value={reference}
-        placeholder={isLocal ? Private.FOLDER : Private.REFERENCE}
+        placeholder={isLocal ? Private.FOLDER : REFERENCE}
         hint={
           isLocal
             ? trans.__(
@@ -116,21 +101,7 @@ export function ImageForm(props: IFormProps): JSX.Element {
         error={sent === body.reference ? refused : null}
         onChange={setReference}
       />
-      <TextField
-        label={trans.__('Name')}
-        value={name}
-        hint={trans.__('How commands and environment.yml call it.')}
-        error={nameError ?? fieldError(action.error, 'name')}
-        onChange={setTyped}
-      />
-      {version.value && !isLocal && <Login login={login} onChange={setLogin} />}
-      <ImageFieldset
-        values={values}
-        onChange={part => setValues(now => ({ ...now, ...part }))}
-        error={action.error}
-        isKeeper={isKeeper}
-      />
-    </FormPage>
+    </EntryForm>
   );
 }
 
@@ -154,11 +125,12 @@ function Login(props: {
  * A namespace for private helpers.
  */
 namespace Private {
+  export type IBody = Body<ImageCreate, 'name' | 'reference'>;
+
   /**
-   * Examples; no language has other ones.
+   * An example; no language has another one.
    */
   export const FOLDER = '/opt/environments/torch';
-  export const REFERENCE = 'registry.example/team/torch:2.7';
 
   /**
    * A first proposal: the last part of the path, without tag and digest.
@@ -167,29 +139,7 @@ namespace Private {
     return nameOf(reference.trim()).replace(/[:@].*$/, '');
   }
 
-  /**
-   * The password is never part of a line: shells remember them.
-   */
-  export function command(
-    body: Body<ImageCreate, 'name' | 'reference'>
-  ): string {
-    const line = wrapped([
-      'kpl',
-      'image',
-      'register',
-      body.name || 'NAME',
-      body.reference || 'REFERENCE',
-      ...optionsOf(body),
-      ...(body.credentials
-        ? ['--username', body.credentials.username, '--password-stdin']
-        : [])
-    ]);
-    return body.credentials ? `${line} < password.txt` : line;
-  }
-
-  export function python(
-    body: Body<ImageCreate, 'name' | 'reference'>
-  ): string {
+  export function python(body: IBody): string {
     const { credentials, ...fields } = body;
     const args = Object.entries({
       ...fields,

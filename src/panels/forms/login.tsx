@@ -1,7 +1,9 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { TextField } from '../../components/form';
 import { useKpl } from '../../context';
+import { wrapped } from './taskbody';
 
 /**
  * What a registry lets the platform in with.
@@ -17,10 +19,24 @@ export interface ILogin {
 export const NO_LOGIN: ILogin = { username: '', password: '' };
 
 /**
- * Whether one half of a sign-in is missing.
+ * What is the matter with a sign-in: one half of it alone.
  */
-export function isHalf(login: ILogin): boolean {
-  return Boolean(login.username) !== Boolean(login.password);
+export function loginProblem(
+  trans: TranslationBundle,
+  login: ILogin
+): string | null {
+  return Boolean(login.username) === Boolean(login.password)
+    ? null
+    : trans.__('A registry wants username and password, or neither.');
+}
+
+/**
+ * A command that signs in. The password is never part of a line: shells remember them.
+ */
+export function commandWith(login: ILogin, words: string[]): string {
+  return login.username
+    ? `${wrapped([...words, '--username', login.username, '--password-stdin'])} < password.txt`
+    : wrapped(words);
 }
 
 /**

@@ -10,9 +10,10 @@ import {
 } from '../../components/form';
 import { useKpl } from '../../context';
 import { useSending } from '../../hooks/form';
-import { homePath, nameOf, nameProblem, pathProblem } from '../../names';
+import { homePath, nameOf, pathProblem } from '../../names';
 import { literal } from '../../snippets';
 import type { IFormProps } from '.';
+import { NameField, useName } from './name';
 import { wrapped } from './taskbody';
 
 /**
@@ -23,15 +24,13 @@ export function ModelForm(props: IFormProps): JSX.Element {
   const { start, onDone } = props;
   const action = useSending();
   const [path, setPath] = React.useState(start.path ?? '');
-  const [typed, setTyped] = React.useState<string | null>(null);
   const [description, setDescription] = React.useState('');
-  const name = typed ?? nameOf(path);
-  const nameError = nameProblem(trans, name);
+  const name = useName(nameOf(path), action.error);
   const submit = async (watch: IWatch): Promise<void> => {
     const model = await client.local.createModel(
       {
         path: homePath(path),
-        name: name.trim(),
+        name: name.value,
         description
       },
       watch
@@ -48,11 +47,7 @@ export function ModelForm(props: IFormProps): JSX.Element {
       submit={trans.__('Save')}
       action={action}
       missing={
-        path === ''
-          ? trans.__('Choose a folder or file.')
-          : name.trim() === ''
-            ? trans.__('Give it a name.')
-            : nameError
+        path === '' ? trans.__('Choose a folder or file.') : name.missing
       }
       onSubmit={() => action.run(submit)}
       summary={
@@ -61,7 +56,7 @@ export function ModelForm(props: IFormProps): JSX.Element {
             'kpl',
             'model',
             'create',
-            name || 'NAME',
+            name.value || 'NAME',
             '--from',
             `~/${homePath(path) || 'PATH'}`
           ])}
@@ -70,7 +65,7 @@ export function ModelForm(props: IFormProps): JSX.Element {
             '',
             'from kpl_lab.client import connect',
             '',
-            `model = connect().models.create(${literal(name || 'NAME')}, Path.home() / ${literal(homePath(path) || 'PATH')})`,
+            `model = connect().models.create(${literal(name.value || 'NAME')}, Path.home() / ${literal(homePath(path) || 'PATH')})`,
             'print(model.version)'
           ].join('\n')}
         />
@@ -85,12 +80,7 @@ export function ModelForm(props: IFormProps): JSX.Element {
           fieldError(action.error, 'path')
         }
       />
-      <TextField
-        label={trans.__('Name')}
-        value={name}
-        error={nameError ?? fieldError(action.error, 'name')}
-        onChange={setTyped}
-      />
+      <NameField name={name} />
       <TextField
         label={trans.__('Description')}
         value={description}

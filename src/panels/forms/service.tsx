@@ -6,24 +6,30 @@ import type { FormDescription, ServiceCreate } from '../../api/types';
 import { ErrorNotice, Skeleton } from '../../components/basic';
 import {
   FormPage,
-  NumberField,
   PathField,
   SelectField,
   Summary,
   TextField,
   fieldError
 } from '../../components/form';
+import { NumberField, numberProblem } from '../../components/number';
 import { useKpl } from '../../context';
 import { useRemote } from '../../hooks';
 import { useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
 import { literal, pythonValue } from '../../snippets';
 import type { IFormProps } from '.';
+import { Limits, useLimits } from './limits';
 import { FolderNotices } from './notices';
 import { Parameters } from './parameters';
 import { useReadyNames } from './pickers';
-import { changedParameters, wrapped } from './taskbody';
-import { Limits } from './taskparts';
+import type { Values } from './taskbody';
+import {
+  changedParameters,
+  filledParameters,
+  typedParameters,
+  wrapped
+} from './taskbody';
 
 /**
  * Deploy a model with the deploy function of an algorithm or of a folder.
@@ -58,7 +64,15 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   const defaults = form.value?.parameter_defaults ?? {};
   // What cannot be run is not offered to be copied.
   const isChosen = Boolean(algorithm || path);
-  const body = Private.body(values, defaults);
+  const parameters = filledParameters(defaults, values.typed);
+  const body = Private.body(values, changedParameters(parameters, defaults));
+  const [isValid, setValid] = React.useState(true);
+  const replicas = values.replicas || 1;
+  const limits = useLimits(values, deploy?.resources, replicas);
+  const countProblem =
+    values.replicas === null
+      ? trans.__('Write a number.')
+      : numberProblem(trans, values.replicas, Private.REPLICAS);
   const nameError = nameProblem(trans, values.name);
   const needsModel = deploy?.inputs.some(port => !port.optional) ?? false;
   const missing = !(algorithm || path)
@@ -73,7 +87,13 @@ export function ServiceForm(props: IFormProps): JSX.Element {
           ? trans.__('Choose a model.')
           : values.name.trim() === ''
             ? trans.__('Give it a name.')
-            : nameError;
+            : (nameError ??
+              (countProblem &&
+                trans.__('%1: %2', trans.__('Replicas'), countProblem)) ??
+              limits.missing ??
+              (isValid
+                ? null
+                : trans.__('A parameter is not as it should be.')));
   const submit = async (watch: IWatch): Promise<void> => {
     const service = algorithm
       ? await client.services.create({ ...body, algorithm })
@@ -98,10 +118,10 @@ export function ServiceForm(props: IFormProps): JSX.Element {
         <Summary
           demand={
             deploy && {
-              cpu: (values.cpu ?? deploy.resources.cpu) * values.replicas,
-              memory:
-                (values.memory ?? deploy.resources.memory) * values.replicas,
-              gpu: (values.gpu ?? deploy.resources.gpu) * values.replicas
+              cpu: (values.cpu || deploy.resources.cpu) * replicas,
+              memory: (values.memory || deploy.resources.memory) * replicas,
+              gpu: (values.gpu ?? deploy.resources.gpu) * replicas,
+              waits: false
             }
           }
           command={isChosen ? Private.command(values, path) : undefined}
@@ -163,10 +183,9 @@ export function ServiceForm(props: IFormProps): JSX.Element {
         <NumberField
           label={trans.__('Replicas')}
           value={values.replicas}
-          min={1}
-          onChange={replicas =>
-            change({ replicas: Math.max(1, replicas ?? 1) })
-          }
+          {...Private.REPLICAS}
+          error={countProblem}
+          onChange={count => change({ replicas: count })}
         />
         <SelectField
           label={trans.__('Who may call it')}
@@ -188,18 +207,22 @@ export function ServiceForm(props: IFormProps): JSX.Element {
       {deploy && form.value && (
         <>
           <h2>{trans.__('Limits of each replica')}</h2>
-          <Limits
-            values={values}
-            defaults={deploy.resources}
-            onChange={change}
-            error={action.error}
-          />
+          <Limits limits={limits} onChange={change} error={action.error} />
           <details className="kpl-Fold">
             <summary>{trans.__('Parameters')}</summary>
             <Parameters
               form={form.value}
-              values={values.parameters ?? defaults}
-              onChange={parameters => change({ parameters })}
+              values={parameters}
+              onChange={now =>
+                change({
+                  typed: filledParameters(
+                    values.typed,
+                    typedParameters(now, parameters),
+                    'all'
+                  )
+                })
+              }
+              onValid={setValid}
             />
           </details>
         </>
@@ -217,12 +240,16 @@ namespace Private {
     model: string;
     algorithm: string;
     path: string;
-    replicas: number;
+    replicas: number | null;
     access: ServiceCreate['access'];
     cpu: number | null;
     memory: number | null;
     gpu: number | null;
-    parameters: Record<string, unknown> | null;
+
+    /**
+     * Parameters, whatever the code was when they were typed.
+     */
+    typed: Values;
   }
 
   export const NO_VALUES: IValues = {
@@ -235,21 +262,22 @@ namespace Private {
     cpu: null,
     memory: null,
     gpu: null,
-    parameters: null
+    typed: {}
   };
+
+  export const REPLICAS = { min: 1, max: 64 };
 
   export function body(
     values: IValues,
-    defaults: Record<string, unknown>
+    parameters: Values
   ): Body<ServiceCreate, 'name'> {
     const { cpu, memory, gpu } = values;
     const limits = Object.entries({ cpu, memory, gpu }).filter(
       ([, value]) => value !== null
     );
-    const parameters = changedParameters(values.parameters ?? {}, defaults);
     return {
       name: values.name.trim(),
-      replicas: values.replicas,
+      replicas: values.replicas ?? 1,
       access: values.access,
       ...(values.model && { model: values.model }),
       ...(Object.keys(parameters).length > 0 && { parameters }),
@@ -269,7 +297,7 @@ namespace Private {
     } else {
       words.push('--code', `~/${path || 'DIR'}`);
     }
-    words.push('--replicas', String(values.replicas));
+    words.push('--replicas', String(values.replicas ?? 1));
     return wrapped(words);
   }
 

@@ -20,9 +20,17 @@ import type { IFormProps } from '.';
 import { FolderNotices } from './notices';
 import { Parameters } from './parameters';
 import { InputPicker, useReadyNames } from './pickers';
-import type { ITaskValues, TaskSource } from './taskbody';
-import { NO_VALUES, taskBody, taskCommand, taskPython } from './taskbody';
-import { Advanced, Limits } from './taskparts';
+import { Limits, useLimits } from './limits';
+import type { ITaskValues, TaskSource, Values } from './taskbody';
+import {
+  NO_VALUES,
+  filledParameters,
+  taskBody,
+  taskCommand,
+  taskPython,
+  typedParameters
+} from './taskbody';
+import { Advanced, advancedProblem } from './taskparts';
 
 /**
  * Where a task that was made of a folder says which one it was.
@@ -80,6 +88,7 @@ function SourcedForm(
       : null,
     key
   );
+  const typed = React.useRef<Partial<ITaskValues>>({});
   const badPath = algorithm ? null : pathProblem(trans, form.error, settled);
   const fields = (
     <>
@@ -101,7 +110,13 @@ function SourcedForm(
         <PathField
           label={trans.__('Folder')}
           value={path}
-          onChange={setPath}
+          onChange={chosen => {
+            setPath(chosen);
+            if (homePath(chosen) === settled) {
+              // Chosen again: its files may be others by now.
+              form.reload();
+            }
+          }}
           error={badPath}
           hint={
             earlier && !earlier.algorithm && !earlier.labels[FOLDER_LABEL]
@@ -123,8 +138,8 @@ function SourcedForm(
   );
   return (
     <FilledForm
-      key={form.value ? key : ''}
       {...props}
+      typed={typed}
       form={form.value}
       isUnusable={form.error !== null}
       source={source}
@@ -146,31 +161,45 @@ function FilledForm(
      */
     isUnusable: boolean;
     source: TaskSource | null;
+
+    /**
+     * What was typed, whatever the code was then.
+     */
+    typed: React.MutableRefObject<Partial<ITaskValues>>;
     head: React.ReactNode;
     start: IFormStart;
     earlier: TaskDetail | null;
   }
 ): JSX.Element {
   const { client, trans } = useKpl();
-  const { form, source, head, start, earlier, onDone } = props;
+  const { form, source, head, start, earlier, onDone, typed } = props;
   const action = useSending();
   const [isValid, setValid] = React.useState(true);
-  const [values, change, remember] = useFormValues<ITaskValues>(
-    `task:${JSON.stringify(source)}`,
-    { ...NO_VALUES, parameters: form?.parameter_defaults ?? {} },
-    Private.given(start, form, earlier)
+  const defaults = form?.parameter_defaults ?? {};
+  const key = `task:${JSON.stringify(form && source)}`;
+  const [values, put, remember] = useFormValues<ITaskValues>(
+    key,
+    { ...NO_VALUES, parameters: defaults },
+    sent =>
+      Private.filled(sent, defaults, [
+        Private.given(start, form, earlier),
+        typed.current
+      ])
   );
+  const change = (part: Partial<ITaskValues>): void => {
+    typed.current = Private.typedSince(typed.current, part, values);
+    put(part);
+  };
   const functions = (form?.functions ?? []).filter(
     item => item.name !== 'deploy'
   );
   const chosen =
     functions.find(item => item.name === values.function) ?? functions[0];
-  const body = chosen
-    ? taskBody(values, chosen, form?.parameter_defaults ?? {})
-    : null;
+  const body = chosen ? taskBody(values, chosen, defaults) : null;
   const empty = chosen?.inputs.find(
     port => !port.optional && !values.inputs[port.key]
   );
+  const limits = useLimits(values, chosen?.resources);
   const nameError = nameProblem(trans, values.name);
   const missing = !source
     ? trans.__('Choose the code first.')
@@ -182,8 +211,10 @@ function FilledForm(
         ? trans.__('The code has no function that can run as a task.')
         : empty
           ? trans.__('Choose what “%1” is filled with.', empty.name)
-          : nameError ||
-            (isValid ? null : trans.__('A parameter is not as it should be.'));
+          : (nameError ??
+            limits.missing ??
+            advancedProblem(trans, values) ??
+            (isValid ? null : trans.__('A parameter is not as it should be.')));
   const submit = async (watch: IWatch): Promise<void> => {
     if (!source || !body) {
       return;
@@ -210,9 +241,10 @@ function FilledForm(
         source && body && chosen ? (
           <Summary
             demand={{
-              cpu: values.cpu ?? chosen.resources.cpu,
-              memory: values.memory ?? chosen.resources.memory,
-              gpu: values.gpu ?? chosen.resources.gpu
+              cpu: values.cpu || chosen.resources.cpu,
+              memory: values.memory || chosen.resources.memory,
+              gpu: values.gpu ?? chosen.resources.gpu,
+              waits: true
             }}
             command={taskCommand(source, body)}
             python={taskPython(source, body)}
@@ -257,20 +289,14 @@ function FilledForm(
           ))}
           <h2>{trans.__('Parameters')}</h2>
           <Parameters
+            key={key}
             form={form}
             values={values.parameters}
-            onChange={(parameters, valid) => {
-              change({ parameters });
-              setValid(valid);
-            }}
+            onChange={parameters => change({ parameters })}
+            onValid={setValid}
           />
           <h2>{trans.__('Limits')}</h2>
-          <Limits
-            values={values}
-            defaults={chosen.resources}
-            onChange={change}
-            error={action.error}
-          />
+          <Limits limits={limits} onChange={change} error={action.error} />
           <Advanced
             values={values}
             outputs={chosen.outputs}
@@ -286,6 +312,44 @@ function FilledForm(
  * A namespace for private helpers.
  */
 namespace Private {
+  /**
+   * Values with what wins over them, the last most; of parameters only those that the code has.
+   */
+  export function filled(
+    values: ITaskValues,
+    defaults: Values,
+    winners: Partial<ITaskValues>[]
+  ): ITaskValues {
+    const all = [values, ...winners];
+    return {
+      ...(Object.assign({}, ...all) as ITaskValues),
+      parameters: all.reduce(
+        (known, { parameters = {} }) => filledParameters(known, parameters),
+        defaults
+      )
+    };
+  }
+
+  /**
+   * What was typed, with a change of some values.
+   */
+  export function typedSince(
+    typed: Partial<ITaskValues>,
+    part: Partial<ITaskValues>,
+    before: ITaskValues
+  ): Partial<ITaskValues> {
+    const { parameters } = part;
+    return {
+      ...typed,
+      ...part,
+      parameters: filledParameters(
+        typed.parameters ?? {},
+        parameters ? typedParameters(parameters, before.parameters) : {},
+        'all'
+      )
+    };
+  }
+
   /**
    * What the form was opened with, as values.
    */

@@ -5,6 +5,7 @@ import type {
   TaskCreate,
   TaskInput
 } from '../../api/types';
+import { pairsOf } from '../../pairs';
 import { literal, pythonValue, quoted } from '../../snippets';
 
 /**
@@ -79,37 +80,54 @@ export function parseReference(
 }
 
 /**
- * `KEY=VALUE` lines as a mapping; lines without a name are left out.
+ * Values by name, in groups.
  */
-export function parseEnvironment(text: string): Record<string, string> {
-  const pairs = text
-    .split('\n')
-    .map(line => /^\s*([A-Za-z_]\w*)=(.*)$/.exec(line))
-    .filter((match): match is RegExpExecArray => match !== null)
-    .map(match => [match[1], match[2]]);
-  return Object.fromEntries(pairs) as Record<string, string>;
+export type Values = Record<string, unknown>;
+
+/**
+ * What was typed since: values that are others now; undefined for one that was emptied.
+ */
+export function typedParameters(now: Values, before: Values): Values {
+  const typed: Values = {};
+  for (const key of Object.keys({ ...before, ...now })) {
+    const [value, original] = [now[key], before[key]];
+    if (isMapping(value) && isMapping(original)) {
+      const inner = typedParameters(value, original);
+      if (Object.keys(inner).length > 0) {
+        typed[key] = inner;
+      }
+    } else if (JSON.stringify(value) !== JSON.stringify(original)) {
+      typed[key] = value;
+    }
+  }
+  return typed;
+}
+
+/**
+ * Put values into others: those of names that are there, or all of them.
+ */
+export function filledParameters(
+  values: Values,
+  typed: Values,
+  which: 'known' | 'all' = 'known'
+): Values {
+  const filled = { ...values };
+  for (const [key, value] of Object.entries(typed)) {
+    const original = values[key];
+    if (isMapping(value) && isMapping(original)) {
+      filled[key] = filledParameters(original, value, which);
+    } else if (which === 'all' || (key in values && !isMapping(original))) {
+      filled[key] = value;
+    }
+  }
+  return filled;
 }
 
 /**
  * Only the parameters that are not at their default, as the platform merges them.
  */
-export function changedParameters(
-  values: Record<string, unknown>,
-  defaults: Record<string, unknown>
-): Record<string, unknown> {
-  const changed: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(values)) {
-    const original = defaults[key];
-    if (isMapping(value) && isMapping(original)) {
-      const inner = changedParameters(value, original);
-      if (Object.keys(inner).length > 0) {
-        changed[key] = inner;
-      }
-    } else if (JSON.stringify(value) !== JSON.stringify(original)) {
-      changed[key] = value;
-    }
-  }
-  return changed;
+export function changedParameters(values: Values, defaults: Values): Values {
+  return defined(typedParameters({ ...defaults, ...values }, defaults));
 }
 
 /**
@@ -118,7 +136,7 @@ export function changedParameters(
 export function taskBody(
   values: ITaskValues,
   chosen: FunctionView,
-  defaults: Record<string, unknown>
+  defaults: Values
 ): Body<TaskCreate> {
   const inputs = chosen.inputs
     .map(port => parseReference(port.key, values.inputs[port.key] ?? ''))
@@ -139,7 +157,7 @@ export function taskBody(
     inputs,
     parameters: changedParameters(values.parameters, defaults),
     resources: resources as TaskCreate['resources'],
-    environment: parseEnvironment(values.environment),
+    environment: pairsOf(values.environment),
     save_as,
     time_limit_seconds:
       values.timeLimitMinutes === null ? null : values.timeLimitMinutes * 60,
@@ -192,7 +210,7 @@ export function taskCommand(
  * The same request as Python.
  */
 export function taskPython(source: TaskSource, body: Body<TaskCreate>): string {
-  const fields: Record<string, unknown> = { ...body };
+  const fields: Values = { ...body };
   if ('algorithm' in source) {
     fields.algorithm = source.algorithm;
   }
@@ -231,10 +249,7 @@ function reference(input: TaskInput): string {
   return `${input.kind}:${input.name}${version}`;
 }
 
-function dotted(
-  values: Record<string, unknown>,
-  prefix = ''
-): [string, unknown][] {
+function dotted(values: Values, prefix = ''): [string, unknown][] {
   return Object.entries(values).flatMap(([key, value]): [string, unknown][] =>
     isMapping(value)
       ? dotted(value, `${prefix}${key}.`)
@@ -242,14 +257,24 @@ function dotted(
   );
 }
 
-function isMapping(value: unknown): value is Record<string, unknown> {
+/**
+ * Without what was emptied.
+ */
+function defined(values: Values): Values {
+  const entries = Object.entries(values)
+    .map(([key, value]) => [key, isMapping(value) ? defined(value) : value])
+    .filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Values;
+}
+
+function isMapping(value: unknown): value is Values {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /**
  * What says something: no nulls, no empty lists or mappings.
  */
-function given(fields: Record<string, unknown>): Record<string, unknown> {
+function given(fields: Values): Values {
   return Object.fromEntries(
     Object.entries(fields).filter(
       ([, value]) =>

@@ -1,70 +1,13 @@
 import * as React from 'react';
 
-import type { PortView, Resources } from '../../api/types';
-import {
-  Field,
-  NumberField,
-  TextField,
-  fieldError
-} from '../../components/form';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { PortView } from '../../api/types';
+import { TextField } from '../../components/form';
+import { NumberField, numberProblem } from '../../components/number';
+import { PairsField } from '../../components/pairs';
 import { useKpl } from '../../context';
-import type { PlatformError } from '../../request';
-
-/**
- * Ceilings that can be set for a run.
- */
-interface ILimitValues {
-  cpu: number | null;
-  memory: number | null;
-  gpu: number | null;
-}
-
-/**
- * CPU, memory and GPU; empty fields stand for what the function declares.
- */
-export function Limits(props: {
-  values: ILimitValues;
-  defaults: Pick<Resources, 'cpu' | 'memory' | 'gpu'>;
-  onChange: (change: Partial<ILimitValues>) => void;
-  error: PlatformError | null;
-}): JSX.Element {
-  const { client, trans } = useKpl();
-  const { values, defaults, onChange, error } = props;
-  const hasGpu = (client.place.capacity?.gpu.limit ?? 0) > 0;
-  return (
-    <div className="kpl-Form-row">
-      <NumberField
-        label={trans.__('CPU cores')}
-        value={values.cpu}
-        step={0.5}
-        min={0.5}
-        placeholder={String(defaults.cpu)}
-        error={fieldError(error, 'resources.cpu')}
-        hint={trans.__('slow at this limit')}
-        onChange={cpu => onChange({ cpu })}
-      />
-      <NumberField
-        label={trans.__('Memory, MiB')}
-        value={values.memory}
-        min={16}
-        step={256}
-        placeholder={String(defaults.memory)}
-        error={fieldError(error, 'resources.memory')}
-        hint={trans.__('killed above it')}
-        onChange={memory => onChange({ memory })}
-      />
-      {(hasGpu || defaults.gpu > 0) && (
-        <NumberField
-          label={trans.__('GPUs')}
-          value={values.gpu}
-          placeholder={String(defaults.gpu)}
-          error={fieldError(error, 'resources.gpu')}
-          onChange={gpu => onChange({ gpu })}
-        />
-      )}
-    </div>
-  );
-}
+import { pairsProblem } from '../../pairs';
 
 /**
  * What few change; folded.
@@ -75,6 +18,28 @@ interface IAdvancedValues {
   priority: number | null;
   environment: string;
   saveAs: Record<string, string>;
+}
+
+const MINUTES = { min: 1 };
+const PRIORITY = { min: -100, max: 100 };
+
+/**
+ * What stops a form from being sent, of what few change; null for nothing.
+ */
+export function advancedProblem(
+  trans: TranslationBundle,
+  values: IAdvancedValues
+): string | null {
+  const of = (label: string, problem: string | null): string | null =>
+    problem && trans.__('%1: %2', label, problem);
+  return (
+    of(
+      trans.__('Time limit, minutes'),
+      numberProblem(trans, values.timeLimitMinutes, MINUTES)
+    ) ??
+    of(trans.__('Priority'), numberProblem(trans, values.priority, PRIORITY)) ??
+    pairsProblem(trans, values.environment)
+  );
 }
 
 /**
@@ -94,14 +59,14 @@ export function Advanced(props: {
         <NumberField
           label={trans.__('Time limit, minutes')}
           value={values.timeLimitMinutes}
-          min={1}
+          {...MINUTES}
           placeholder={trans.__('none')}
           onChange={timeLimitMinutes => onChange({ timeLimitMinutes })}
         />
         <NumberField
           label={trans.__('Priority')}
           value={values.priority}
-          min={-100}
+          {...PRIORITY}
           placeholder="0"
           hint={trans.__('higher runs first')}
           onChange={priority => onChange({ priority })}
@@ -124,21 +89,12 @@ export function Advanced(props: {
             }
           />
         ))}
-      <Field
+      <PairsField
         label={trans.__('Environment variables')}
-        hint={trans.__('one KEY=VALUE a line')}
-      >
-        {(id, note) => (
-          <textarea
-            id={id}
-            className="jp-mod-styled"
-            rows={3}
-            value={values.environment}
-            aria-describedby={note}
-            onChange={event => onChange({ environment: event.target.value })}
-          />
-        )}
-      </Field>
+        value={values.environment}
+        error={pairsProblem(trans, values.environment)}
+        onChange={environment => onChange({ environment })}
+      />
       <TextField
         label={trans.__('Description')}
         value={values.description}

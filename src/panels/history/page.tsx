@@ -2,7 +2,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IPage } from '../../api/common';
-import type { Event as PlatformEvent, ServerStart } from '../../api/types';
+import type { ServerStart } from '../../api/types';
 import {
   Empty,
   ErrorNotice,
@@ -13,6 +13,7 @@ import type { IKplContext } from '../../context';
 import { KplContext, useKpl } from '../../context';
 import { exact } from '../../format';
 import { useRemote } from '../../hooks';
+import { useEventsOf } from '../../hooks/events';
 import { levelWords, serverEventWords } from '../../serverwords';
 
 /**
@@ -22,7 +23,7 @@ export function History(props: {
   read: () => Promise<IPage<ServerStart>>;
 }): JSX.Element {
   const { trans } = useKpl();
-  const remote = useRemote(props.read, 'history', useServerEvents());
+  const remote = useRemote(props.read, 'history', useEventsOf('servers'));
   if (remote.error && !remote.value) {
     return <ErrorNotice error={remote.error} retry={remote.reload} />;
   }
@@ -45,30 +46,6 @@ export function History(props: {
       ))}
     </div>
   );
-}
-
-/**
- * Grows whenever something happens to a server.
- */
-function useServerEvents(): number {
-  const { client } = useKpl();
-  const [revision, grow] = React.useReducer((tick: number) => tick + 1, 0);
-  React.useEffect(() => {
-    const { stream } = client;
-    const look = (_: unknown, event: PlatformEvent): void => {
-      if (event.resource === 'servers') {
-        grow();
-      }
-    };
-    stream.received.connect(look);
-    stream.resync.connect(grow);
-    stream.start();
-    return () => {
-      stream.received.disconnect(look);
-      stream.resync.disconnect(grow);
-    };
-  }, [client]);
-  return revision;
 }
 
 /**

@@ -1,12 +1,8 @@
 import * as React from 'react';
 
-import {
-  Field,
-  NumberField,
-  SelectField,
-  TextField,
-  fieldError
-} from '../../components/form';
+import { SelectField, TextField, fieldError } from '../../components/form';
+import { NumberField } from '../../components/number';
+import { PairsField } from '../../components/pairs';
 import { useKpl } from '../../context';
 import type { PlatformError } from '../../request';
 import { visibilityWords } from '../../words';
@@ -223,7 +219,6 @@ function AmountFields(
 function More({ values, onChange, error }: IFieldsProps): JSX.Element {
   const { trans } = useKpl();
   const problems = problemsOf(trans, values);
-  const variablesError = problems.variables ?? fieldError(error, 'variables');
   return (
     <details className="kpl-Fold">
       <summary>{trans.__('Advanced')}</summary>
@@ -241,23 +236,12 @@ function More({ values, onChange, error }: IFieldsProps): JSX.Element {
         error={problems.documentation ?? fieldError(error, 'documentation')}
         onChange={documentation => onChange({ documentation })}
       />
-      <Field
+      <PairsField
         label={trans.__('Environment variables')}
-        hint={trans.__('one KEY=VALUE a line')}
-        error={variablesError}
-      >
-        {(id, note) => (
-          <textarea
-            id={id}
-            className="jp-mod-styled"
-            rows={3}
-            value={values.variables}
-            aria-describedby={note}
-            aria-invalid={Boolean(variablesError)}
-            onChange={event => onChange({ variables: event.target.value })}
-          />
-        )}
-      </Field>
+        value={values.variables}
+        error={problems.variables ?? fieldError(error, 'variables')}
+        onChange={variables => onChange({ variables })}
+      />
     </details>
   );
 }

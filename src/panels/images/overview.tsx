@@ -5,6 +5,7 @@ import { Button, CopyBlock, Facts, TimeAgo } from '../../components/basic';
 import { useKpl } from '../../context';
 import { bytes, memory, trimmed } from '../../format';
 import { sourceWords, visibilityWords } from '../../words';
+import { CameFrom } from './builds';
 import { acceleratorWords, contentWords } from './facts';
 import { KINDS } from './values';
 
@@ -41,7 +42,13 @@ export function ImageOverview(props: {
             [trans.__('Visible to'), visibilityWords(trans, image.visibility)],
             [trans.__('Groups'), image.groups.join(', ')],
             [trans.__('Owner'), image.owner],
-            [trans.__('From'), sourceWords(trans, image.source)],
+            [
+              trans.__('From'),
+              <>
+                {sourceWords(trans, image.source)}
+                <CameFrom image={image} />
+              </>
+            ],
             [trans.__('Further names'), image.aliases.join(', ')],
             [
               trans.__('Default'),

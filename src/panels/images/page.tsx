@@ -13,6 +13,7 @@ import { said } from '../../said';
 import { reasonWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
+import { ImageBuilds, isMade } from './builds';
 import { CatalogNotice } from './catalog';
 import { EditImage } from './edit';
 import { acceleratorWords, contentWords } from './facts';
@@ -69,6 +70,15 @@ export function ImagePage(props: IPageProps<ImageDetail>): JSX.Element {
             label: trans.__('Packages'),
             content: () => <Packages packages={image.packages} />
           },
+          ...(isMade(image)
+            ? [
+                {
+                  id: 'builds',
+                  label: trans.__('Builds'),
+                  content: () => <ImageBuilds image={image} />
+                }
+              ]
+            : []),
           {
             id: 'edit',
             label: trans.__('Edit'),

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ImageDetail, ImageUpdate, Resources } from '../../api/types';
+import { pairsOf, pairsProblem } from '../../pairs';
 
 /**
  * What a server gets, or may get at most; a field that is empty is null.
@@ -100,9 +101,7 @@ export function fieldsOf(values: IImageValues): ImageFields {
     visibility: values.visibility,
     aliases: wordsOf(values.aliases),
     groups: wordsOf(values.groups),
-    variables: Object.fromEntries(
-      linesOf(values.variables).map(line => splitLine(line))
-    ),
+    variables: pairsOf(values.variables),
     default_resources: isWhole(defaults) ? defaults : null,
     max_resources: isWhole(maximum) ? maximum : null
   };
@@ -131,9 +130,7 @@ export function problemsOf(
   values: IImageValues
 ): Partial<Record<keyof IImageValues, string>> {
   const { defaults, documentation, maximum } = values;
-  const badLine = linesOf(values.variables).find(
-    line => !/^[A-Za-z_][A-Za-z0-9_]*=/.test(line)
-  );
+  const variables = pairsProblem(trans, values.variables);
   const above = KINDS.some(
     kind => isWhole(maximum) && (defaults[kind] ?? 0) > (maximum[kind] ?? 0)
   );
@@ -143,9 +140,7 @@ export function problemsOf(
       !/^https?:\/\/\S+$/.test(documentation.trim()) && {
         documentation: trans.__('An address of the web, with https://.')
       }),
-    ...(badLine !== undefined && {
-      variables: trans.__('“%1” is not KEY=VALUE.', badLine)
-    }),
+    ...(variables && { variables }),
     ...(!isWhole(defaults) && {
       defaults: trans.__('Give all four.')
     }),
@@ -197,18 +192,6 @@ function wordsOf(text: string): string[] {
   return text.split(/[\s,，、]+/).filter(Boolean);
 }
 
-function linesOf(text: string): string[] {
-  return text
-    .split('\n')
-    .map(line => line.trim())
-    .filter(Boolean);
-}
-
-function splitLine(line: string): [string, string] {
-  const at = line.indexOf('=');
-  return at < 0 ? [line, ''] : [line.slice(0, at), line.slice(at + 1)];
-}
-
 function isWhole(amounts: Amounts): amounts is Resources {
-  return KINDS.every(kind => amounts[kind] !== null);
+  return KINDS.every(kind => Number.isFinite(amounts[kind]));
 }

@@ -66,6 +66,16 @@ export function SectionList(props: {
           </Button>
         </div>
       )}
+      {kind === 'images' && list.isLoaded && (
+        <div className="kpl-Section-more">
+          <Button
+            look="link"
+            onClick={() => void commands.execute(CommandIDs.showBuilds)}
+          >
+            {trans.__('All builds')}
+          </Button>
+        </div>
+      )}
     </div>
   );
 }

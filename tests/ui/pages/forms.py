@@ -38,8 +38,12 @@ class Form:
         """Open a fold."""
         self.root.locator("summary", has_text=title).click()
 
+    def button(self, name: str) -> Locator:
+        """The button of the card."""
+        return self.card.get_by_role("button", name=name, exact=True)
+
     def send(self, button: str) -> None:
         """Press the button of the card."""
-        wanted = self.card.get_by_role("button", name=button, exact=True)
+        wanted = self.button(button)
         expect(wanted).to_be_enabled()
         wanted.click()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.installation import wait_for
+from tests.installation import Installation, wait_for
 from tests.ui.pages.forms import Form
+from tests.ui.pages.home import Home
 from tests.ui.pages.resource import ResourcePage
 from tests.ui.pages.sidebar import Sidebar
 
@@ -31,9 +30,10 @@ _SET = """async ([plugin, raw]) => {
 class Lab:
     """JupyterLab in one tab of the browser."""
 
-    def __init__(self, page: Page, user_home: Path) -> None:
+    def __init__(self, page: Page, installation: Installation) -> None:
         self.page = page
-        self.user_home = user_home
+        self.user_home = installation.user_home
+        self.home = Home(installation)
         self.sidebar = Sidebar(page)
         self._terminals = 0
 
@@ -70,6 +70,11 @@ class Lab:
         """Close everything in the main area; what is not saved is dropped."""
         self.menu("File", "Close All Tabs")
         expect(self.page.locator(".jp-Launcher")).to_be_visible()
+
+    def tab(self, name: str) -> Locator:
+        """The tabs of the main area with exactly this title."""
+        tabs = self.page.locator("#jp-main-dock-panel .lm-TabBar-tabLabel")
+        return tabs.filter(has_text=re.compile(f"^{re.escape(name)}$"))
 
     # The file browser
 
@@ -173,17 +178,20 @@ class Lab:
     def run_in_terminal(self, command: str, seconds: float = 120) -> str:
         """Type a command into the terminal in front; return what it printed once it succeeded."""
         self._terminals += 1
-        said, ended = (self.user_home / f".walk-{self._terminals}.{end}" for end in ("out", "end"))
+        name = f"{self.home.scratch}walk-{self._terminals}"
+        said, ended = f"{name}.out", f"{name}.end"
         for left in (said, ended):  # by another module, in the same home
-            left.unlink(missing_ok=True)
+            self.home.delete(left)
         keyboard = self.page.keyboard
-        keyboard.insert_text(
-            f"( {command} ) > ~/{said.name} 2>&1; echo $? > ~/{ended.name}; cat ~/{said.name}"
-        )
+        keyboard.insert_text(f"( {command} ) > ~/{said} 2>&1; echo $? > ~/{ended}; cat ~/{said}")
         keyboard.press("Enter")
-        code = wait_for(lambda: ended.exists() and ended.read_text().strip(), command, seconds)
-        assert code == "0", said.read_text()
-        return said.read_text()
+        code = wait_for(lambda: (self.home.read(ended) or b"").strip(), command, seconds)
+        printed = (self.home.read(said) or b"").decode()
+        assert code == b"0", printed
+        if not self.home.scratch:
+            for seen in (said, ended):
+                self.home.delete(seen)
+        return printed
 
     # A notebook
 
@@ -206,13 +214,8 @@ class Lab:
 
     def write_project(self, name: str, environment: str, code: str) -> str:
         """Write a project folder into the home, as its user would; return its name."""
-        owner = self.user_home.stat()
-        folder = self.user_home / name
-        folder.mkdir()
         for path, text in (("environment.yml", environment), ("main.py", code)):
-            (folder / path).write_text(text)
-            os.chown(folder / path, owner.st_uid, owner.st_gid)
-        os.chown(folder, owner.st_uid, owner.st_gid)
+            self.home.write(f"{name}/{path}", text)
         return name
 
     def submit(self, folder: str) -> ResourcePage:

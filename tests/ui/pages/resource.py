@@ -32,6 +32,13 @@ class ResourcePage:
         """One of the buttons of the head."""
         return self.root.locator(".kpl-Page-actions").get_by_role("button", name=name, exact=True)
 
+    def stop(self) -> None:
+        """Stop what runs, answering the question that comes first."""
+        self.button("Stop").click()
+        dialog = self.page.locator(".jp-Dialog")
+        dialog.get_by_role("button", name="Stop").click()
+        expect(dialog).to_have_count(0)
+
     def delete(self, name: str) -> None:
         """Delete it, typing the name as is asked for."""
         self.button("Delete…").click()

@@ -21,6 +21,7 @@ const SCHEMA = {
       description: 'Whether their order changes.'
     }),
     ...field('seed', 'integer', { default: 7 }),
+    ...field('note', 'string', { default: 'mine' }),
     ...field('network', 'object', {
       properties: field('hidden', 'array', {
         items: { type: 'integer' },
@@ -31,13 +32,15 @@ const SCHEMA = {
   }
 };
 
-async function show(): Promise<jest.Mock> {
+async function show(): Promise<Record<'onChange' | 'onValid', jest.Mock>> {
   const onChange = jest.fn();
+  const onValid = jest.fn();
   function Example(): JSX.Element {
     const [values, setValues] = React.useState<Record<string, unknown>>({
       epochs: 30,
       shuffle: true,
       seed: 7,
+      note: 'mine',
       network: { hidden: [64, 32] }
     });
     return (
@@ -45,10 +48,11 @@ async function show(): Promise<jest.Mock> {
         <Parameters
           form={{ parameter_schema: SCHEMA } as unknown as FormDescription}
           values={values}
-          onChange={(now, isValid) => {
-            onChange(now, isValid);
+          onChange={now => {
+            onChange(now);
             setValues(now);
           }}
+          onValid={onValid}
         />
       </Within>
     );
@@ -56,7 +60,7 @@ async function show(): Promise<jest.Mock> {
   render(<Example />);
   // The validator is loaded when it is needed.
   await screen.findByLabelText('epochs', {}, { timeout: 20_000 });
-  return onChange;
+  return { onChange, onValid };
 }
 
 function note(field: HTMLElement): string {
@@ -101,7 +105,7 @@ describe('the parameters of code', () => {
   });
 
   it('change, also those of a list', async () => {
-    const onChange = await show();
+    const { onChange } = await show();
     fireEvent.change(screen.getByLabelText('hidden, value 2'), {
       target: { value: '16' }
     });
@@ -113,11 +117,30 @@ describe('the parameters of code', () => {
   });
 
   it('say at the field what is wrong with it', async () => {
-    const onChange = await show();
+    const { onValid } = await show();
     const field = screen.getByLabelText('epochs');
     fireEvent.change(field, { target: { value: '1.5' } });
-    expect(onChange).toHaveBeenLastCalledWith(expect.anything(), false);
+    expect(onValid).toHaveBeenLastCalledWith(false);
     expect(note(field)).toBe('Write a whole number.');
     expect(screen.getByRole('alert').id).toBe('root_epochs__description');
+    fireEvent.change(field, { target: { value: '2' } });
+    expect(onValid).toHaveBeenLastCalledWith(true);
+  });
+
+  it('say it of a number that was emptied: its default would be taken without a word', async () => {
+    const { onValid } = await show();
+    const field = screen.getByLabelText('seed');
+    fireEvent.change(field, { target: { value: '' } });
+    expect(onValid).toHaveBeenLastCalledWith(false);
+    expect(note(field)).toBe('Write a number.');
+  });
+
+  it('let a text be empty', async () => {
+    const { onChange, onValid } = await show();
+    fireEvent.change(screen.getByLabelText('note'), { target: { value: '' } });
+    expect(onChange).toHaveBeenLastCalledWith(
+      expect.objectContaining({ note: '' })
+    );
+    expect(onValid).not.toHaveBeenCalledWith(false);
   });
 });

@@ -2,7 +2,6 @@ import type { FunctionView } from '../../../api/types';
 import {
   NO_VALUES,
   changedParameters,
-  parseEnvironment,
   parseReference,
   taskBody,
   taskCommand,
@@ -115,9 +114,5 @@ describe('parts of a request', () => {
     expect(changedParameters({ ...defaults, list: [1] }, defaults)).toEqual({
       list: [1]
     });
-  });
-
-  it('keep equals signs in the values of variables', () => {
-    expect(parseEnvironment('  KEY=a=b=c  ')).toEqual({ KEY: 'a=b=c  ' });
   });
 });

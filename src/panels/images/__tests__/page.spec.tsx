@@ -43,6 +43,29 @@ const ann = { name: 'ann', admin: false, scopes: [] as string[], kind: 'user' };
 const bob = { ...ann, name: 'bob' };
 const keeper = { ...bob, scopes: ['custom:kpl:catalog'] };
 
+const build = {
+  id: 12,
+  name: 'torch',
+  kind: 'dockerfile',
+  state: 'succeeded',
+  owner: 'ann',
+  reason: null,
+  message: null,
+  image_id: 3,
+  created_at: '2026-11-20T10:00:00Z'
+};
+const builds = [
+  {
+    ...build,
+    id: 14,
+    state: 'failed',
+    image_id: null,
+    reason: 'build_failed',
+    message: 'No wheel.'
+  },
+  build,
+  { ...build, id: 11, image_id: 99, message: 'Of another image.' }
+];
 const models: ResourceDetail<ImageDetail>[] = [];
 
 afterEach(() => models.splice(0).forEach(model => model.dispose()));
@@ -61,6 +84,7 @@ function show(
     'api/images/3': { ...image, ...given },
     'api/images/3/look': { ...image, ...given, state: 'preparing' },
     'api/me': me,
+    'api/builds': { items: builds, next: null },
     'api/catalog': catalog
   });
   const { client } = test.context;
@@ -168,6 +192,29 @@ describe('the page of an image', () => {
       message: 'There is no such folder.'
     });
     expect(await screen.findByText('There is no such folder.')).toBeTruthy();
+  });
+});
+
+describe('the page of an image that was built here', () => {
+  it('leads to the build that it came from', async () => {
+    const { opened } = show({ source: 'built' });
+    fireEvent.click(await screen.findByRole('button', { name: /^Build, / }));
+    await waitFor(() => expect(opened).toEqual([['builds', 12]]));
+  });
+
+  it('shows its builds, with those that failed and why', async () => {
+    show({ source: 'built' });
+    fireEvent.click(await screen.findByRole('tab', { name: 'Builds' }));
+    expect(await screen.findByText('No wheel.')).toBeTruthy();
+    expect(screen.getAllByText('of a Dockerfile')).toHaveLength(2);
+    expect(screen.queryByText('Of another image.')).toBeNull();
+  });
+
+  it('has no builds to show where it was registered', async () => {
+    const { requests } = show({});
+    await screen.findByRole('tab', { name: 'Edit' });
+    expect(screen.queryByRole('tab', { name: 'Builds' })).toBeNull();
+    expect(requests).not.toContain('GET api/builds');
   });
 });
 
