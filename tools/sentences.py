@@ -40,11 +40,13 @@ ERRORS = frozenset(
     if isinstance(value, type) and issubclass(value, errors.KplError)
 )
 # What is made of parts elsewhere: ends that no fault of the dictionary fits (`faults._by_exit_code`),
-# and what is waited for (`capacity.words`, `tasks._position`, `server_queue._sentence`).
+# a built image that was removed (`unused_images`), and what is waited for (`capacity.words`,
+# `tasks._position`, `server_queue._sentence`).
 MADE_OF_PARTS = (
     "The command was ended by signal {signal}.",
     "The command ended with exit code {code}.",
     "The end of the log says what it was doing.",
+    "Nothing has used it for a long time, so it was removed; it is built anew when it is needed.",
     "waiting for {what} and {more}; {ahead} ahead of you",
     "waiting for {what} and {more}",
     "waiting for {what}; {ahead} ahead of you",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tools import image_lint, image_sizes, images
 
+PLATFORM_EXTRAS = ("hub", "platform", "kubernetes")
 GOOD = """# A comment.
 ARG BASE_IMAGE=kpl-lab/base:0.1.0
 FROM ${BASE_IMAGE} AS packages
@@ -33,8 +36,19 @@ def test_nothing_is_wrong_with_ours(name: str) -> None:
 
 def test_ours_are_these_and_the_base_comes_first() -> None:
     assert image_lint.names() == [
-        "base", "pytorch-cpu", "pytorch-cuda", "scientific", "template", "tensorflow",
+        "base", "builder", "platform", "pytorch-cpu", "pytorch-cuda", "scientific", "template", "tensorflow",
     ]  # fmt: skip
+
+
+def test_the_platforms_has_what_its_extras_ask_for_and_the_base_has_not() -> None:
+    root = Path(__file__).resolve().parents[2]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    wanted = {Requirement(one).name for name in PLATFORM_EXTRAS for one in extras[name]}
+    lines = (root / "images" / "platform" / "requirements.in").read_text().splitlines()
+    asked = {Requirement(line).name for line in lines if not line.startswith("#")}
+    assert asked == wanted
 
 
 def test_a_dockerfile_as_it_should_be() -> None:
@@ -129,7 +143,10 @@ def test_an_image_that_is_not_there_is_refused_with_those_that_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert images.main(["pytroch"]) == 2
-    assert "There is no images/pytroch; there are: base, pytorch-cpu" in capsys.readouterr().out
+    assert (
+        "There is no images/pytroch; there are: base, builder, platform, pytorch-cpu"
+        in capsys.readouterr().out
+    )
 
 
 def test_without_a_daemon_the_images_are_looked_over_and_the_failure_is_told(

@@ -1,0 +1,177 @@
+{{/* Name of everything: the release's, with the chart's where it does not say so already. */}}
+{{- define "kpl-lab.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "kpl-lab.selector" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: platform
+{{- end -}}
+
+{{- define "kpl-lab.labels" -}}
+{{ include "kpl-lab.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{- end -}}
+
+{{- define "kpl-lab.image" -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+
+{{/* What agents and the catalog's base run in; `platform` names the platform's own. */}}
+{{- define "kpl-lab.workloadImage" -}}
+{{- if eq .Values.workloads.image "platform" -}}
+{{ include "kpl-lab.image" . }}
+{{- else -}}
+{{ default (printf "kpl-lab/base:%s" .Chart.AppVersion) .Values.workloads.image }}
+{{- end -}}
+{{- end -}}
+
+{{- define "kpl-lab.workloadNamespace" -}}
+{{ default .Release.Namespace .Values.workloads.namespace }}
+{{- end -}}
+
+{{- define "kpl-lab.serviceAccount" -}}
+{{ default (ternary (include "kpl-lab.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end -}}
+
+{{- define "kpl-lab.claim" -}}
+{{ default (printf "%s-home" (include "kpl-lab.fullname" .)) .Values.volume.existingClaim }}
+{{- end -}}
+
+{{/* The word by which workloads are known: the same for a release of the same name in a namespace. */}}
+{{- define "kpl-lab.instance" -}}
+{{ default (printf "%s/%s" .Release.Namespace .Release.Name | sha256sum | trunc 8) .Values.instance }}
+{{- end -}}
+
+{{/* The address that browsers use; empty: the platform's own guess. */}}
+{{- define "kpl-lab.publicUrl" -}}
+{{- if .Values.publicUrl -}}
+{{ .Values.publicUrl }}
+{{- else if .Values.ingress.enabled -}}
+{{ ternary "https" "http" (ne .Values.ingress.tlsSecret "") }}://{{ .Values.ingress.host }}
+{{- end -}}
+{{- end -}}
+
+{{/* Selects pods of the workloads, whatever namespace they are in. */}}
+{{- define "kpl-lab.workloadPods" -}}
+matchLabels:
+  kpl-lab.io/installation: {{ include "kpl-lab.instance" . | quote }}
+{{- end -}}
+
+{{- define "kpl-lab.workloadPeer" -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ include "kpl-lab.workloadNamespace" . }}
+podSelector:
+  {{- include "kpl-lab.workloadPods" . | nindent 2 }}
+{{- end -}}
+
+{{- define "kpl-lab.platformPeer" -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .Release.Namespace }}
+podSelector:
+  matchLabels:
+    {{- include "kpl-lab.selector" . | nindent 4 }}
+{{- end -}}
+
+{{/* What the runner is told; `workloads.options` wins. */}}
+{{- define "kpl-lab.options" -}}
+{{- $own := dict
+  "namespace" (include "kpl-lab.workloadNamespace" .)
+  "gate_listen" "0.0.0.0"
+  "gate_port" (int .Values.gate.port)
+  "reach" "pods"
+  "pull_secrets" .Values.image.pullSecrets
+  "user_id" (int .Values.account)
+  "home_volume" .Values.workloads.homes
+  "home_mb" (int .Values.workloads.homeMb)
+  "storage_class" .Values.workloads.storageClass
+  "builder_image" .Values.workloads.builderImage
+  "gpu_resource" .Values.workloads.gpuResource
+  "queue" .Values.workloads.queue
+  "node_selector" .Values.workloads.nodeSelector
+  "tolerations" .Values.workloads.tolerations -}}
+{{- mergeOverwrite $own (deepCopy .Values.workloads.options) | toJson -}}
+{{- end -}}
+
+{{- define "kpl-lab.confined" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "kpl-lab.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.account }}
+runAsGroup: {{ .Values.account }}
+fsGroup: {{ .Values.account }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "kpl-lab.variables" -}}
+- name: KPL_HOME
+  value: /var/lib/kpl/home
+- name: KPL_CONFIG
+  value: /etc/kpl-lab
+- name: KPL_ENGINE
+  value: kubernetes
+- name: KPL_INSTANCE
+  value: {{ include "kpl-lab.instance" . | quote }}
+- name: KPL_CONNECT_HOST
+  value: {{ printf "%s-gate.%s.svc" (include "kpl-lab.fullname" .) .Release.Namespace }}
+- name: KPL_IMAGE
+  value: {{ include "kpl-lab.workloadImage" . }}
+- name: KPL_IMAGE_PULL_POLICY
+  value: {{ default .Values.image.pullPolicy .Values.workloads.pullPolicy }}
+{{- with .Values.workloads.registry }}
+- name: KPL_REGISTRY
+  value: {{ . | quote }}
+{{- end }}
+- name: KPL_LISTEN
+  value: 0.0.0.0
+- name: KPL_PORT
+  value: "8000"
+{{- with .Values.users }}
+- name: KPL_USERS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if or .Values.admin.password .Values.admin.existingSecret }}
+- name: KPL_ADMIN_PASSWORD_FILE
+  value: /run/secrets/kpl-lab/password
+{{- end }}
+{{- if .Values.database.existingSecret }}
+- name: KPL_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.database.existingSecret }}
+      key: {{ .Values.database.secretKey }}
+{{- end }}
+{{- range $name, $value := .Values.extraVariables }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "kpl-lab.mounts" -}}
+- name: home
+  mountPath: /var/lib/kpl
+- name: config
+  mountPath: /etc/kpl-lab
+  readOnly: true
+- name: tmp
+  mountPath: /tmp
+{{- if or .Values.admin.password .Values.admin.existingSecret }}
+- name: password
+  mountPath: /run/secrets/kpl-lab
+  readOnly: true
+{{- end }}
+{{- end -}}

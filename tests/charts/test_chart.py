@@ -1,0 +1,291 @@
+"""What the chart renders keeps the rules of Kubernetes, of the restricted standard, and of least rights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from kpl_lab.engines.kubernetes.kinds import KINDS
+from kpl_lab.engines.kubernetes.options import load_options
+from kpl_lab.settings import load
+from kpl_lab.supervisor.cluster import NEEDED, USEFUL
+from tests.charts.conftest import Objects, Render
+from tests.engines.kubernetes.standards import NEWEST, repeated, unrestricted
+from tests.helm import CHART, helm
+from tools import helm_values
+
+ALL = Path(__file__).with_name("all-options.yaml")
+# Of objects that all options leave out, because they say that somebody else makes them.
+MADE = ["--set", "rbac.create=true,rbac.nodes=true,serviceAccount.create=true"]
+MADE += ["--set", "networkPolicy.enabled=true,podDisruptionBudget.enabled=true"]
+MADE += ["--set", "volume.existingClaim=,admin.existingSecret="]
+VALUES = {
+    "default": [],
+    "minimal": ["-f", str(CHART / "values-minimal.yaml")],
+    "air-gapped": ["-f", str(CHART / "values-air-gapped.yaml")],
+    "all options": ["-f", str(ALL)],
+    "all options, all made": ["-f", str(ALL), *MADE],
+}
+# Of other projects: the schemas of Kubernetes do not have it.
+FOREIGN = {"HTTPRoute"}
+
+
+@pytest.fixture(params=VALUES.values(), ids=list(VALUES))
+def words(request: pytest.FixtureRequest) -> list[str]:
+    found: list[str] = request.param
+    return found
+
+
+@pytest.fixture
+def objects(words: list[str], render: Render) -> Objects:
+    return render(*words)
+
+
+def of_kind(objects: Objects, kind: str) -> Objects:
+    return [one for one in objects if one["kind"] == kind]
+
+
+def named(objects: Objects, kind: str, name: str) -> dict[str, Any]:
+    (found,) = [one for one in of_kind(objects, kind) if one["metadata"]["name"] == name]
+    return found
+
+
+def pods(objects: Objects) -> Iterator[dict[str, Any]]:
+    for one in objects:
+        if one["kind"] in ("StatefulSet", "Job"):
+            yield one["spec"]["template"]["spec"]
+
+
+def platform(objects: Objects) -> dict[str, Any]:
+    (found,) = of_kind(objects, "StatefulSet")
+    pod: dict[str, Any] = found["spec"]["template"]["spec"]
+    return pod
+
+
+def variables(objects: Objects) -> dict[str, Any]:
+    return {one["name"]: one.get("value") for one in platform(objects)["containers"][0]["env"]}
+
+
+def test_helm_finds_nothing_wrong(words: list[str]) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), *words).stdout
+
+
+def test_every_object_is_one_that_the_api_knows(objects: Objects) -> None:
+    assert len(objects) > 5
+    for one in objects:
+        if one["kind"] not in FOREIGN:
+            kubernetes_validate.validate(one, NEWEST, strict=True)
+        assert list(repeated(one)) == []
+
+
+def test_no_two_objects_are_the_same(objects: Objects) -> None:
+    keys = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_pod_keeps_the_restricted_standard(objects: Objects) -> None:
+    found = list(pods(objects))
+    assert len(found) == 2
+    for pod in found:
+        assert unrestricted(pod) == []
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_no_right_is_for_everything(objects: Objects) -> None:
+    for one in objects:
+        for rule in one.get("rules", ()) if "rbac" in one["apiVersion"] else ():
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def rights(role: dict[str, Any]) -> set[tuple[str, str, str]]:
+    return {
+        (verb, group, resource)
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def test_the_role_is_what_the_runner_asks_for(render: Render) -> None:
+    def right(verb: str, kind: str, part: str) -> tuple[str, str, str]:
+        found = KINDS[kind]
+        return verb, found.group, f"{found.plural}/{part}" if part else found.plural
+
+    objects = render()
+    given = rights(named(objects, "Role", "lab-kpl-lab"))
+    everywhere = rights(of_kind(objects, "ClusterRole")[0])
+    assert given | everywhere == {right(*one) for one in (*NEEDED, *USEFUL)}
+    assert everywhere == {("list", "", "nodes")}
+
+
+def test_what_the_platform_reads_is_what_the_values_say(render: Render, tmp_path: Path) -> None:
+    objects = render("-f", str(ALL))
+    told = variables(objects)
+    (config,) = of_kind(objects, "ConfigMap")
+    for name, text in config["data"].items():
+        (tmp_path / name).write_text(text)
+    told = {name: value for name, value in told.items() if value is not None}
+    settings = load({**told, "KPL_HOME": str(tmp_path)})
+    options = load_options(settings.home, settings.cluster)
+    values = yaml.safe_load(ALL.read_text())
+    assert settings.instance == values["instance"]
+    assert settings.users == ("ann", "ben")
+    assert settings.listen == "0.0.0.0"
+    assert (options.connect_host, options.gate_port) == ("everything-gate.here.svc", 17000)
+    assert (options.base_image, options.pull_policy) == ("registry.example/base:1", "IfNotPresent")
+    assert (options.namespace, options.reach, options.user_id) == ("work", "pods", 12345)
+    assert (options.home_volume, options.home_mb) == ("shared-homes", 2048)
+    assert (options.keep_seconds, options.node_autoscaling) == (3600, True)
+    assert (options.queue, options.registry) == ("everybody", "registry.example/built")
+    assert options.tolerations == values["workloads"]["tolerations"]
+    assert options.scratch_mb == 1024
+    assert set(config["data"]) == {"kubernetes_engine.py", "platform.py", "jupyterhub_config.py", "images.yml"}  # fmt: skip
+
+
+def test_all_options_are_all_options() -> None:
+    def paths(values: dict[str, Any], schema: dict[str, Any], at: str = "") -> Iterator[str]:
+        for name, value in values.items():
+            inner = schema["properties"][name]
+            if "properties" in inner:
+                yield from paths(value, inner, f"{at}{name}.")
+            else:
+                yield f"{at}{name}={json.dumps(value)}"
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    default, every = (
+        set(paths(yaml.safe_load(path.read_text()), schema))
+        for path in (CHART / "values.yaml", ALL)
+    )
+    assert default & every == set()
+    assert {one.split("=")[0] for one in default} == {one.split("=")[0] for one in every}
+
+
+def test_the_schema_says_a_sentence_of_each_value() -> None:
+    def described(schema: dict[str, Any]) -> Iterator[str]:
+        for one in schema.get("properties", {}).values():
+            yield one["description"]
+            yield from described(one)
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    for text in described(schema):
+        assert text.endswith("."), text
+
+
+def test_the_page_of_values_is_what_the_chart_says() -> None:
+    assert helm_values.PAGE.read_text() == helm_values.page(), "python -m tools.helm_values"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
+        ("imagePullPolicy=Never", "imagePullPolicy"),
+        ("admin.password=short", "/admin/password"),
+        ("service.type=NodePorts", "/service/type"),
+        ("networkPolicy.egress=some", "/networkPolicy/egress"),
+        ("ingress.enabled=true", "ingress.host is needed"),
+        ("httpRoute.enabled=true", "httpRoute.parentRefs is needed"),
+        ("volume.type=hostPath", "volume.hostPath is needed"),
+        ("account=0", "/account"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(change: str, said: str) -> None:
+    done = helm("template", "lab", str(CHART), "--set", change, check=False)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_probes_ask_what_answers(render: Render) -> None:
+    container = platform(render())["containers"][0]
+    probes = {name: container[f"{name}Probe"]["httpGet"]["path"]
+              for name in ("startup", "readiness", "liveness")}  # fmt: skip
+    assert probes == {
+        "startup": "/hub/health",
+        "readiness": "/kpl/api/v1/readyz",
+        "liveness": "/kpl/api/v1/healthz",
+    }
+
+
+def test_the_database_is_upgraded_before_the_platform_starts(render: Render) -> None:
+    (before,) = platform(render("-f", str(ALL)))["initContainers"]
+    assert before["command"] == ["kpl-lab", "db", "upgrade"]
+    (url,) = [one for one in before["env"] if one["name"] == "KPL_DATABASE_URL"]
+    assert url["valueFrom"]["secretKeyRef"] == {"name": "postgres", "key": "address"}
+
+
+@pytest.mark.parametrize(("egress", "networks"), [("none", 0), ("internet", 1), ("open", 1)])
+def test_workloads_never_reach_metadata_services(
+    egress: str, networks: int, render: Render
+) -> None:
+    changes = f"networkPolicy.egress={egress},networkPolicy.blocked={{203.0.113.0/24}}"
+    policy = named(render("--set", changes), "NetworkPolicy", "lab-kpl-lab-workloads")
+    blocks = [to["ipBlock"] for rule in policy["spec"]["egress"] for to in rule["to"] if "ipBlock" in to]  # fmt: skip
+    assert len(blocks) == networks
+    for block in blocks:
+        assert {"169.254.0.0/16", "203.0.113.0/24"} <= set(block["except"])
+        assert ("10.0.0.0/8" in block["except"]) == (egress == "internet")
+    (rule,) = policy["spec"]["ingress"]
+    (peer,) = rule["from"]
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "platform"
+
+
+def test_the_policies_select_pods_by_the_labels_that_these_have(render: Render) -> None:
+    objects = render()
+    chosen = named(objects, "NetworkPolicy", "lab-kpl-lab-workloads")["spec"]["podSelector"]
+    assert chosen["matchLabels"] == {"kpl-lab.io/installation": variables(objects)["KPL_INSTANCE"]}
+    labels = of_kind(objects, "StatefulSet")[0]["spec"]["template"]["metadata"]["labels"]
+    for kind, place in (("Service", "selector"), ("PodDisruptionBudget", "selector")):
+        for one in of_kind(objects, kind):
+            wanted = one["spec"][place]
+            assert set(wanted.get("matchLabels", wanted).items()) <= set(labels.items())
+
+
+def test_a_release_of_the_same_name_has_the_same_instance_and_another_not(render: Render) -> None:
+    def instance(*words: str) -> str:
+        return str(variables(render(*words))["KPL_INSTANCE"])
+
+    assert instance() == instance("--set", "service.type=NodePort")
+    assert instance() != instance("-n", "elsewhere")
+
+
+@pytest.mark.parametrize(("type", "claims", "volumes"), [("claim", 1, 0), ("hostPath", 1, 1), ("emptyDir", 0, 0)])  # fmt: skip
+def test_the_platforms_folder_is_a_volume_that_pods_may_have(
+    type: str, claims: int, volumes: int, render: Render
+) -> None:
+    objects = render("--set", f"volume.type={type},volume.hostPath=/srv/kpl")
+    assert len(of_kind(objects, "PersistentVolumeClaim")) == claims
+    assert len(of_kind(objects, "PersistentVolume")) == volumes
+    (home,) = [one for one in platform(objects)["volumes"] if one["name"] == "home"]
+    assert set(home) == {"name", "persistentVolumeClaim" if claims else "emptyDir"}
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ("publicUrl=https://a.example", "https://a.example"),
+        ("ingress.enabled=true,ingress.host=b.example,ingress.tlsSecret=x", "https://b.example"),
+        ("ingress.enabled=true,ingress.host=b.example", "http://b.example"),
+    ],
+)
+def test_notebooks_show_the_address_that_browsers_use(
+    values: str, url: str, render: Render
+) -> None:
+    (config,) = of_kind(render("--set", values), "ConfigMap")
+    assert config["data"]["jupyterhub_config.py"].strip() == (
+        f'c.PlatformSpawner.front_door_url = "{url}"'
+    )
+
+
+def test_the_notes_say_how_to_sign_in() -> None:
+    done = helm("install", "lab", str(CHART), "-n", "here", "--dry-run=client")
+    assert "Sign in as `admin`" in done.stdout
+    assert "secrets/admin-password" in done.stdout

@@ -1,0 +1,30 @@
+"""An installation on the cluster of ``KUBECONFIG``, in a namespace of its own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kpl_lab.engines.kubernetes import names
+from tests.installation import Installation, running_installation
+from tests.kubernetes.harness import Kubectl
+
+
+@contextmanager
+def kubernetes_installation(prefix: str) -> Iterator[Installation]:
+    """Start an installation; end it, and see that nothing of it runs or lies in the cluster."""
+    namespace = f"kpl-test-{secrets.token_hex(3)}"
+    kubectl = Kubectl(namespace)
+    with running_installation(
+        prefix,
+        variables={"KPL_ENGINE": "kubernetes"},
+        files={"kubernetes_engine.py": f"c.KubernetesOptions.namespace = {namespace!r}\n"},
+    ) as found:
+        yield found
+        instance = json.loads((found.home / "settings.json").read_text())["instance"]
+    kinds = "pods,jobs,deployments,services,secrets"
+    left = kubectl("get", kinds, "-l", names.selector(instance), "-o", "name")
+    kubectl("delete", "namespace", namespace, "--wait=false", check=False)
+    assert left == ""
