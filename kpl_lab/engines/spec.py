@@ -14,6 +14,8 @@ variables, those alone are filled, and the command is not: what users wrote arri
 ``{{host}}``     the address to listen on (services, servers)
 ``{{port}}``     the port to listen on (services, servers)
 ``{{replica}}``  number of the replica, from 0
+``{{hosts}}``    where the replicas find each other, in their order, with commas between
+``{{meeting}}``  the first of ``meeting_ports`` successive ports that are theirs there
 ===============  ==============================================================
 """
 
@@ -92,6 +94,10 @@ class Workload:
         Name of a persistent home folder; None: a private, temporary one.
     skeleton
         Folder whose content a new persistent home begins with; None: an empty one.
+    replicas
+        Of a task: they run at once, and stand and fall together.
+    meeting_ports
+        How many ports the replicas of a task need to find each other; 0: they do not.
     health
         Path for the HTTP check of a service; None: a TCP connect to the port.
     templates
@@ -121,6 +127,7 @@ class Workload:
     grace_seconds: float = 10.0
     start_timeout_seconds: float = 120.0
     templates: tuple[str, ...] | None = None
+    meeting_ports: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,17 @@ import pytest
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState
 from kpl_lab.errors import EngineError
 from tests.engines.contract import EngineContract
-from tests.engines.harness import RunnerBench, end_of, is_state, limits, see, start, task, until
+from tests.engines.harness import (
+    RunnerBench,
+    end_of,
+    is_state,
+    limits,
+    see,
+    start,
+    task,
+    text_of,
+    until,
+)
 
 RUNNING = is_state(ReplicaState.RUNNING)
 HOSTILE = (
@@ -20,6 +30,26 @@ HOSTILE = (
     "echo x >closed/in; chmod 000 closed; python -c 'import socket;"
     's=socket.socket(socket.AF_UNIX);s.bind("sock")\'; chmod 4755 "d d/é/good 文"; ls -la'
 )
+# Each tells the other its number, over a connection between them.
+MEET = """
+import os, socket, sys, time
+hosts, first, me = sys.argv[1].split(","), int(sys.argv[2]), int(sys.argv[3])
+if me == 0:
+    door = socket.create_server(("", first))
+    line = door.accept()[0]
+else:
+    for _ in range(600):
+        try:
+            line = socket.create_connection((hosts[0], first))
+            break
+        except OSError:
+            time.sleep(0.1)
+line.sendall(str(me).encode())
+print(me, "met", line.recv(1).decode())
+for name in ("mine-%s" % me, "both"):
+    with open(os.path.join(os.environ["OUT"], "save", name), "w") as file:
+        file.write(str(me))
+"""
 
 
 class RunnerContract(EngineContract):
@@ -42,6 +72,39 @@ class RunnerContract(EngineContract):
         end = await end_of(bench.engine, "t")
         assert (end.cause, end.exit_code) == (Cause.SIGNAL, -signal.SIGSEGV)
         assert end.detail["signal"] == "SIGSEGV"
+
+    async def test_replicas_of_a_task_find_each_other_and_end_together(
+        self, bench: RunnerBench
+    ) -> None:
+        line = f"python -c '{MEET}' $HOSTS $FIRST $ME"
+        workload = replace(
+            task("t", line, replicas=2, outputs=("save",)),
+            environment={
+                "HOSTS": "{{hosts}}", "FIRST": "{{meeting}}", "ME": "{{replica}}",
+                "OUT": "{{outputs}}",
+            },
+            meeting_ports=2,
+        )  # fmt: skip
+        handle = await start(bench.engine, workload)
+        for index in range(2):
+            end = await end_of(bench.engine, "t", index)
+            log = await text_of(bench.engine, handle, replica=index)
+            assert (end.exit_code, log) == (0, f"{index} met {1 - index}\n")
+        target = bench.store / "incoming" / "1"
+        await bench.engine.collect(handle, "save", target)
+        assert {one.name: one.read_text() for one in target.iterdir()} == {
+            "mine-0": "0", "mine-1": "1", "both": "0",
+        }  # fmt: skip
+
+    async def test_one_failed_replica_of_a_task_ends_the_others(self, bench: RunnerBench) -> None:
+        line = "[ $ME = 0 ] && exec sleep 600; exit 7"
+        workload = replace(
+            task("t", line, replicas=2), environment={"ME": "{{replica}}"}, meeting_ports=1
+        )
+        await start(bench.engine, workload)
+        for index in range(2):
+            end = await end_of(bench.engine, "t", index)
+            assert (end.cause, end.exit_code, end.detail["replica"]) == (Cause.EXIT, 7, 1)
 
     async def test_a_runner_that_is_killed_loses_nothing(self, bench: RunnerBench) -> None:
         handle = await start(bench.engine, task("a", "echo up; sleep 600"))

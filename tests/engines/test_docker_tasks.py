@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kpl_lab.engines.docker import names
 from kpl_lab.engines.spec import Cause, Observation, ReplicaState
 from tests.engines.contract import wait_for_text
 from tests.engines.docker_harness import (
@@ -307,3 +308,13 @@ async def test_containers_do_not_reach_one_another(docker: DockerBench) -> None:
     call = f"import socket; socket.create_connection(('{host}', 8000), 2)"
     await start(docker.engine, replace(task("b", ""), command=("python", "-c", call)))
     assert (await end_of(docker.engine, "b")).exit_code == 1
+
+
+async def test_replicas_of_a_task_meet_on_a_network_of_their_own(docker: DockerBench) -> None:
+    workload = replace(task("t", "sleep 600", replicas=2), meeting_ports=1)
+    handle = await start(docker.engine, workload)
+    await see(docker.engine, "t", is_state(ReplicaState.RUNNING, 1))
+    own = names.network(docker.settings.instance, "t")
+    assert own in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()
+    await docker.engine.delete(handle)
+    assert own not in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()

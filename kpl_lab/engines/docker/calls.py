@@ -140,7 +140,7 @@ class Calls(WorkloadCalls[Entry]):
             await asyncio.to_thread(mounts.remove_root, entry.mounts)
             await asyncio.to_thread(self._ledger.remove, entry)
         self._free_accounts(entry)
-        await self._network.remove_if(lambda: not self._ledger.entries)
+        await self._network.left(entry.workload, lambda: not self._ledger.entries)
         self.publish_gone(entry)
 
     async def _usage(self, name: str, replica: int = 0) -> Json:

@@ -21,6 +21,7 @@ import aiodocker
 import aiohttp
 from yarl import URL
 
+from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.logstream import parts_of, unix_time
 from kpl_lab.engines.docker.registry import auth_header, split_reference
 from kpl_lab.engines.running.logfile import LogPart
@@ -175,13 +176,15 @@ class Daemon:
 
     async def containers(self, labels: Mapping[str, str]) -> list[Json]:
         """Return all containers with these labels, running or not."""
-        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
-        return list(await self._get("containers/json", {"all": "1", "filters": filters}))
+        return list(await self._get("containers/json", {"all": "1", **names.label_query(labels)}))
 
     async def images(self, labels: Mapping[str, str]) -> list[Json]:
         """Return all images with these labels."""
-        filters = json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})
-        return list(await self._get("images/json", {"filters": filters}))
+        return list(await self._get("images/json", names.label_query(labels)))
+
+    async def networks(self, labels: Mapping[str, str]) -> list[Json]:
+        """Return all networks with these labels."""
+        return list(await self._get("networks", names.label_query(labels)))
 
     async def image(self, reference: str) -> Json | None:
         """Return all about an image; None when it is not there."""
@@ -238,15 +241,11 @@ class Daemon:
         found = await self._get(f"containers/{id}/stats", {"stream": "0", "one-shot": "1"})
         return None if found is None else dict(found)
 
-    async def make_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a bridge on which containers do not reach one another."""
-        config = {
-            "Name": name,
-            "CheckDuplicate": True,
-            "Driver": "bridge",
-            "Labels": dict(labels),
-            "Options": {"com.docker.network.bridge.enable_icc": "false"},
-        }
+    async def make_network(self, name: str, labels: Mapping[str, str], is_shared: bool) -> None:
+        """Make a bridge; containers on it reach one another where it ``is_shared``."""
+        options = {"com.docker.network.bridge.enable_icc": str(is_shared).lower()}
+        config = {"Name": name, "CheckDuplicate": True, "Driver": "bridge"}
+        config |= {"Labels": dict(labels), "Options": options}
         with _translated():
             await self._docker.networks.create(config)
 

@@ -199,7 +199,7 @@ class Life:
             await asyncio.to_thread(prepare, plan, place)
             for sidecar in self._sidecars:
                 await asyncio.to_thread(sidecar.prepare)
-            await self._tools.network.make()
+            await self._tools.network.make(self._entry.workload)
             await self._tools.sending.free(self._plan.image)
             try:
                 id = await to_its_end(self._daemon.create(self._name, config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,11 +61,16 @@ class Address:
         }
 
 
-def network(installation: str) -> str:
-    """Return the name of an installation's network."""
-    return f"kpl-{installation}"
+def network(installation: str, workload: str = "") -> str:
+    """Return the name of an installation's network, or of one of its workloads' own."""
+    return f"kpl-{installation}-{workload}" if workload else f"kpl-{installation}"
 
 
 def image(installation: str, digest: str) -> str:
     """Return the reference of a built environment."""
     return f"kpl-environment/{installation}:{digest}"
+
+
+def label_query(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the query of the daemon's API for what has all these labels."""
+    return {"filters": json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]})}

@@ -1,4 +1,4 @@
-"""The network on which an installation's containers are."""
+"""The networks on which an installation's containers are: one of all, and one per task of several replicas."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, to_its_end
 from kpl_lab.engines.docker.guard import Guard
+from kpl_lab.engines.spec import Workload
 from kpl_lab.errors import KplError
 from kpl_lab.retry import backoff
 
@@ -17,7 +18,10 @@ _TRIES = 5
 
 
 class Network:
-    """A bridge of the installation's own, made when needed, or one that was chosen.
+    """Bridges of the installation's own, made when needed, or one that was chosen.
+
+    On the common one containers do not reach one another; the replicas of a task that meet have
+    one of their own, on which they do.
 
     Parameters
     ----------
@@ -30,18 +34,26 @@ class Network:
     def __init__(self, daemon: Daemon, installation: str, guard: Guard, chosen: str = "") -> None:
         self._daemon = daemon
         self._guard = guard
+        self._installation = installation
         self._labels = {names.INSTALLATION: installation}
         self._is_own = not chosen
         # Docker makes a second one of the same name without a word.
         self._lock = asyncio.Lock()
         self.name = chosen or names.network(installation)
 
-    async def make(self) -> None:
-        """Make it where it is not there, and guard it."""
+    def of(self, workload: Workload) -> str:
+        """Return the name of the network that a workload is on."""
+        return name_for(self._installation, workload, "" if self._is_own else self.name)
+
+    async def make(self, workload: Workload) -> None:
+        """Make a workload's network where it is not there, and guard it."""
+        name = self.of(workload)
         async with self._lock:
-            if self._is_own and await self._daemon.network(self.name) is None:
-                await to_its_end(self._daemon.make_network(self.name, self._labels))
-            await self._guard.ensure(self.name)
+            if self._is_own and await self._daemon.network(name) is None:
+                is_shared = name != self.name
+                making = self._daemon.make_network(name, self._labels, is_shared)
+                await to_its_end(making)
+            await self._guard.ensure(name)
 
     async def guard(self, name: str) -> None:
         """Guard another network, on which something of ours is about to begin."""
@@ -60,18 +72,29 @@ class Network:
                 if not any(one["State"] in _IN_USE for one in found):
                     await self._remove()
 
-    async def remove_if(self, is_unused: Callable[[], bool]) -> None:
-        """Remove it where it is ours, and the guard, if nobody needs them."""
+    async def left(self, workload: Workload, is_unused: Callable[[], bool]) -> None:
+        """Remove the network of a workload that has gone; the common one, and the guard, if nobody needs them."""
         async with self._lock:
+            if (name := self.of(workload)) != self.name:
+                await self._remove_one(name)
             if is_unused():
                 await self._remove()
 
     async def _remove(self) -> None:
+        for found in await self._daemon.networks(self._labels) if self._is_own else ():
+            await self._remove_one(str(found["Name"]))
+        await self._guard.lower()
+
+    async def _remove_one(self, name: str) -> None:
         waits = backoff(0.1, max_seconds=0.5)
-        for _ in range(_TRIES if self._is_own else 0):
-            await self._daemon.remove_network(self.name)
-            if await self._daemon.network(self.name) is None:
-                break
+        for _ in range(_TRIES):
+            await self._daemon.remove_network(name)
+            if await self._daemon.network(name) is None:
+                return
             # Docker refuses it until the last container has let go.
             await asyncio.sleep(next(waits))
-        await self._guard.lower()
+
+
+def name_for(installation: str, workload: Workload, chosen: str) -> str:
+    """Return the name of the network that a workload is on; ``chosen``: of the one for all."""
+    return chosen or names.network(installation, workload.name if workload.meeting_ports else "")

@@ -10,6 +10,7 @@ from typing import Any
 from kpl_lab.engines.docker.names import Address, Role
 from kpl_lab.engines.running import fullhome
 from kpl_lab.engines.running.place import Place
+from kpl_lab.engines.running.rules import MEETING_PORT
 from kpl_lab.engines.running.service_watch import Timing
 from kpl_lab.engines.spec import Limits, RelayTarget
 
@@ -45,6 +46,8 @@ class Plan:
         Ports of the machine's loopback that are the same ports of its own.
     gpus
         Indices given to it.
+    hosts
+        Names of all replicas' containers on their network.
     """
 
     address: Address
@@ -78,6 +81,7 @@ class Plan:
     relay_port: int
     doors: Sequence[int]
     templates: Sequence[str] | None = None
+    hosts: Sequence[str] = ()
     is_namespaced: bool = True
 
     @property
@@ -109,6 +113,8 @@ def placeholders(plan: Plan) -> dict[str, str]:
         "{{host}}": "0.0.0.0",  # noqa: S104 (of its own network, where only we reach it)
         "{{port}}": "" if plan.port is None else str(plan.port),
         "{{replica}}": str(plan.address.index),
+        "{{hosts}}": ",".join(plan.hosts),
+        "{{meeting}}": str(MEETING_PORT),
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.names import Address
+from kpl_lab.engines.docker.network import name_for
 from kpl_lab.engines.docker.options import DockerOptions
 from kpl_lab.engines.docker.plan import INSIDE, Plan
 from kpl_lab.engines.local.accounts import PLATFORM, Accounts
@@ -99,7 +100,7 @@ class Planner:
             gpus=gpus,
             processes=options.processes_max,
             log_bytes=options.log_max_bytes,
-            network=self.network,
+            network=name_for(self.installation, workload, self.options.network),
             port=port_of(workload, doors),
             timing=timing_of(workload, options, watchdog=options.measure_seconds),
             health=workload.health,
@@ -107,6 +108,10 @@ class Planner:
             relay_port=options.relay_port,
             doors=doors,
             templates=workload.templates,
+            hosts=[
+                Address(workload.name, one).container(self.installation)
+                for one in range(workload.replicas)
+            ],
         )
 
     def check_source(self, source: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kpl_lab.clock import Clock
 from kpl_lab.engines.fake.script import Script
+from kpl_lab.engines.running.together import condemned, joined
 from kpl_lab.engines.spec import (
     Cause,
     Kind,
@@ -38,8 +39,9 @@ class Life:
 
     def observe(self) -> Observation:
         """Return it as an engine sees it."""
-        ordered = tuple(self.replicas[i] for i in sorted(self.replicas))
-        return Observation(name=self.workload.name, labels=self.workload.labels, replicas=ordered)
+        ordered = [self.replicas[i] for i in sorted(self.replicas)]
+        told = joined(self.workload, ordered)
+        return Observation(name=self.workload.name, labels=self.workload.labels, replicas=told)
 
     def has_ended(self, index: int) -> bool:
         """Say whether a replica runs no more, or never has."""
@@ -173,6 +175,8 @@ class Lives:
             digest = life.workload.environment["KPL_DIGEST"]
             self.images[digest] = f"fake:{digest}"
         await self.publish(life.observe())
+        for other in condemned(life.workload, list(life.replicas.values())):
+            await self.end(life, other, exit_code=-15, cause=Cause.STOPPED)
 
     async def publish(self, observation: Observation) -> None:
         """Let everybody who watches see this."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from kpl_lab.engines.running import ledger, status
 from kpl_lab.engines.running.protocol import decode, encode
-from kpl_lab.engines.spec import Recipe, Workload
+from kpl_lab.engines.spec import Cause, Recipe, Workload
 
 
 @dataclass(kw_only=True)
@@ -71,6 +71,15 @@ class Entry(ledger.Entry[Status]):
         return sum(
             1 for index in range(self.workload.replicas) if index not in over and self.wants(index)
         )
+
+    def condemned(self) -> list[int]:
+        """Return the replicas that are to be ended for another's failure.
+
+        None for one that was lost: its Job has ended, and the cluster removes what is left of it,
+        which may have ended for a reason of its own before.
+        """
+        is_lost = any(status.cause is Cause.LOST for status in self.statuses.values())
+        return [] if is_lost else super().condemned()
 
     def extra(self) -> dict[str, Any]:
         """Return the recipe and the live mounts."""

@@ -31,7 +31,6 @@ from kpl_lab.engines.kubernetes.readings import (
 )
 from kpl_lab.engines.kubernetes.saying import Saying
 from kpl_lab.engines.kubernetes.stopping import Stopping
-from kpl_lab.engines.kubernetes.together import Together
 from kpl_lab.engines.kubernetes.waiting import Waiting
 from kpl_lab.engines.kubernetes.words import Missing
 from kpl_lab.engines.running.logfile import LogFile
@@ -79,10 +78,11 @@ class Life:
         self._entry, self._tools = entry, tools
         self._stopping = Stopping(tools.cluster)
         self._waiting = Waiting(tools.cluster, tools.planner.claim(entry.workload))
-        self._together = Together(entry.workload)
         self._lines: dict[str, Line] = {}
         self._reports: dict[str, Json] = {}
         self._pumps: dict[int, Pump] = {}
+        # What was seen of replicas whose last output still comes: their pods may go meanwhile.
+        self._ends: dict[int, Seen] = {}
         self._ended_since: dict[int, float] = {}
         self._begun = time.monotonic()
         self._woken = asyncio.Event()
@@ -180,6 +180,7 @@ class Life:
         status = Status(index=index)
         status.write(place.root)
         self._entry.statuses[index] = status
+        self._ends.pop(index, None)
         self._tools.publish(self._entry)
 
     # --- a pod is there ---------------------------------------------------------------------------
@@ -200,7 +201,7 @@ class Life:
         if not seen.is_final:
             self._keep(status, await self._reachable(status, seen, name))
             return
-        self._together.note(status.index, seen)
+        self._ends[status.index] = seen
         if self._is_log_whole(status.index, pump, pod):
             await self._end(status, seen)
 
@@ -219,6 +220,7 @@ class Life:
             self._tools.reach.forget(Caller(self._entry.name, status.pod))
             self._reports.pop(status.pod, None)
             self._stopping.forget(status.pod)
+            self._ends.pop(status.index, None)
             self._ended_since.pop(status.index, None)
             status.doom = None
             if self._entry.workload.kind is not Kind.SERVICE:
@@ -276,12 +278,6 @@ class Life:
         return time.monotonic() - since > _LOG_SECONDS
 
     async def _end(self, status: Status, seen: Seen) -> None:
-        joined = self._together.joined(status.index, seen)
-        if joined is not seen:
-            self._keep(status, joined)
-            return
-        # Others may have waited for this one.
-        self.wake()
         if seen.exit_code is None and seen.cause is Cause.START_FAILED:
             self._pump(status.index).note(f"could not be started: {seen.detail.get('error', '')}")
         self._keep(status, seen)
@@ -295,6 +291,9 @@ class Life:
         entry = self._entry
         if status.index >= entry.workload.replicas:
             await self._retire(status)
+            return
+        if (seen := self._ends.get(status.index)) is not None:
+            await self._end(status, seen)
             return
         place = entry.place(status.index)
         if place.stop.exists():

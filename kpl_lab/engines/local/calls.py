@@ -8,7 +8,15 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from kpl_lab.engines.local import builds, cgroups, environments, machine, mounts, processes
+from kpl_lab.engines.local import (
+    builds,
+    cgroups,
+    environments,
+    machine,
+    meeting,
+    mounts,
+    processes,
+)
 from kpl_lab.engines.local.access import Passes
 from kpl_lab.engines.local.cgroups import Group
 from kpl_lab.engines.local.keeper import Keeper
@@ -86,9 +94,16 @@ class Calls(WorkloadCalls[Entry]):
         self._planner.check(workload)
         entry = self._ledger.entries.get(workload.name)
         if entry is None:
-            entry = self._ledger.create(workload, build=build)
+            entry = self._ledger.create(workload, build=build, meeting=self._meeting(workload))
         async for item in self._bring_up(entry, workload):
             yield item
+
+    def _meeting(self, workload: Workload) -> int | None:
+        if not workload.meeting_ports:
+            return None
+        others = [(e.meeting, e.workload.meeting_ports) for e in self._ledger.entries.values()]
+        taken = [range(first, first + count) for first, count in others if first is not None]
+        return meeting.pick(workload.meeting_ports, self._planner.service_ports, taken)
 
     def _scale(self, entry: Entry) -> None:
         if self._planner.machine.is_namespaced and entry.workload.home is not None:

@@ -134,7 +134,8 @@ class Keeper:
             self._unfollow(before)
         place.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         place.stop.unlink(missing_ok=True)
-        self._planner.plan(entry.workload, index, gpus, entry.build).write(place.root)
+        plan = self._planner.plan(entry.workload, index, gpus, entry.build, entry.meeting)
+        plan.write(place.root)
         status = Status(index=index, restarts=restarts)
         status.write(place.root)
         entry.statuses[index] = status

@@ -52,6 +52,8 @@ def placeholders(
         "{{host}}": "127.0.0.1",
         "{{port}}": "" if port is None else str(port),
         "{{replica}}": str(plan.index),
+        "{{hosts}}": ",".join(plan.hosts),
+        "{{meeting}}": "" if plan.meeting is None else str(plan.meeting),
     }
 
 

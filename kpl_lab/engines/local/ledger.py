@@ -21,17 +21,21 @@ class Entry(ledger.Entry[Status]):
     ----------
     build
         Folder of the environment that it makes.
+    meeting
+        The first port at which its replicas meet: they share the machine's loopback.
     """
 
     build: Path | None = None
+    meeting: int | None = None
 
     def read_status(self, index: int) -> Status | None:
         """Return what a replica's supervisor has written down."""
         return Status.read(self.place(index).root)
 
     def extra(self) -> dict[str, Any]:
-        """Return the folder of the environment."""
-        return {"build": None if self.build is None else str(self.build)}
+        """Return the folder of the environment, and the port."""
+        build = None if self.build is None else str(self.build)
+        return {"build": build, "meeting": self.meeting}
 
     def note_link(self, name: str) -> None:
         """Remember a link in the home, to be removed with the workload."""
@@ -49,7 +53,12 @@ class Entry(ledger.Entry[Status]):
 
 def _revive(workload: Workload, folder: Path, found: Mapping[str, Any]) -> Entry:
     build = found["build"]
-    return Entry(workload=workload, folder=folder, build=build and Path(build))
+    return Entry(
+        workload=workload,
+        folder=folder,
+        build=build and Path(build),
+        meeting=found.get("meeting"),
+    )
 
 
 class Ledger(ledger.Ledger[Entry]):

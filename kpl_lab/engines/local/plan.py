@@ -74,6 +74,10 @@ class Plan:
         First and last port for replicas of services.
     templates
         The variables that are filled, and nothing else then; None: all, and ``argv``.
+    hosts
+        Addresses of all replicas.
+    meeting
+        The first port at which they meet.
     """
 
     mark: str
@@ -110,6 +114,8 @@ class Plan:
     build: str | None = None
     service_ports: tuple[int, int] = (SERVICE_PORTS[0], SERVICE_PORTS[-1])
     templates: list[str] | None = None
+    hosts: list[str] = field(default_factory=list)
+    meeting: int | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Plan:

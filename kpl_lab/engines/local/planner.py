@@ -57,6 +57,7 @@ class Planner:
         self.accounts = accounts
         self.machine = machine
         self.is_warm = options.warm_start
+        self.service_ports = options.service_ports
         self.refused_ports = None if machine.filter_obstacle else options.service_ports
         self.platform = accounts.get(PLATFORM)
 
@@ -84,7 +85,14 @@ class Planner:
         """Return a folder of the store, resolved; refuse what lies elsewhere or is not there."""
         return check_source(source, self._settings.home.storage)
 
-    def plan(self, workload: Workload, index: int, gpus: list[int], build: Path | None) -> Plan:
+    def plan(
+        self,
+        workload: Workload,
+        index: int,
+        gpus: list[int],
+        build: Path | None,
+        meeting: int | None = None,
+    ) -> Plan:
         """Return what the supervisor of replica ``index`` is told."""
         home, machine = self._settings.home, self.machine
         identity = identity_of(workload, index)
@@ -124,6 +132,8 @@ class Planner:
             relay=None if workload.relay is None else RelayPlan(**asdict(workload.relay)),
             build=None if build is None else str(build),
             service_ports=(self._options.service_port_first, self._options.service_port_last),
+            hosts=["127.0.0.1"] * workload.replicas,
+            meeting=meeting,
         )
 
     def _source(self, source: str) -> str:

@@ -61,9 +61,19 @@ class CallTable(ABC, Generic[E]):
 
     def publish(self, entry: E) -> None:
         """Tell everybody of a workload of which something has changed."""
-        if not entry.is_deleting:
-            for watcher in self._watchers:
-                watcher.put(entry.observe())
+        if entry.is_deleting:
+            return
+        for watcher in self._watchers:
+            watcher.put(entry.observe())
+        self._end_condemned(entry)
+
+    def _end_condemned(self, entry: E) -> None:
+        for index in entry.condemned():
+            self._ask_to_stop(entry, index, None)
+
+    @abstractmethod
+    def _ask_to_stop(self, entry: E, index: int, grace_seconds: float | None) -> None:
+        """Ask one replica to end."""
 
     def publish_gone(self, entry: E) -> None:
         """Tell everybody that a workload was deleted."""
@@ -80,8 +90,10 @@ class CallTable(ABC, Generic[E]):
 
     async def _watch(self) -> AsyncIterator[Json]:
         watcher = Watcher()
-        for entry in self._entries.values():
+        for entry in list(self._entries.values()):
             watcher.put(entry.observe())
+            # A runner before us may have been ended between a failure and its consequence.
+            self._end_condemned(entry)
         watcher.put(Observation(name="", labels={}, replicas=()))
         self._watchers.add(watcher)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class _Move:
     def folder(self, source: int, way: tuple[str, ...] = ()) -> None:
         """Move what is in the open folder ``source`` to where ``way`` leads below ``kept``."""
         target = self.kept.joinpath(*way)
+        if target.is_file():
+            target.unlink()  # another replica's, which gives way
         target.mkdir(exist_ok=True)
         # A folder that the workload closed to itself is still walked: by descriptor, as root or
         # as its owner.
@@ -59,6 +62,8 @@ class _Move:
     def _file(self, source: int, name: str, target: Path, found: os.stat_result) -> None:
         if not found.st_mode & stat.S_IRUSR:
             os.chmod(name, 0o600, dir_fd=source)
+        if target.is_dir():
+            remove_tree(target)  # another replica's, which gives way
         if found.st_nlink > 1:
             _copy(source, name, target)
             os.unlink(name, dir_fd=source)
@@ -92,10 +97,12 @@ def _copy(source: int, name: str, target: Path) -> None:
         shutil.copyfileobj(reader, writer, 1024 * 1024)
 
 
-def collect(source: Path, kept: Path, target: Path, *, giver: Account, taker: Account) -> int:
-    """Put the files of the tree ``source`` into the new folder ``target``; return their bytes.
+def collect(
+    sources: Sequence[Path], kept: Path, target: Path, *, giver: Account, taker: Account
+) -> int:
+    """Put the files of trees into the new folder ``target``; return their bytes.
 
-    They move to ``kept`` first (file by file, so that a crash in between loses none) and are then
+    Where two trees have the same file, the earlier one's counts. They move to ``kept`` first (file by file, so that a crash in between loses none) and are then
     linked, or copied where ``target`` is on another disk. So this can be called again, also for
     another target, until ``kept`` is removed with the workload.
 
@@ -107,11 +114,12 @@ def collect(source: Path, kept: Path, target: Path, *, giver: Account, taker: Ac
         No room, or a place that cannot be written.
     """
     kept.parent.mkdir(exist_ok=True)
-    fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _Move(kept, giver, taker).folder(fd)
-    finally:
-        os.close(fd)
+    for source in reversed(sources):
+        fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _Move(kept, giver, taker).folder(fd)
+        finally:
+            os.close(fd)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     remove_tree(target)

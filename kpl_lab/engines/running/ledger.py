@@ -19,7 +19,8 @@ from typing import Any, Generic, TypeVar
 from kpl_lab.engines.running.place import Place
 from kpl_lab.engines.running.protocol import decode, encode
 from kpl_lab.engines.running.status import Status
-from kpl_lab.engines.spec import Cause, Kind, Observation, Workload
+from kpl_lab.engines.running.together import condemned, joined
+from kpl_lab.engines.spec import Cause, Kind, Observation, Replica, Workload
 from kpl_lab.trees import remove_tree
 
 _FILE_NAME = "workload.json"
@@ -86,8 +87,16 @@ class Entry(ABC, Generic[S]):
 
     def observe(self) -> Observation:
         """Return what others are told."""
-        replicas = tuple(self.statuses[i].replica() for i in sorted(self.statuses))
+        replicas = joined(self.workload, self._replicas())
         return Observation(name=self.name, labels=self.workload.labels, replicas=replicas)
+
+    def condemned(self) -> list[int]:
+        """Return the replicas that are to be ended for another's failure, and were not asked yet."""
+        found = condemned(self.workload, self._replicas())
+        return [index for index in found if not self.place(index).stop.exists()]
+
+    def _replicas(self) -> list[Replica]:
+        return [self.statuses[index].replica() for index in sorted(self.statuses)]
 
     def wants(self, index: int) -> bool:
         """Say whether a replica should exist and has not been asked to stop."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 USER_PREFIX = "user:"
 _LITTLE_ROOM_BYTES = 1024 * 1024
 _DEFAULT_PORT = 8080  # of the runtime contract
+# Where replicas meet that have networks of their own: PyTorch's default.
+MEETING_PORT = 29500
 
 
 def identity_of(workload: Workload, index: int) -> str:

@@ -63,10 +63,6 @@ class WorkloadCalls(CallTable[E]):
     def _scale(self, entry: E) -> None:
         """Start and retire replicas until they are as many as were asked for."""
 
-    @abstractmethod
-    def _ask_to_stop(self, entry: E, index: int, grace_seconds: float | None) -> None:
-        """Ask one replica to end."""
-
     def _handle(self, name: str, **data: bool) -> Message:
         return dict(encode(Handle(engine=self._grounds.engine, name=name, data=data)))
 
@@ -106,13 +102,13 @@ class WorkloadCalls(CallTable[E]):
     async def _collect(self, name: str, output: str, target: str) -> int:
         check_segment(output, "output key")
         entry = self.entry(name)
-        status = entry.statuses.get(0)
-        if status is None or not status.is_final:
+        statuses = entry.statuses.values()
+        if not statuses or not all(status.is_final for status in statuses):
             raise EngineError(f"{name} has not ended; its outputs still change.", code="running")
         place = check_target(Path(target), self._grounds.storage)
-        root = entry.place(0)
-        source = root.outputs / output
-        if source.is_symlink() or not source.is_dir():
+        folders = [entry.place(index).outputs / output for index in sorted(entry.statuses)]
+        sources = [one for one in folders if one.is_dir() and not one.is_symlink()]
+        if not sources:
             raise EngineError(
                 f"{name} has no output {output!r} any more: the program has removed its folder.",
                 code="no_output",
@@ -121,8 +117,8 @@ class WorkloadCalls(CallTable[E]):
         async with entry.lock:
             return await asyncio.to_thread(
                 collect,
-                source,
-                root.root / "collected" / output,
+                sources,
+                entry.place(0).root / "collected" / output,
                 place,
                 giver=giver,
                 taker=self._grounds.platform,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.objects.meta import Manifest, name_of
 from kpl_lab.engines.kubernetes.plan import INPUTS, OUTPUTS, SECRETS, WORK, Plan
-from kpl_lab.engines.running.rules import user_of
+from kpl_lab.engines.running.rules import MEETING_PORT, user_of
 
 _HOST = "0.0.0.0"  # noqa: S104 (of its own network, where only the platform reaches it)
 _REPLICA = "{{replica}}"
@@ -40,7 +40,20 @@ def placeholders(plan: Plan) -> dict[str, str]:
         "{{relay}}": "" if plan.workload.relay is None else relay,
         "{{host}}": _HOST,
         "{{port}}": "" if plan.port is None else str(plan.port),
+        "{{hosts}}": ",".join(hosts(plan)),
+        "{{meeting}}": str(MEETING_PORT),
     }
+
+
+def hosts(plan: Plan) -> list[str]:
+    """Return the names of a task's pods: of an Indexed Job each is called after its number.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode
+    """
+    if not plan.is_numbered:
+        return ["127.0.0.1"]
+    name = name_of(plan)
+    return [f"{name}-{index}.{name}" for index in range(plan.workload.replicas)]
 
 
 def words(plan: Plan) -> list[str]:
