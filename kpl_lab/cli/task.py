@@ -72,6 +72,10 @@ def _memory_text(task: TaskDetail) -> str:
     return f"{peak} of {task.resources.memory} MB at most" if peak is not None else "-"
 
 
+def _processes_text(task: TaskDetail) -> str:
+    return f"{task.nodes} nodes × {task.processes}" if task.nodes > 1 else str(task.processes)
+
+
 LIST = (
     Column("ID", "id"),
     Column("NAME", "name"),
@@ -89,6 +93,7 @@ SHOW = (
     Column("INPUTS", text=_inputs_text),
     Column("OUTPUTS", text=_outputs_text),
     Column("PARAMETERS", "parameters"),
+    Column("PROCESSES", text=_processes_text),
     Column("MEMORY", text=_memory_text),
     Column("STARTED", "started_at", age_text),
     Column("ENDED", "finished_at", age_text),
@@ -115,6 +120,9 @@ class SubmitOptions(TypedDict):
     name: str | None
     description: str
     time_limit: int | None
+    nodes: int | None
+    processes: int | None
+    launch: str | None
     priority: int | None
 
 
@@ -139,6 +147,14 @@ def task() -> None:
 @click.option("--name", type=NEW_NAME, help="Default: function and code.")
 @click.option("--description", default="", help="What it is for.")
 @click.option("--time-limit", type=click.IntRange(min=1), metavar="SECONDS", help="Ends it then.")
+@click.option("--nodes", type=click.IntRange(min=1), help="Run on so many, each with the limits.")
+@click.option("--processes", type=click.IntRange(min=1), help="On each node.")
+@click.option(
+    "--launch",
+    type=click.Choice(["process", "node"]),
+    help="Start the command once per process, or once per node (torchrun, mp.spawn). Default: what "
+    "it looks like.",
+)
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher ones start first.")
 @click.option(
     "--wait", "wait_", is_flag=True, help="Return when it has ended; 1 unless it succeeded."
@@ -190,6 +206,9 @@ def _task_create(options: SubmitOptions) -> TaskCreate:
         name=options["name"],
         description=options["description"],
         time_limit_seconds=options["time_limit"],
+        nodes=options["nodes"],
+        processes=options["processes"],
+        launch=options["launch"],
         priority=options["priority"],
     )
     keys = [one.key for one in options["inputs"]]
@@ -220,12 +239,15 @@ def show(session: Session, ref: str) -> None:
 @task.command("logs")
 @click.argument("ref", metavar="NAME")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the task has ended.")
+@click.option(
+    "--node", type=click.IntRange(min=0), default=0, help="Of a task over several, from 0."
+)
 @common_options
 @pass_session
-def logs(session: Session, ref: str, follow: bool) -> None:
+def logs(session: Session, ref: str, follow: bool, node: int) -> None:
     """Print what a task printed."""
     tasks = session.client.tasks
-    pages = tasks.follow_log(ref) if follow else tasks.read_log(ref)
+    pages = tasks.follow_log(ref, number=node) if follow else tasks.read_log(ref, node=node)
     show_log(session, pages)
 
 

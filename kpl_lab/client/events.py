@@ -60,7 +60,7 @@ class Subscription:
     resources
         Plural nouns; none means all.
     logs
-        Source (``tasks:42``) to the next byte that is wanted.
+        Source (``tasks:42``, or ``tasks:42:1`` of node 1) to the next byte that is wanted.
     since
         Id of the last event that arrived; None starts now.
     """
@@ -74,8 +74,14 @@ class Subscription:
         return {
             "since": self.since,
             "resource": list(self.resources),
-            "log": [f"{source}:{offset}" for source, offset in self.logs.items()],
+            "log": [_wanted(source, offset) for source, offset in self.logs.items()],
         }
+
+
+def _wanted(source: str, offset: int) -> str:
+    """Return what the platform calls a log from a byte on: ``resource:id:offset[:number]``."""
+    resource, id, *number = source.split(":")
+    return ":".join([resource, id, str(offset), *number])
 
 
 def parse(lines: Iterable[str]) -> Iterator[Message]:

@@ -74,6 +74,13 @@ class TaskCreate(Schema):
     environment: dict[str, str] = Field({}, description="further environment variables")
     save_as: list[SaveAs] = []
     time_limit_seconds: int | None = Field(None, ge=1)
+    nodes: int = Field(1, ge=1, le=1024, description="each has the limits of resources")
+    processes: int = Field(1, ge=1, le=256, description="on each node")
+    launch: Literal["process", "node"] | None = Field(
+        None,
+        description="process: the command is started once per process; node: once per node, and "
+        "starts processes itself (torchrun, mp.spawn); null: by what the command looks like",
+    )
     priority: int = Field(0, ge=-100, le=100)
     description: str = ""
     labels: dict[str, str] = {}
@@ -106,7 +113,9 @@ class TaskView(ResourceView):
     algorithm: str | None = Field(None, description="NAME:VERSION")
     description: str
     labels: dict[str, str]
-    resources: Resources
+    resources: Resources = Field(description="of each node")
+    nodes: int
+    processes: int = Field(description="on each node")
     priority: int
     progress: float | None = Field(None, description="0–1")
     seconds_left: float | None = None
@@ -149,6 +158,7 @@ class TaskDetail(TaskView):
     environment: dict[str, str]
     save_as: list[SaveAs]
     time_limit_seconds: int | None
+    launch: Literal["process", "node"]
     command: str
     files: list[str]
     notices: list[str] = Field([], description="e.g. an image that was replaced by the default")

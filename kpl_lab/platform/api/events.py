@@ -21,6 +21,7 @@ from kpl_lab.platform.api.deps import ContextDep, any_caller
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access
+from kpl_lab.platform.domain.tasks import with_node
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.workspaces import EventRecord
 
@@ -37,7 +38,7 @@ SCOPE_OF = {"builds": "images"}
 
 @dataclass(frozen=True)
 class LogSubscription:
-    """A log that a page follows: ``tasks:42:0``, ``services:7:0:1`` (replica 1), ``builds:3:0``."""
+    """A log that a page follows: ``tasks:42:0``, ``tasks:42:0:1`` (node 1), ``services:7:0:1`` (replica 1), ``builds:3:0``."""
 
     name: str
     resource: str
@@ -75,7 +76,8 @@ def locate(context: Context, caller: Caller, wanted: LogSubscription) -> logs.Lo
     caller.require(scope(SCOPE_OF.get(wanted.resource, wanted.resource), "read"))
     with context.database.store(reads_only=True) as store:
         if wanted.resource == "tasks":
-            return logs.of_task(context, access.find(store.tasks, str(wanted.id), caller, "task"))
+            task = access.find(store.tasks, str(wanted.id), caller, "task")
+            return logs.of_task(context, with_node(task, wanted.replica), wanted.replica)
         if wanted.resource == "services":
             found = access.find(store.services, str(wanted.id), caller, "service")
             access.require_change(found, caller, "service")

@@ -72,13 +72,13 @@ def of_build(store: Store, context: Context, id: int) -> LogSource:
     return LogSource(handle=handle_of(build.handle), has_ended=is_over)
 
 
-def of_task(context: Context, task: TaskRecord) -> LogSource:
-    """Return where a task's log is."""
-    kept = context.files.task_log(task.id)
+def of_task(context: Context, task: TaskRecord, node: int = 0) -> LogSource:
+    """Return where the log of one node of a task is."""
+    kept = context.files.task_log(task.id, node)
     is_over = task.finished_at is not None
     if kept.exists():
         return LogSource(kept=kept, has_ended=True)
-    return LogSource(handle=handle_of(task.handle), has_ended=is_over)
+    return LogSource(handle=handle_of(task.handle), replica=node, has_ended=is_over)
 
 
 def of_service(service: ServiceRecord, replica: int) -> LogSource:

@@ -54,6 +54,8 @@ def _facts(
         "description": task.description,
         "labels": task.labels,
         "resources": task.resources,
+        "nodes": task.nodes,
+        "processes": task.processes,
         "priority": task.priority,
         "progress": task.progress,
         "seconds_left": metrics.seconds_left(task, task.progress, store.now()),
@@ -85,6 +87,7 @@ def _detail(store: Store, context: Context, task: TaskRecord) -> TaskDetail:
         environment=task.environment,
         save_as=task.save_as,
         time_limit_seconds=task.time_limit_seconds,
+        launch=task.launch,
         command=command,
         files=code.names(folder) if is_there else [],
         notices=task.notices,
@@ -176,10 +179,16 @@ def stop_task(ref: str, context: ContextDep, store: StoreDep, caller: Writing) -
 
 @router.get("/tasks/{ref}/log")
 def get_task_log(
-    ref: str, context: ContextDep, store: ReadingStoreDep, caller: Reading, part: logs.LogPartDep
+    ref: str,
+    context: ContextDep,
+    store: ReadingStoreDep,
+    caller: Reading,
+    part: logs.LogPartDep,
+    node: Annotated[int, Query(ge=0, description="of a task over several, from 0")] = 0,
 ) -> LogPage:
     """Return a part of a task's log, by byte offset."""
-    return logs.page(context, logs.of_task(context, _find(store, caller, ref)), part)
+    task = tasks.with_node(_find(store, caller, ref), node)
+    return logs.page(context, logs.of_task(context, task, node), part)
 
 
 @router.get("/tasks/{ref}/metrics")

@@ -73,7 +73,7 @@ def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger
     used = Amounts()
     for task in store.tasks.active():
         if task.state in HOLDING_TASKS:
-            used += Amounts.of(task.resources)
+            used += Amounts.of(task.resources, task.nodes)
     for server in store.servers.active():
         if server.state != "pending":
             used += Amounts.of(server.resources)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kpl_lab.engines.spec import Capacity
-from kpl_lab.errors import Conflict, Invalid
+from kpl_lab.errors import Conflict, Invalid, NotFound
 from kpl_lab.naming import check_name
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, runs
+from kpl_lab.platform.domain import access, distributed, runs
 from kpl_lab.platform.domain.capacity import (
     Amounts,
     Ledger,
@@ -91,7 +91,8 @@ def submit(
         It asks for more than there is in all.
     """
     plan = runs.plan(store, context, caller, request, request.function, received)
-    require_possible(plan.resources, limits(capacity, context.options))
+    distributed.check(request.nodes, request.processes)
+    require_possible(plan.resources, limits(capacity, context.options), request.nodes)
     code_name = plan.chosen.code_name
     record = store.tasks.add(
         **plan.columns(caller.name, store.now()),
@@ -105,6 +106,9 @@ def submit(
         save_as=[s.model_dump() for s in request.save_as],
         priority=request.priority,
         time_limit_seconds=request.time_limit_seconds,
+        nodes=request.nodes,
+        processes=request.processes,
+        launch=distributed.way_of(plan.function.cmd, request.launch),
         notices=plan.notices,
         scalars={},
         curves=[],
@@ -160,7 +164,7 @@ def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | 
         waits = build.message if build.state == "queued" else None
         text = f"its environment is not built yet: {waits}" if waits else _BEING_BUILT
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
-    wanted = Amounts.of(task.resources)
+    wanted = Amounts.of(task.resources, task.nodes)
     lacking = ledger.free.lacks(wanted)
     held = held_for_servers(store, ledger.free)
     text = (
@@ -218,6 +222,22 @@ def stop(store: Store, task: TaskRecord, reason: str = "user") -> TaskRecord:
     else:
         move(store, task, "stopping")
     return store.tasks.get(task.id) or task
+
+
+def with_node(task: TaskRecord, node: int) -> TaskRecord:
+    """Return a task that has the node.
+
+    Raises
+    ------
+    NotFound
+        It has fewer.
+    """
+    if node >= task.nodes:
+        raise NotFound(
+            f"The task {task.name!r} runs on {task.nodes} nodes, counted from 0; it has no node {node}.",
+            code="no_such_node",
+        )
+    return task
 
 
 def stop_words(reason: str) -> dict[str, str]:

@@ -132,14 +132,14 @@ class World:
             pass
         return tail.decode("utf-8", "replace")
 
-    async def keep_log(self, handle: Handle, target: Path) -> None:
+    async def keep_log(self, handle: Handle, target: Path, replica: int = 0) -> None:
         """Copy a workload's log into the store, whole or not at all; repeatable."""
         if await asyncio.to_thread(target.exists):
             return
         fresh = target.with_suffix(".part")
         await asyncio.to_thread(_begin_file, fresh)
         try:
-            async for chunk in self.engine.logs(handle):
+            async for chunk in self.engine.logs(handle, replica=replica):
                 # Opened anew each time: a file that a cancelled call held would stay open.
                 await asyncio.to_thread(_append, fresh, chunk.data)
         except EngineError:
@@ -147,8 +147,8 @@ class World:
         await asyncio.to_thread(fresh.replace, target)
 
     async def explain(self, replica: Replica, handle: Handle) -> Explanation:
-        """Return why a replica ended, in words."""
-        tail = await self.log_tail(handle, replica.index)
+        """Return why a replica ended, in words; of several that end together, the one that failed."""
+        tail = await self.log_tail(handle, replica.detail.get("replica", replica.index))
         # Some hundred patterns: tens of milliseconds, in which others go on.
         return await asyncio.to_thread(
             explain, replica.cause, replica.exit_code, replica.detail, tail

@@ -79,9 +79,9 @@ class FileStore:
         """Return the file that an upload's bytes go to."""
         return self.path("uploads", id)
 
-    def task_log(self, id: int) -> Path:
-        """Return the file in which a task's log is kept after its end."""
-        return self.path("logs", "tasks", f"{id}.log")
+    def task_log(self, id: int, node: int = 0) -> Path:
+        """Return the file in which the log of a task's node is kept after its end."""
+        return self.path("logs", "tasks", f"{id}-{node}.log" if node else f"{id}.log")
 
     @contextmanager
     def incoming(self) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from kpl_lab.engines.spec import (
     Workload,
 )
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import access, contract, server_queue, shutdown, tasks
+from kpl_lab.platform.domain import access, contract, distributed, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import (
     Amounts,
     explain_impossible,
@@ -86,7 +87,7 @@ class TaskReconciler:
         seen = self._world.seen.get(name)
         if seen is None or not seen.replicas:
             if task.ending is not None:
-                await self._finish(task, None)
+                await self._finish(task, ())
             elif task.desired == "stop" and (task.handle is None or self._world.is_synced):
                 # It never ran, was stopped half-way into its start, or is gone: it is stopped.
                 await self._world.forget(name, task.handle)
@@ -96,19 +97,19 @@ class TaskReconciler:
             elif self._world.is_synced:
                 await self._lost(task)
             return
-        replica = seen.replicas[0]
         if ended(seen) is not None:
-            await self._finish(task, replica)
+            await self._finish(task, seen.replicas)
             return
         if task.state == "preparing":
-            await self._follow_start(task, replica)
+            await self._follow_start(task, seen.replicas)
         if task.desired == "stop":
             await self._world.engine.stop(self._world.handle(name, task.handle))
 
-    async def _follow_start(self, task: TaskRecord, replica: Replica) -> None:
-        waits = replica.detail.get("waits")
-        if replica.state is not ReplicaState.STARTING:
-            await self._world.write(lambda s: self._note_running(s, task, replica))
+    async def _follow_start(self, task: TaskRecord, replicas: Sequence[Replica]) -> None:
+        starting = [one for one in replicas if one.state is ReplicaState.STARTING]
+        waits = next((one.detail["waits"] for one in starting if one.detail.get("waits")), None)
+        if not starting and len(replicas) == task.nodes:
+            await self._world.write(lambda s: self._note_running(s, task, replicas[0]))
         elif waits:
             text, is_progress = str(waits["text"]), bool(waits["is_progress"])
             await self._world.write(lambda s: tasks.waits(s, task, text, is_progress=is_progress))
@@ -156,21 +157,26 @@ class TaskReconciler:
         context = self._world.context
         function = code.environment.function(task.function)
         facts = self._facts(task, function, token)
+        is_several, line = distributed.is_distributed(task), function.cmd
+        of_nodes = distributed.variables(task) if is_several else contract.single_node(task.gpu)
+        filled = distributed.TEMPLATES if is_several else contract.SINGLE_NODE_TEMPLATES
         return Workload(
             name=workload_name(task),
             kind=Kind.TASK,
             labels=labels(context, "tasks", task.id, task.owner),
             image=task.image or "",
-            command=("/bin/sh", "-c", function.cmd),
+            command=distributed.command(line) if is_several else ("/bin/sh", "-c", line),
             identity=f"task:{task.id}",
             limits=Limits(cpu=task.cpu, memory_mb=task.memory, gpu=task.gpu, shm_mb=task.shm),
             code=str(code.folder),
             environment={
                 **task.environment,
-                **contract.single_node(task.gpu),
+                **of_nodes,
                 **contract.variables(facts),
             },
-            templates=(*contract.TEMPLATES, *contract.SINGLE_NODE_TEMPLATES),
+            templates=(*contract.TEMPLATES, *filled),
+            replicas=task.nodes,
+            meeting_ports=distributed.meeting_ports(task) if is_several else 0,
             secrets={contract.TOKEN_FILE: token},
             inputs=input_sources(self._world, task.inputs),
             outputs=tuple(facts.outputs),
@@ -200,20 +206,24 @@ class TaskReconciler:
             code_limit_mb=self._world.context.options.code_limit_mb,
         )
 
-    async def _finish(self, task: TaskRecord, replica: Replica | None) -> None:
+    async def _finish(self, task: TaskRecord, replicas: Sequence[Replica]) -> None:
         """Say why it ended and keep its log; its outputs are kept, and it ends, beside the queue.
 
         Each step may be taken again.
         """
         handle = self._world.handle(workload_name(task), task.handle)
         if task.ending is None:
-            assert replica is not None  # noqa: S101 (without an ending there is a replica)
-            await self._note_end(task, replica, handle)
-        await self._world.keep_log(handle, self._world.context.files.task_log(task.id))
+            await self._note_end(task, replicas, handle)
+        for node in range(task.nodes):
+            kept = self._world.context.files.task_log(task.id, node)
+            await self._world.keep_log(handle, kept, node)
         self._world.add(Key("outputs", task.id))
 
-    async def _note_end(self, task: TaskRecord, replica: Replica, handle: Handle) -> None:
+    async def _note_end(
+        self, task: TaskRecord, replicas: Sequence[Replica], handle: Handle
+    ) -> None:
         """Record how the command ended before anything is done about it."""
+        replica = replicas[0]
         is_success = replica.exit_code == 0 and replica.cause in (None, Cause.EXIT)
         if is_success:
             state, why = "succeeded", None
@@ -223,13 +233,16 @@ class TaskReconciler:
             state, why = "failed", await self._world.explain(replica, handle)
         ending: dict[str, Any] = {
             "state": state,
-            "why": {"reason": why.reason, "message": why.message} if why else None,
+            "why": {"reason": why.reason, "message": _where(task, replica) + why.message}
+            if why
+            else None,
             "remedy": why.remedy.model_dump() if why else None,
             "cause": replica.cause.value if replica.cause else None,
             "detail": dict(replica.detail),
             "usage": {
-                "cpu_seconds": replica.cpu_seconds or 0.0,
-                "memory_peak": replica.memory_peak_mb,
+                "cpu_seconds": sum(one.cpu_seconds or 0.0 for one in replicas),
+                "memory_peak": max((one.memory_peak_mb or 0 for one in replicas), default=0)
+                or None,
             },
         }
         started = replica.started_at or task.started_at
@@ -243,7 +256,8 @@ class TaskReconciler:
         await self._world.forget(workload_name(task), task.handle)
         await self._world.write(lambda s: self._remove(s, task))
         files = self._world.context.files
-        await asyncio.to_thread(files.task_log(task.id).unlink, missing_ok=True)
+        for node in range(task.nodes):
+            await asyncio.to_thread(files.task_log(task.id, node).unlink, missing_ok=True)
         await asyncio.to_thread(remove_tree, files.path("outputs", task.id))
 
     @staticmethod
@@ -252,6 +266,12 @@ class TaskReconciler:
         store.metrics.delete_of(task.id)
         if store.tasks.delete(task.id):
             store.events.write(access.subject("tasks", task), "deleted")
+
+
+def _where(task: TaskRecord, replica: Replica) -> str:
+    """Return which of several nodes failed, as a sentence before why it did."""
+    node = replica.detail.get("replica")
+    return "" if task.nodes == 1 or node is None else f"Node {node} failed first. "
 
 
 class TaskScheduler:
@@ -287,7 +307,7 @@ class TaskScheduler:
                 tasks.fail_for_build(store, task, build.message)
             if build is not None and build.state != "succeeded":
                 continue
-            wanted = Amounts.of(task.resources)
+            wanted = Amounts.of(task.resources, task.nodes)
             why = explain_impossible(wanted, book.limit)
             if why is not None:  # the machine became smaller since it was submitted
                 tasks.end(store, task, TaskState.FAILED, why)

@@ -47,6 +47,9 @@ class TaskRow(LimitColumns, CodeColumns, ResourceColumns, Base):
     save_as: Mapped[list[Any]]
     priority: Mapped[int] = mapped_column(index=True)
     time_limit_seconds: Mapped[int | None]
+    nodes: Mapped[int] = mapped_column(server_default="1")
+    processes: Mapped[int] = mapped_column(server_default="1")
+    launch: Mapped[str] = mapped_column(server_default="process")
     desired: Mapped[str] = mapped_column(index=True)
     stop_reason: Mapped[str | None]
     attempt: Mapped[int]

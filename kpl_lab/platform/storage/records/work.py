@@ -52,6 +52,9 @@ class TaskRecord(Coded):
     save_as: list[Any]
     priority: int
     time_limit_seconds: int | None
+    nodes: int
+    processes: int
+    launch: str
     desired: str
     stop_reason: str | None
     attempt: int
