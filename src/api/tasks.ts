@@ -41,11 +41,15 @@ export class TasksApi extends ResourceApi<TaskView, TaskDetail, TaskUpdate> {
   }
 
   /**
-   * A part of the log, by byte offset.
+   * A part of the log of one node, by byte offset.
    */
-  log(ref: number, offset: number, limit?: number): Promise<LogPage> {
+  log(
+    ref: number,
+    offset: number,
+    { limit, node }: { limit?: number; node?: number } = {}
+  ): Promise<LogPage> {
     return requestJSON(this.settings, this.path(ref, '/log'), {
-      query: { offset, limit }
+      query: { offset, limit, node: node || undefined }
     });
   }
 

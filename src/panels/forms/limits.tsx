@@ -138,7 +138,7 @@ namespace Private {
       );
     }
     return trans.__(
-      'For %1 replicas the machine has %2 each; choose less.',
+      'The machine has %2 for each of %1; choose less.',
       count,
       words(kind, most / count)
     );

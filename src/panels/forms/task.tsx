@@ -199,7 +199,8 @@ function FilledForm(
   const empty = chosen?.inputs.find(
     port => !port.optional && !values.inputs[port.key]
   );
-  const limits = useLimits(values, chosen?.resources);
+  const nodes = values.nodes || 1;
+  const limits = useLimits(values, chosen?.resources, nodes);
   const nameError = nameProblem(trans, values.name);
   const missing = !source
     ? trans.__('Choose the code first.')
@@ -241,9 +242,9 @@ function FilledForm(
         source && body && chosen ? (
           <Summary
             demand={{
-              cpu: values.cpu || chosen.resources.cpu,
-              memory: values.memory || chosen.resources.memory,
-              gpu: values.gpu ?? chosen.resources.gpu,
+              cpu: (values.cpu || chosen.resources.cpu) * nodes,
+              memory: (values.memory || chosen.resources.memory) * nodes,
+              gpu: (values.gpu ?? chosen.resources.gpu) * nodes,
               waits: true
             }}
             command={taskCommand(source, body)}
@@ -295,7 +296,9 @@ function FilledForm(
             onChange={parameters => change({ parameters })}
             onValid={setValid}
           />
-          <h2>{trans.__('Limits')}</h2>
+          <h2>
+            {nodes > 1 ? trans.__('Limits of each node') : trans.__('Limits')}
+          </h2>
           <Limits limits={limits} onChange={change} error={action.error} />
           <Advanced
             values={values}
@@ -386,6 +389,9 @@ namespace Private {
         ? Math.ceil(task.time_limit_seconds / 60)
         : null,
       priority: task.priority || null,
+      nodes: task.nodes > 1 ? task.nodes : null,
+      processes: task.processes > 1 ? task.processes : null,
+      launch: task.nodes > 1 || task.processes > 1 ? task.launch : '',
       environment: Object.entries(task.environment)
         .map(([name, value]) => `${name}=${value}`)
         .join('\n'),

@@ -26,6 +26,17 @@ export interface ITaskValues {
   gpu: number | null;
   timeLimitMinutes: number | null;
   priority: number | null;
+  nodes: number | null;
+
+  /**
+   * On each node.
+   */
+  processes: number | null;
+
+  /**
+   * Who starts the processes; empty: as the command looks.
+   */
+  launch: string;
 
   /**
    * `KEY=VALUE` lines.
@@ -52,6 +63,9 @@ export const NO_VALUES: ITaskValues = {
   gpu: null,
   timeLimitMinutes: null,
   priority: null,
+  nodes: null,
+  processes: null,
+  launch: '',
   environment: '',
   saveAs: {}
 };
@@ -161,6 +175,9 @@ export function taskBody(
     save_as,
     time_limit_seconds:
       values.timeLimitMinutes === null ? null : values.timeLimitMinutes * 60,
+    nodes: values.nodes,
+    processes: values.processes,
+    launch: values.launch || null,
     priority: values.priority
   }) as Body<TaskCreate>;
 }
@@ -191,6 +208,12 @@ export function taskCommand(
   const { cpu, memory, gpu } = body.resources ?? {};
   for (const [name, value] of Object.entries({ cpu, memory, gpu })) {
     if (value !== undefined && value !== null) {
+      words.push(`--${name}`, String(value));
+    }
+  }
+  const { nodes, processes, launch } = body;
+  for (const [name, value] of Object.entries({ nodes, processes, launch })) {
+    if (value) {
       words.push(`--${name}`, String(value));
     }
   }

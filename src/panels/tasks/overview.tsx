@@ -159,7 +159,15 @@ namespace Private {
         )
       ],
       [
-        trans.__('Limits'),
+        trans.__('Processes'),
+        task.nodes > 1
+          ? trans.__('%1 nodes with %2 each', task.nodes, task.processes)
+          : task.processes > 1
+            ? task.processes
+            : null
+      ],
+      [
+        task.nodes > 1 ? trans.__('Limits of each node') : trans.__('Limits'),
         [
           trans.__('%1 CPU', resources.cpu),
           memory(resources.memory),

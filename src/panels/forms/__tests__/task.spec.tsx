@@ -178,7 +178,7 @@ describe('the form of a service', () => {
     type('Replicas', '4');
     await waitFor(() =>
       expect(note('Memory, MiB')).toBe(
-        'For 4 replicas the machine has 4 GiB each; choose less.'
+        'The machine has 4 GiB for each of 4; choose less.'
       )
     );
   });
