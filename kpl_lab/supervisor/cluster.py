@@ -25,6 +25,7 @@ _RIGHTS = {
     ("Deployment", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
     ("Secret", ""): ("list", *_MADE, "deletecollection"),
     ("Service", ""): ("list", *_MADE),
+    ("NetworkPolicy", ""): ("list", *_MADE),
     ("PersistentVolumeClaim", ""): ("create", "patch"),
     ("Event", ""): ("list",),
     ("ResourceQuota", ""): ("list",),
@@ -34,6 +35,7 @@ NEEDED = tuple((verb, kind, part) for (kind, part), verbs in _RIGHTS.items() for
 USEFUL = (("list", "PodMetrics", ""), ("list", "Node", ""))
 # In this order: what makes pods before the pods. Claims stay: homes are kept as they are elsewhere.
 _CLEARED = ("Deployment", "Job", "Pod", "Secret")
+_CLEARED_SINGLY = ("Service", "NetworkPolicy")
 _GRACE_SECONDS = 1
 _END_SECONDS, _LOOK_SECONDS = 120, 0.5
 
@@ -126,8 +128,9 @@ async def _clear(cluster: Cluster, installation: str) -> None:
     for kind in _CLEARED:
         grace = _GRACE_SECONDS if kind == "Pod" else None
         await cluster.delete_all(kind, mine, grace_seconds=grace)
-    for one in (await cluster.list("Service", mine))[0]:
-        await cluster.delete("Service", one["metadata"]["name"])
+    for kind in _CLEARED_SINGLY:
+        for one in (await cluster.list(kind, mine))[0]:
+            await cluster.delete(kind, one["metadata"]["name"])
 
 
 def _right(verb: str, kind: str, part: str) -> str:

@@ -47,6 +47,10 @@ class Terminal:
         assert said.code == 0, f"kpl {words}: {said}"
         return said.json
 
+    def kpl_text(self, *words: object) -> str:
+        """Run ``kpl`` without ``--json``, which has to succeed; return what it prints."""
+        return self.installation.run("kpl", *map(str, words)).stdout
+
     def refused(self, *words: object, code: int = 1) -> str:
         """Run ``kpl``, which has to refuse; return its one sentence."""
         said = self.kpl(*words)

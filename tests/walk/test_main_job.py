@@ -13,6 +13,7 @@ import pytest
 
 from tests.installation import ROOT, Installation
 from tests.walk.conftest import Terminal
+from tests.walk.programs import ALL_REDUCE, DISTRIBUTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ENTRY = {"id", "name", "state", "created_at"}
@@ -113,6 +114,31 @@ def test_the_folder_is_published_under_its_name(terminal: Terminal, project: Pat
         *("--save-as", "save=model:other"),
     )
     assert done["outputs"][0]["name"] == "other"
+
+
+def test_a_task_over_two_nodes_computes_together(terminal: Terminal) -> None:
+    folder = terminal.write("shards", {"main.py": ALL_REDUCE, "environment.yml": DISTRIBUTED})
+    words = ["task", "submit", "--code", folder, "--nodes", 2, "--processes", 2]
+    done = terminal.done(*words, "--wait", seconds=300)
+    assert (done["state"], done["nodes"], done["processes"]) == ("succeeded", 2, 2)
+    for node in (0, 1):
+        log = terminal.kpl_text("task", "logs", done["id"], "--node", node)
+        for rank in (2 * node, 2 * node + 1):
+            assert f"rank {rank} of 4 on node {node}: 6" in log
+    target = terminal.folder / "shards-model"
+    terminal.done("model", "download", "shards", "--to", target)
+    assert {path.name for path in target.rglob("*.json")} >= {f"{rank}.json" for rank in range(4)}
+
+
+def test_one_failed_process_ends_the_whole_task_and_is_named(terminal: Terminal) -> None:
+    folder = terminal.write("shards", {"main.py": ALL_REDUCE, "environment.yml": DISTRIBUTED})
+    words = ["task", "submit", "--code", folder, "--nodes", 2, "--env", "FAIL_AT=1", "--wait"]
+    said = terminal.kpl(*words, seconds=300)
+    assert said.code == 1
+    failed = newest(terminal, "task")
+    assert failed["state"] == "failed"
+    assert failed["message"].startswith("Node 1 failed first. ")
+    assert "rank 1 has an odd shard" in failed["message"]
 
 
 def test_a_service_of_two_replicas_answers_behind_the_front_door(

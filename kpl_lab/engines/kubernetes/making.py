@@ -12,7 +12,7 @@ from kpl_lab.engines.spec import Kind, Workload
 from kpl_lab.errors import EngineError
 
 _INVALID = 422  # what cannot be changed, was to be
-_OWNED = ("Secret", "Service")
+OWNED = ("Secret", "Service", "NetworkPolicy")
 # A pod that has nothing to lose any more still gets a moment to close what it has open.
 _GRACE_SECONDS = 1
 
@@ -50,7 +50,7 @@ async def have_objects(cluster: Cluster, plan: Plan, replicas: int | None = None
         await cluster.patch(kind, name, {"spec": {"replicas": wanted}})
     owner = {"metadata": {"ownerReferences": [parts.owner_reference(made)]}}
     for one in before:
-        if one["kind"] in _OWNED:
+        if one["kind"] in OWNED:
             await cluster.patch(one["kind"], one["metadata"]["name"], owner)
 
 
@@ -59,7 +59,7 @@ async def _apply_afresh(cluster: Cluster, one: Manifest) -> None:
     try:
         await cluster.apply(one)
     except Refused as error:
-        if one["kind"] not in _OWNED or error.detail.get("status") != _INVALID:
+        if one["kind"] not in OWNED or error.detail.get("status") != _INVALID:
             raise
         await cluster.delete(one["kind"], one["metadata"]["name"])
         await cluster.apply(one)
@@ -76,6 +76,6 @@ async def remove_objects(cluster: Cluster, installation: str, workload: Workload
         await cluster.delete_all("Pod", selector, grace_seconds=_GRACE_SECONDS)
     else:
         await cluster.delete("Pod", name, grace_seconds=_GRACE_SECONDS)
-    for kind in _OWNED:
+    for kind in OWNED:
         for one in (await cluster.list(kind, selector))[0]:
             await cluster.delete(kind, one["metadata"]["name"])

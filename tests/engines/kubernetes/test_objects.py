@@ -158,6 +158,11 @@ def test_replicas_of_a_task_are_numbered_and_find_each_other_by_name() -> None:
     assert job["spec"]["template"]["spec"]["subdomain"] == service["metadata"]["name"]
     labels = job["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()
+    policy = found(plan, "NetworkPolicy")["spec"]
+    mine = {"matchLabels": service["spec"]["selector"]}
+    assert policy == {
+        "podSelector": mine, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": mine}]}],
+    }  # fmt: skip
     alone = found(PLANS["task"], "Job")["spec"]
     assert alone["completionMode"] == "NonIndexed"
     assert "subdomain" not in alone["template"]["spec"]

@@ -114,7 +114,7 @@ def test_names_and_labels_are_what_kubernetes_allows_and_find_everything(plan: P
     ("name", "kinds"),
     [
         ("task", ["Secret", "Job"]),
-        ("distributed task", ["Secret", "Service", "Job"]),
+        ("distributed task", ["Secret", "Service", "NetworkPolicy", "Job"]),
         ("service", ["Secret", "Service", "Deployment"]),
         ("server", ["PersistentVolumeClaim", "Secret", "Pod"]),
         ("server that forgets", ["Secret", "Pod"]),

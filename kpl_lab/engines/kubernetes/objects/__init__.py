@@ -14,8 +14,8 @@ __all__ = ["Manifest", "objects"]
 def objects(plan: Plan) -> list[Manifest]:
     """Return the objects of a workload in the order in which they have to be applied.
 
-    The claim for a home, the Secret, Services, and last the workload: it is to own the Secret and the
-    Services, which are applied again with ``parts.owner_reference`` of it.
+    The claim for a home, the Secret, Services, policies, and last the workload: it is to own all but
+    the claim, which are applied again with ``parts.owner_reference`` of it.
 
     Raises
     ------
@@ -32,5 +32,5 @@ def objects(plan: Plan) -> list[Manifest]:
     if kind is Kind.SERVER:
         return [*found, workloads.server_pod(plan)]
     if plan.is_numbered:
-        found.append(parts.headless(plan))
+        found += [parts.headless(plan), parts.meeting(plan)]
     return [*found, workloads.job(plan)]

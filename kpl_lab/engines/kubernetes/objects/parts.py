@@ -81,6 +81,24 @@ def headless(plan: Plan) -> Manifest:
     }
 
 
+def meeting(plan: Plan) -> Manifest:
+    """Return what lets the replicas of a task call each other, and nobody else call them.
+
+    It matters where policies are enforced; what they may call themselves is the namespace's business.
+    """
+    mine = {"matchLabels": selector_of(plan)}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(plan),
+        "spec": {
+            "podSelector": mine,
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": mine}]}],
+        },
+    }
+
+
 def home_claim(plan: Plan) -> Manifest | None:
     """Return the claim for a server's home, which outlives it; None where there is none of ours."""
     home = plan.workload.home
