@@ -208,8 +208,7 @@ class Settings:
     Attributes
     ----------
     instance
-        Word that labels everything this installation starts: ``KPL_INSTANCE`` at its first start, else
-        a random one.
+        Word that labels what it starts: ``KPL_INSTANCE`` at the first start, else a random one.
     engine
         Name of the engine: one of ``ENGINES``.
     database_url
@@ -224,9 +223,10 @@ class Settings:
         ``KPL_LISTEN``: the IPv4 address that the front door listens on.
     admin_password_file
         ``KPL_ADMIN_PASSWORD_FILE``: holds the administrator's password; None: one is made up.
+    hub_url
+        ``KPL_HUB_URL``: where the hub answers, for processes on other machines than its own.
     config
-        ``KPL_CONFIG``: a folder of the administrator's files, which the home then shows; None: they
-        lie in the home.
+        ``KPL_CONFIG``: folder of the administrator's files, which the home then shows; None: the home.
     """
 
     home: Home
@@ -239,6 +239,7 @@ class Settings:
     cluster: ClusterSettings = ClusterSettings()
     listen: str = LOOPBACK
     admin_password_file: Path | None = None
+    hub_url: str = ""
     config: Path | None = None
 
     @property
@@ -258,8 +259,8 @@ class Settings:
 
     @property
     def hub_api_url(self) -> str:
-        """The hub's REST API on the loopback."""
-        return f"http://127.0.0.1:{self.ports.hub}/hub/api"
+        """The hub's REST API: on the loopback, unless ``hub_url`` says otherwise."""
+        return f"{self.hub_url or f'http://127.0.0.1:{self.ports.hub}'}/hub/api"
 
     @property
     def public_url(self) -> str:
@@ -270,8 +271,7 @@ class Settings:
 def free_ports(count: int) -> list[int]:
     """Pick ports that nobody listens on, all different.
 
-    Drawn from outside the range that the kernel gives to outgoing connections (32768 and up), so
-    that no connection takes one before, or between two starts of, the process it is meant for.
+    None of those that the kernel gives to outgoing connections (32768 and up): one could take it.
     """
     found: list[int] = []
     while len(found) < count:
@@ -331,6 +331,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         cluster=ClusterSettings.of(env),
         listen=_address(env.get("KPL_LISTEN") or LOOPBACK),
         admin_password_file=_path(env.get("KPL_ADMIN_PASSWORD_FILE")),
+        hub_url=(env.get("KPL_HUB_URL") or "").rstrip("/"),
         config=_path(env.get("KPL_CONFIG")),
     )
 
@@ -369,7 +370,7 @@ def _address(text: str) -> str:
 
 def _read(path: Path) -> dict[str, str | int]:
     try:
-        found = json.loads(path.read_text())
+        return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
     except (NotADirectoryError, PermissionError) as error:
@@ -378,7 +379,6 @@ def _read(path: Path) -> dict[str, str | int]:
         raise Invalid(
             f"{path} cannot be read ({error}); mend or remove it.", code="bad_settings"
         ) from error
-    return dict(found)
 
 
 def unusable_home(root: Path, reason: str) -> Invalid:

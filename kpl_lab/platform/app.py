@@ -9,10 +9,16 @@ from fastapi import FastAPI
 
 from kpl_lab.platform.api import ROUTERS, errors
 from kpl_lab.platform.api.health import API_VERSION
-from kpl_lab.platform.api.middleware import BodyLimit, RequestFrame, ServiceGate, SingleSlashes
+from kpl_lab.platform.api.middleware import (
+    BodyLimit,
+    OutsideAlone,
+    RequestFrame,
+    ServiceGate,
+    SingleSlashes,
+)
 from kpl_lab.platform.api.surface import RUNTIME_PREFIX, create_runtime
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.events import PLATFORM, listen
+from kpl_lab.platform.events import PLATFORM, hearing
 from kpl_lab.platform.storage import upgrade
 
 API_PREFIX = "/kpl/api/v1"
@@ -22,11 +28,11 @@ API_PREFIX = "/kpl/api/v1"
 async def _listening(app: FastAPI) -> AsyncIterator[None]:
     """Hear nudges for as long as the API serves."""
     context: Context = app.state.context
-    transport = await listen(context.settings.home.run / PLATFORM, context.bell.ring)
+    path = context.settings.home.run / PLATFORM
     try:
-        yield
+        async with hearing(context.database, path, context.bell.ring):
+            yield
     finally:
-        transport.close()
         await context.engine.close()
 
 
@@ -46,8 +52,13 @@ def create_api() -> FastAPI:
     return api
 
 
-def create_app(context: Context) -> FastAPI:
+def create_app(context: Context, *, is_replica: bool = False) -> FastAPI:
     """Return the API on ``context``.
+
+    Parameters
+    ----------
+    is_replica
+        Whether it answers beside the platform's own one: to callers from outside alone.
 
     Raises
     ------
@@ -61,6 +72,8 @@ def create_app(context: Context) -> FastAPI:
     app.mount(RUNTIME_PREFIX, create_runtime(context))
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_file_bytes=context.options.max_upload_bytes)
+    if is_replica:
+        app.add_middleware(OutsideAlone)
     app.add_middleware(SingleSlashes)
     app.add_middleware(RequestFrame)
     app.add_middleware(ServiceGate, clock=context.clock)

@@ -63,7 +63,8 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
     options = load_options(settings.home)
     database = Database(settings.sqlalchemy_url, clock)
     nudge = Nudge(settings.home)
-    database.on_events(nudge)
+    if not database.is_shared:  # it tells everybody by itself
+        database.on_events(nudge)
     hub_tokens = HubTokens(
         settings.hub_api_url,
         settings.home.read_secret(Secret.HUB_TO_PLATFORM),

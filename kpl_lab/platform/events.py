@@ -1,17 +1,24 @@
 """Nudges: "look at the event table now", from process to process, best effort.
 
-A lost nudge costs its reader one look-every-second; an event is never lost, for it is a row.
+Beside SQLite they are datagrams between the processes of one machine. PostgreSQL sends them itself,
+to the processes of all machines. A lost nudge costs its reader one look-every-second; an event is
+never lost, for it is a row.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from kpl_lab.platform.storage.database import CHANNEL, Database, connect_arguments
+from kpl_lab.retry import backoff
 from kpl_lab.settings import Home
+
+log = logging.getLogger(__name__)
 
 PLATFORM, CONTROLLER = "platform.sock", "controller.sock"
 
@@ -56,6 +63,48 @@ async def listen(path: Path, on_nudge: Callable[[], None]) -> asyncio.DatagramTr
         lambda: NudgeListener(on_nudge), sock=receiver
     )
     return transport
+
+
+@contextlib.asynccontextmanager
+async def hearing(
+    database: Database, path: Path, on_nudge: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Hear of events for as long as the context lasts; ``path`` is for datagrams."""
+    if not database.is_shared:
+        transport = await listen(path, on_nudge)
+        try:
+            yield
+        finally:
+            transport.close()
+        return
+    task = asyncio.create_task(_follow(database, on_nudge))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _follow(database: Database, on_nudge: Callable[[], None]) -> None:
+    """Pass on what PostgreSQL tells, for ever; after a break everybody looks once."""
+    import psycopg
+
+    waits = backoff()
+    while True:
+        try:
+            opening = psycopg.AsyncConnection.connect(
+                **connect_arguments(database.engine), autocommit=True
+            )
+            async with await opening as connection:
+                await connection.execute(f"LISTEN {CHANNEL}")
+                on_nudge()
+                waits = backoff()
+                async for _ in connection.notifies():
+                    on_nudge()
+        except (psycopg.Error, OSError) as error:
+            log.warning("the database does not tell of events at the moment: %s", error)
+        await asyncio.sleep(next(waits))
 
 
 class Bell:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from kpl_lab.errors import Conflict, StorageFull
 from kpl_lab.platform.storage import upgrade
 from kpl_lab.platform.storage.database import Database, open_engine
 from kpl_lab.platform.storage.orm import Base
+from tests.postgresql import emptied, server
 
 
 def sqlite(folder: Path) -> str:
@@ -30,48 +29,15 @@ def sqlite(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a private PostgreSQL on a socket; skips where there is none."""
-    binaries = [p.parent for p in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    initdb = shutil.which("initdb", path=os.pathsep.join(map(str, binaries)) or None)
-    if initdb is None:
-        pytest.skip("PostgreSQL is not installed")
-    bin = Path(initdb).parent
-    folder = tmp_path_factory.mktemp("pg")
-    as_other: list[str] = []
-    if os.geteuid() == 0:
-        # PostgreSQL does not run as root.
-        if shutil.which("setpriv") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no setpriv")
-        as_other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        os.chown(folder, 65534, 65534)
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_mode & 0o005 != 0o005 and parent.stat().st_uid != 65534:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    data = folder / "data"
-    init = [str(bin / "initdb"), "-D", str(data), "-U", "kpl", "-A", "trust", "--no-sync"]
-    subprocess.run([*as_other, *init], check=True, capture_output=True, cwd=folder)
-    ctl = [*as_other, str(bin / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    subprocess.run([*ctl, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
-    try:
-        yield f"postgresql+psycopg://kpl@/postgres?host={folder}"
-    finally:
-        subprocess.run(
-            [*ctl, "-m", "immediate", "stop"], check=True, capture_output=True, cwd=folder
-        )
+    with server(tmp_path_factory.mktemp("pg")) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return sqlite(tmp_path)
-    found: str = request.getfixturevalue("postgresql")
-    engine = open_engine(found)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    engine.dispose()
-    return found
+    return emptied(request.getfixturevalue("postgresql"))
 
 
 def test_models_and_head_agree(url: str) -> None:

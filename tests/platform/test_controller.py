@@ -10,8 +10,7 @@ import pytest
 
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.engines.spec import Handle, Kind, Limits, Observation, Workload
-from kpl_lab.errors import Conflict, Unavailable
-from kpl_lab.platform.runtime.controller import only_controller
+from kpl_lab.errors import Unavailable
 from tests.platform.running import BUILT, CODE, FINAL, WAITS, Site, User, until
 
 
@@ -259,15 +258,6 @@ async def test_a_running_build_is_no_orphan(site: Site) -> None:
     made = site.workload("build-1")
     await asyncio.sleep(0.5)  # several rounds of looking for orphans
     assert site.workload("build-1") is made
-
-
-async def test_there_is_one_controller_at_a_time(site: Site) -> None:
-    async with only_controller(site.context):
-        with pytest.raises(Conflict, match="Another controller"):
-            async with only_controller(site.context):
-                pass
-    async with only_controller(site.context):
-        pass
 
 
 async def test_a_database_that_is_away_for_a_while_ends_nothing(

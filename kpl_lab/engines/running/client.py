@@ -66,6 +66,14 @@ class RunnerEngine(Engine):
         self._home = home
         self._folder = folder
         self._patience_seconds = patience_seconds
+        self._is_apart = False
+
+    def stand_apart(self) -> None:
+        """Be the engine of a process on another machine than the runner's.
+
+        It believes what was noted of the capacity and reads logs; all other calls fail.
+        """
+        self._is_apart = True
 
     async def run(self, workload: Workload) -> AsyncIterator[Handle]:
         """Start the workload, or bring it to its replicas.
@@ -122,6 +130,8 @@ class RunnerEngine(Engine):
 
     async def capacity(self) -> Capacity:
         """Return what the machine has, or what we may use of it."""
+        if self._is_apart:
+            return await asyncio.to_thread(read_capacity, self._home)
         return decode(Capacity, await self._call("capacity", {}))
 
     async def collect(self, handle: Handle, output: str, target: Path) -> int:
@@ -214,6 +224,36 @@ class RunnerEngine(Engine):
             raise _RunnerGone(call)
         finally:
             writer.close()
+
+
+def capacity_file(home: Home) -> Path:
+    """Return where a capacity is kept for those who have no runner to ask."""
+    return home.platform / "capacity.json"
+
+
+def note_capacity(home: Home, found: Capacity) -> None:
+    """Keep a capacity for those who have no runner to ask."""
+    file, text = capacity_file(home), json.dumps(encode(found))
+    if not file.exists() or file.read_text() != text:
+        fresh = file.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(file)
+
+
+def read_capacity(home: Home) -> Capacity:
+    """Return the capacity that was kept last.
+
+    Raises
+    ------
+    Unavailable
+        None was kept yet.
+    """
+    try:
+        return decode(Capacity, json.loads(capacity_file(home).read_text()))
+    except FileNotFoundError as error:
+        raise Unavailable(
+            "The controller has not asked the engine yet what there is; try again in a few seconds."
+        ) from error
 
 
 def _read_at(path: Path, offset: int) -> bytes:

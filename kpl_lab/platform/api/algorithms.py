@@ -119,9 +119,13 @@ def _receive(
     body: AlgorithmCreate, context: ContextDep, caller: Writing, key: KeyDep
 ) -> Code | None:
     """Store the code before the transaction begins, for it takes seconds."""
-    with context.database.store(reads_only=True) as store:
-        is_made = key.made(store, caller, "algorithms", store.algorithms) is not None
-    return None if is_made else algorithms.receive_code(context, caller, body)
+    return key.unless_made(
+        context,
+        caller,
+        "algorithms",
+        lambda s: s.algorithms,
+        lambda: algorithms.receive_code(context, caller, body),
+    )
 
 
 @router.post("/algorithms", status_code=201)

@@ -43,6 +43,23 @@ class SingleSlashes:
         await self._app(scope, receive, send)
 
 
+class OutsideAlone:
+    """Hides the routes of other processes of the platform, where nothing of them calls."""
+
+    HIDDEN = ("/kpl/api/v1/internal", "/kpl/runtime")
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, unless it is for a hidden route."""
+        if scope["type"] == "http" and scope["path"].startswith(self.HIDDEN):
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+        await self._app(scope, receive, send)
+
+
 class ServiceGate:
     """Answers the front door at once where it has asked the same a moment ago.
 

@@ -96,9 +96,13 @@ def list_services(store: ReadingStoreDep, caller: Reading, listing: ListDep) -> 
 
 def _receive(body: ServiceCreate, context: ContextDep, caller: Writing, key: KeyDep) -> Code | None:
     """Store the code before the transaction begins, for it takes seconds."""
-    with context.database.store(reads_only=True) as store:
-        is_made = key.made(store, caller, "services", store.services) is not None
-    return None if is_made else runs.receive(context, caller, body)
+    return key.unless_made(
+        context,
+        caller,
+        "services",
+        lambda s: s.services,
+        lambda: runs.receive(context, caller, body),
+    )
 
 
 @router.post("/services", status_code=201)

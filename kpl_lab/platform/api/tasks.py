@@ -116,9 +116,9 @@ def list_tasks(
 
 def _receive(body: TaskCreate, context: ContextDep, caller: Writing, key: KeyDep) -> Code | None:
     """Store the code before the transaction begins, for it takes seconds."""
-    with context.database.store(reads_only=True) as store:
-        is_made = key.made(store, caller, "tasks", store.tasks) is not None
-    return None if is_made else runs.receive(context, caller, body)
+    return key.unless_made(
+        context, caller, "tasks", lambda s: s.tasks, lambda: runs.receive(context, caller, body)
+    )
 
 
 @router.post("/tasks", status_code=201)

@@ -69,7 +69,8 @@ def limits(capacity: Capacity, options: PlatformOptions) -> Amounts:
 
 
 def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger:
-    """Return the present state of all promises."""
+    """Return the present state of all promises; nobody else promises until this transaction ends."""
+    store.lock("promises")
     used = Amounts()
     for task in store.tasks.active():
         if task.state in HOLDING_TASKS:

@@ -10,10 +10,11 @@ import sys
 from kpl_lab import settings as installation
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
-from kpl_lab.platform.context import create_context
+from kpl_lab.platform.context import Context, create_context
 from kpl_lab.platform.domain.shutdown import note_open
-from kpl_lab.platform.runtime.controller import Controller, only_controller
+from kpl_lab.platform.runtime.controller import Controller
 from kpl_lab.platform.runtime.frontdoor import TraefikApi
+from kpl_lab.platform.runtime.lease import LEASE_SECONDS, Lease, give_back
 from kpl_lab.platform.storage import upgrade
 
 log = logging.getLogger(__name__)
@@ -24,27 +25,34 @@ async def _run() -> None:
     context = create_context(settings, create_engine(settings))
     door = TraefikApi(settings)
     try:
+        # One that is paused inside a transaction must not hold the next controller up.
+        context.database.limit_idle(LEASE_SECONDS)
         upgrade.check(context.database.engine)
-        async with only_controller(context):
-            note_open(settings.home)
-            work = asyncio.create_task(Controller(context, front_door=door).run())
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, work.cancel)
-            try:
-                await work
-            except asyncio.CancelledError:
-                log.info("told to stop")
-                # Work in threads goes on until it is done: the next controller waits for it.
-                await loop.shutdown_default_executor()
+        lease = Lease(context.database, context.clock)
+        work = asyncio.create_task(_act(context, lease, door))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            log.info("told to stop")
+            await give_back(lease)
     finally:
         await door.close()
         await context.engine.close()
         context.close()
 
 
+async def _act(context: Context, lease: Lease, door: TraefikApi) -> None:
+    """Stand by until no other controller acts, then act until told to stop."""
+    await lease.acquire()
+    note_open(context.settings.home)
+    await lease.while_held(Controller(context, front_door=door, fence=lease).run())
+
+
 def main() -> int:
-    """Reconcile until told to stop."""
+    """Reconcile until told to stop, or until another controller does."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(_run())

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import IO
+from collections.abc import Mapping
 
-from kpl_lab.errors import Conflict, KplError
+from kpl_lab.engines.running.client import note_capacity
+from kpl_lab.errors import KplError
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping
-from kpl_lab.platform.events import CONTROLLER, listen
+from kpl_lab.platform.events import CONTROLLER, hearing
 from kpl_lab.platform.runtime.catalog import CatalogFollower
 from kpl_lab.platform.runtime.frontdoor import RouteReconciler
+from kpl_lab.platform.runtime.lease import Fence, Unfenced
 from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
 from kpl_lab.platform.runtime.reconcilers.images import ImageReconciler
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
@@ -47,6 +46,8 @@ class Controller:
         The platform's parts; its engine is watched.
     front_door
         Tells which routes are taken up; None: nobody asks.
+    fence
+        Keeps it from acting once another one does; None: there is no other.
     resync_seconds
         How often everything is looked at even though nothing was heard: the safety net.
     """
@@ -56,10 +57,11 @@ class Controller:
         context: Context,
         *,
         front_door: FrontDoor | None = None,
+        fence: Fence | None = None,
         resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
         self._resync_seconds = resync_seconds
-        self.world = World(context, front_door=front_door)
+        self.world = World(context, fence or Unfenced(), front_door=front_door)
         self.queue: WorkQueue[Key] = WorkQueue(self._handle)
         imports: WorkQueue[Key] = WorkQueue(self._handle, IMPORTS_AT_ONCE)
         self._long: Mapping[str, WorkQueue[Key]] = {
@@ -98,17 +100,15 @@ class Controller:
     async def run(self) -> None:
         """Work until cancelled."""
         path = self.world.context.settings.home.run / CONTROLLER
-        transport = await listen(path, self._nudged.set)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for queue in {self.queue, *self._long.values()}:
-                    group.create_task(queue.run())
-                group.create_task(self._watch())
-                group.create_task(self._look())
-                group.create_task(self._tidy())
-                group.create_task(CatalogFollower(self.world).run())
-        finally:
-            transport.close()
+        database = self.world.context.database
+        async with hearing(database, path, self._nudged.set), asyncio.TaskGroup() as group:
+            for queue in {self.queue, *self._long.values()}:
+                group.create_task(queue.run())
+            group.create_task(self._watch())
+            group.create_task(self._look())
+            group.create_task(self._tidy())
+            group.create_task(self._note_capacity())
+            group.create_task(CatalogFollower(self.world).run())
 
     async def _tidy(self) -> None:
         """Look now and then for what interrupted work and time leave behind."""
@@ -175,6 +175,17 @@ class Controller:
             except TimeoutError:
                 continue
 
+    async def _note_capacity(self) -> None:
+        """Tell API processes on other machines what there is: they have no runner to ask."""
+        home = self.world.context.settings.home
+        while self.world.context.database.is_shared:
+            try:
+                found = await self.world.engine.capacity()
+                await asyncio.to_thread(note_capacity, home, found)
+            except (KplError, OSError) as error:
+                log.warning("the capacity could not be noted: %s", error)
+            await asyncio.sleep(self._resync_seconds)
+
     def _wishes(self, store: Store) -> list[Key]:
         """Return everything that is not yet as it is wanted."""
         keys = [Key("routes"), Key("schedule")]
@@ -224,31 +235,3 @@ def _strangers(store: Store, workloads: Mapping[str, tuple[str, str]]) -> list[s
         for name, (resource, id) in workloads.items()
         if resource in tables and not (id.isdigit() and tables[resource](int(id)))
     ]
-
-
-@asynccontextmanager
-async def only_controller(context: Context) -> AsyncIterator[None]:
-    """Make sure that no other controller of this installation runs.
-
-    Raises
-    ------
-    Conflict
-        Another one does.
-    """
-    file = await asyncio.to_thread(_lock, context)
-    try:
-        yield
-    finally:
-        file.close()
-
-
-def _lock(context: Context) -> IO[str]:
-    path = context.settings.home.run / "controller.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise Conflict("Another controller of this installation runs already.") from error
-    return file

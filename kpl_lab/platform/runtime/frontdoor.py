@@ -152,6 +152,7 @@ class RouteReconciler:
         settings = self._world.context.settings
         found, names = await self._world.read(lambda s: (s.services.every(), s.workspaces.names()))
         configuration = routes(found, names, settings.platform_url)
+        self._world.fence.check()
         write(settings.home.frontdoor / "dynamic" / FILE, configuration)
         pending = [service for service in found if not await self._is_taken_up(service)]
         return LOOK_AGAIN_SECONDS if pending else None

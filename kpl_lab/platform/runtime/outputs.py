@@ -14,7 +14,7 @@ from kpl_lab.naming import slug
 from kpl_lab.platform.domain import datasets, imports, models
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.archives import plain_files
-from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree, size_of
+from kpl_lab.platform.storage.files import make_read_only, remove_tree, size_of
 from kpl_lab.platform.storage.records.assets import Asset, DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -81,14 +81,13 @@ class OutputKeeper:
                 base["message"] = f"It was kept as files. {error.message}"
             else:
                 return None
-        files = self._world.context.files
-        target = files.path("outputs", task.id, planned["key"])
+        target = self._world.context.files.path("outputs", task.id, planned["key"])
         size = size_of(incoming)
-        files.publish(incoming, target)
+        self._world.publish(incoming, target)
         return {**base, "kind": "files", "bytes": size}
 
     def _as_model(self, task: TaskRecord, planned: Planned, incoming: Path) -> None:
-        with self._world.context.database.store() as store:
+        with self._world.transaction() as store:
             if _is_noted(store, task, planned):
                 return
             known = store.models.own(planned["name"], task.owner)
@@ -115,7 +114,7 @@ class OutputKeeper:
         remove_tree(result)
         # Before a version is begun: what is no dataset shall leave none.
         found = imports.read(imports.Source(incoming, "", lambda _done: None), result, "kpl")
-        with self._world.context.database.store() as store:
+        with self._world.transaction() as store:
             if _is_noted(store, task, planned):
                 return
             known = store.datasets.own(planned["name"], task.owner)
@@ -140,9 +139,13 @@ class OutputKeeper:
         """Put a version's files in their place, and make it usable."""
         files = self._world.context.files
         target = files.path(kept["resource"], kept["resource_id"], kept["version"])
-        _publish(files, filled, target)
+        # A read-only folder cannot be moved.
+        make_read_only(filled)
+        filled.chmod(0o755)
+        self._world.publish(filled, target)
+        target.chmod(0o555)
         # Together: a version that is ready, of an output not yet noted, would be made once more.
-        with self._world.context.database.store() as store:
+        with self._world.transaction() as store:
             finish(store)
             _note(store, task, kept)
 
@@ -184,14 +187,6 @@ def _begun(versions: list[Version], task: TaskRecord) -> Version | None:
         if version.task_id == task.id and version.state == "preparing":
             return version
     return None
-
-
-def _publish(files: FileStore, filled: Path, target: Path) -> None:
-    """Make a folder read-only and put it in its place; a read-only folder cannot be moved."""
-    make_read_only(filled)
-    filled.chmod(0o755)
-    files.publish(filled, target)
-    target.chmod(0o555)
 
 
 def lineage(task: TaskRecord) -> list[dict[str, Any]]:

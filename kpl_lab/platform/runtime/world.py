@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -14,6 +15,7 @@ from kpl_lab.engines.spec import Handle, Observation, Replica, ReplicaState
 from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.faults import Explanation, explain
+from kpl_lab.platform.runtime.lease import Fence, Unfenced
 from kpl_lab.platform.storage.store import Store
 
 T = TypeVar("T")
@@ -68,9 +70,11 @@ class World:
     may be taken for lost. Whoever finds an image for a build holds ``image_lock``, and whoever removes
     one. ``routed`` are the addresses by service that the front door is known to
     have taken up. ``add`` has something looked at soon; ``is_at`` says whether it is just now.
+    ``fence`` keeps a controller that another one has followed from engine, database and files.
     """
 
     context: Context
+    fence: Fence = field(default_factory=Unfenced)
     seen: dict[str, Observation] = field(default_factory=dict)
     is_synced: bool = False
     front_door: FrontDoor | None = None
@@ -81,7 +85,8 @@ class World:
 
     @property
     def engine(self) -> Engine:
-        """The engine."""
+        """The engine; refused to a controller that may not act any more."""
+        self.fence.check()
         return self.context.engine
 
     def is_routed(self, id: int, seen: Observation) -> bool:
@@ -102,10 +107,23 @@ class World:
         """Change the database in one transaction, in a thread."""
 
         def do() -> T:
-            with self.context.database.store() as store:
+            with self.transaction() as store:
                 return change(store)
 
         return await asyncio.to_thread(do)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Store]:
+        """Open one transaction, which is undone where another controller acts by its end."""
+        self.fence.check()
+        with self.context.database.store() as store:
+            yield store
+            self.fence.verify(store)
+
+    def publish(self, filled: Path, target: Path) -> None:
+        """Move a filled folder to its place, unless another controller may act by now."""
+        self.fence.check()
+        self.context.files.publish(filled, target)
 
     def handle(self, name: str, stored: dict[str, Any] | None) -> Handle:
         """Return the handle of a workload: the stored one, else one that holds its name alone."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,10 @@ from kpl_lab.errors import Conflict, Invalid, KplError, StorageFull, Unavailable
 from kpl_lab.platform.storage.store import Store
 
 BUSY_MILLISECONDS = 15_000
+# Where PostgreSQL tells of events, once the transaction that wrote them holds.
+CHANNEL = "kpl_lab_events"
+# PostgreSQL hears of a client whose machine is lost after hours; until then its rows are locked.
+IDLE_SECONDS = 60.0
 
 
 def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DBAPI object)
@@ -32,6 +36,18 @@ def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (
     cursor.close()
 
 
+def _limit_idle(engine: Engine, seconds: float) -> None:
+    """End sessions that do nothing inside a transaction for so long: they may hold rows."""
+
+    def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DBAPI object)
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {round(seconds * 1000)}")
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine, "connect", connected)
+
+
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: upgrading a read lock later can only fail.
     reads_only = connection.get_execution_options().get("kpl_reads_only", False)
@@ -44,7 +60,15 @@ def open_engine(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _connect_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name == "postgresql":
+        _limit_idle(engine, IDLE_SECONDS)
     return engine
+
+
+def connect_arguments(engine: Engine) -> dict[str, Any]:
+    """Return how the driver reaches a PostgreSQL, for a connection beside the pool."""
+    _, found = engine.dialect.create_connect_args(engine.url)
+    return dict(found)
 
 
 class Database:
@@ -62,6 +86,20 @@ class Database:
         self.engine = open_engine(url)
         self._clock = clock
         self._listeners: list[Callable[[], None]] = []
+
+    def limit_idle(self, seconds: float) -> None:
+        """Have PostgreSQL end what does nothing inside a transaction for so long.
+
+        For connections that are opened from here on. SQLite needs none: its locks end with who
+        holds them.
+        """
+        if self.is_shared:
+            _limit_idle(self.engine, seconds)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes of several machines may use it: it tells all of them of events."""
+        return self.engine.dialect.name == "postgresql"
 
     def on_events(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit that wrote events; it must return at once."""
@@ -86,6 +124,9 @@ class Database:
             store = Store(session, self._clock)
             try:
                 yield store
+                store.events.write_out()
+                if store.events.added and self.is_shared:
+                    session.execute(text(f"NOTIFY {CHANNEL}"))
                 session.commit()
             except (OperationalError, IntegrityError, DataError) as error:
                 session.rollback()

@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from kpl_lab.clock import Clock
 from kpl_lab.platform.storage.repositories import assets, work
+from kpl_lab.platform.storage.repositories.base import lock
 from kpl_lab.platform.storage.repositories.images import ImageRepository
+from kpl_lab.platform.storage.repositories.leases import LeaseRepository
 from kpl_lab.platform.storage.repositories.metrics import MetricRepository
 from kpl_lab.platform.storage.repositories.workspaces import (
     EventRepository,
@@ -49,6 +51,10 @@ class Store:
         while self._after_commit:
             self._after_commit.pop(0)()
 
+    def lock(self, name: str) -> None:
+        """Be the only writing transaction with this lock until the end of this one."""
+        lock(self._session, name)
+
     @property
     def session(self) -> Session:
         """The transaction itself, for repositories alone."""
@@ -72,6 +78,11 @@ class Store:
     def idempotency(self) -> IdempotencyRepository:
         """What creates with a key have made."""
         return IdempotencyRepository(self._session, self.clock)
+
+    @cached_property
+    def leases(self) -> LeaseRepository:
+        """Which process does alone what only one may do."""
+        return LeaseRepository(self._session, self.clock)
 
     @cached_property
     def uploads(self) -> assets.UploadRepository:

@@ -143,7 +143,7 @@ class ImportReconciler:
             target = files.model(version.model_id, version.number)
         result = Path(job.result)
         result.chmod(0o755)
-        files.publish(result, target)
+        self._world.publish(result, target)
         target.chmod(0o555)
 
 

@@ -66,3 +66,13 @@ class IdempotencyRow(Base):
     resource: Mapped[str]
     resource_id: Mapped[int]
     created_at: Mapped[dt.datetime]
+
+
+class LeaseRow(Base):
+    """Who does alone what only one process may do; each holder begins an epoch of its own."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    epoch: Mapped[int]
+    until: Mapped[dt.datetime]

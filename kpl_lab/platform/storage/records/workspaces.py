@@ -1,4 +1,4 @@
-"""Records of workspaces, events and tokens."""
+"""Records of workspaces, events, tokens and leases."""
 
 from __future__ import annotations
 
@@ -60,3 +60,14 @@ class TokenRecord:
     created_at: dt.datetime
     expires_at: dt.datetime | None
     revoked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseRecord:
+    """A lease as it was when it was looked at; an empty holder has given it back."""
+
+    name: str
+    holder: str
+    epoch: int
+    until: dt.datetime
+    is_over: bool

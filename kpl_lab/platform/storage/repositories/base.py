@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from kpl_lab.platform.storage.orm.base import Base
@@ -46,6 +46,18 @@ class ListQuery:
     name: str | None = None
     search: str | None = None
     states: tuple[str, ...] = ()
+
+
+def lock(session: Session, name: str) -> None:
+    """Wait until no other writing transaction has this lock, and keep it until the end of this one.
+
+    SQLite has one writer at a time anyway; who only reads needs none.
+    """
+    connection = session.connection()
+    is_reading = connection.get_execution_options().get("kpl_reads_only", False)
+    if connection.dialect.name == "postgresql" and not is_reading:
+        key = func.hashtextextended(f"kpl-lab {name}", 0)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 class Repository(Generic[Row, Record]):

@@ -22,7 +22,7 @@ from kpl_lab.platform.storage.records.workspaces import (
     TokenRecord,
     WorkspaceRecord,
 )
-from kpl_lab.platform.storage.repositories.base import Reader, Repository
+from kpl_lab.platform.storage.repositories.base import Reader, Repository, lock
 
 DEFAULT_WORKSPACE = "default"
 # Events that only tell open pages to look again; nobody reads them afterwards.
@@ -65,6 +65,7 @@ class EventRepository(Repository[EventRow, EventRecord]):
     def __init__(self, session: Session, clock: Clock) -> None:
         super().__init__(session)
         self._clock = clock
+        self._waiting: list[EventRow] = []
         self.added = False
 
     def write(
@@ -76,9 +77,12 @@ class EventRepository(Repository[EventRow, EventRecord]):
         level: str = "normal",
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record that something became different; seen by others when the change is."""
+        """Record that something became different; seen by others when the change is.
+
+        It is written at the end of the transaction: see ``Database.store``.
+        """
         self.added = True
-        self._session.add(
+        self._waiting.append(
             EventRow(
                 time=self._clock.now(),
                 owner=subject.owner,
@@ -92,14 +96,31 @@ class EventRepository(Repository[EventRow, EventRecord]):
             )
         )
 
+    def write_out(self) -> None:
+        """Insert what was recorded; ``Database.store`` does it as the last thing.
+
+        Whoever follows events remembers the last id seen, so a lower one must not appear after a
+        higher one: from the first id on, one transaction at a time. All else is written before, so
+        that nobody waits for a row while others wait for this.
+        """
+        if not self._waiting:
+            return
+        self._session.flush()
+        lock(self._session, "events")
+        self._session.add_all(self._waiting)
+        self._waiting = []
+        self._session.flush()
+
     def last_id(self) -> int:
         """Return the id of the newest event; 0 when there is none."""
+        self.write_out()
         return self._session.scalar(select(func.max(EventRow.id))) or 0
 
     def after(
         self, id: int, reader: Reader, *, resources: tuple[str, ...] | None = None, limit: int = 500
     ) -> list[EventRecord]:
         """Return the next events that ``reader`` may hear of, oldest first."""
+        self.write_out()
         statement = select(EventRow).where(EventRow.id > id).order_by(EventRow.id).limit(limit)
         if not reader.sees_all:
             statement = statement.where(
@@ -115,6 +136,7 @@ class EventRepository(Repository[EventRow, EventRecord]):
 
     def of(self, resource: str, id: int, *, limit: int = 500) -> list[EventRecord]:
         """Return what happened to one thing, newest first, without the ticks of its progress."""
+        self.write_out()
         return self.find(
             EventRow.resource == resource,
             EventRow.resource_id == id,
@@ -124,6 +146,9 @@ class EventRepository(Repository[EventRow, EventRecord]):
 
     def forget(self, resource: str, id: int) -> None:
         """Forget what happened to one thing."""
+        self._waiting = [
+            one for one in self._waiting if (one.resource, one.resource_id) != (resource, id)
+        ]
         self._session.execute(
             delete(EventRow).where(EventRow.resource == resource, EventRow.resource_id == id)
         )
