@@ -58,7 +58,7 @@ def named(objects: Objects, kind: str, name: str) -> dict[str, Any]:
 
 def pods(objects: Objects) -> Iterator[dict[str, Any]]:
     for one in objects:
-        if one["kind"] in ("StatefulSet", "Job"):
+        if one["kind"] in ("StatefulSet", "Deployment", "Job"):
             yield one["spec"]["template"]["spec"]
 
 
@@ -91,7 +91,8 @@ def test_no_two_objects_are_the_same(objects: Objects) -> None:
 
 def test_every_pod_keeps_the_restricted_standard(objects: Objects) -> None:
     found = list(pods(objects))
-    assert len(found) == 2
+    # The platform and the hook that ends it; with a PostgreSQL and replicas one more of each.
+    assert len(found) == (4 if of_kind(objects, "Deployment") else 2)
     for pod in found:
         assert unrestricted(pod) == []
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
@@ -196,6 +197,9 @@ def test_the_page_of_values_is_what_the_chart_says() -> None:
         ("httpRoute.enabled=true", "httpRoute.parentRefs is needed"),
         ("volume.type=hostPath", "volume.hostPath is needed"),
         ("account=0", "/account"),
+        ("api.replicas=2", "api.replicas needs a PostgreSQL"),
+        ("api.replicas=2,database.existingSecret=x", "Set volume.accessMode to ReadWriteMany"),
+        ("api.replicas=-1", "/api/replicas"),
     ],
 )
 def test_wrong_values_are_refused_by_name(change: str, said: str) -> None:
@@ -220,6 +224,103 @@ def test_the_database_is_upgraded_before_the_platform_starts(render: Render) -> 
     assert before["command"] == ["kpl-lab", "db", "upgrade"]
     (url,) = [one for one in before["env"] if one["name"] == "KPL_DATABASE_URL"]
     assert url["valueFrom"]["secretKeyRef"] == {"name": "postgres", "key": "address"}
+
+
+def test_a_database_server_is_upgraded_before_anything_new_starts(render: Render) -> None:
+    assert [o["metadata"]["name"] for o in of_kind(render(), "Job")] == ["lab-kpl-lab-leave"]
+    objects = render("--set", "database.existingSecret=postgres")
+    job = named(objects, "Job", "lab-kpl-lab-migrate")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["kpl-lab", "db", "upgrade"]
+    # Before the release is there, so of nothing that comes with it.
+    assert job["spec"]["template"]["spec"]["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert not any(selects(one, labels) for one in of_kind(objects, "Service"))
+
+
+SEVERAL = "api.replicas=3,database.existingSecret=postgres,volume.accessMode=ReadWriteMany"
+
+
+def selects(service: dict[str, Any], labels: dict[str, str]) -> bool:
+    return bool(service["spec"]["selector"].items() <= labels.items())
+
+
+def labels_of(objects: Objects, kind: str) -> dict[str, str]:
+    (found,) = of_kind(objects, kind)
+    labels: dict[str, str] = found["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def test_replicas_answer_beside_the_platform_and_are_no_front_door(render: Render) -> None:
+    objects = render("--set", SEVERAL)
+    one, more = labels_of(objects, "StatefulSet"), labels_of(objects, "Deployment")
+    door, gate, api = (
+        named(objects, "Service", f"lab-kpl-lab{end}") for end in ("", "-gate", "-api")
+    )
+    assert [selects(door, one), selects(door, more)] == [True, False]
+    assert [selects(gate, one), selects(gate, more)] == [True, False]
+    assert [selects(api, one), selects(api, more)] == [True, True]
+    ports = {
+        kind: {p["name"]: p["containerPort"] for p in pod["containers"][0]["ports"]}
+        for kind, pod in (
+            (kind, of_kind(objects, kind)[0]["spec"]["template"]["spec"])
+            for kind in ("StatefulSet", "Deployment")
+        )
+    }
+    assert api["spec"]["ports"][0]["targetPort"] == "http"
+    assert ports["StatefulSet"]["http"] == 8000
+    assert ports["Deployment"]["http"] == 8001
+    for kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        spec = named(objects, kind, "lab-kpl-lab-api")["spec"]
+        chosen = spec.get("selector", spec.get("podSelector"))["matchLabels"]
+        assert chosen.items() <= more.items()
+        assert not chosen.items() <= one.items()
+
+
+def test_a_replica_has_the_files_and_no_account_of_the_cluster(render: Render) -> None:
+    objects = render("--set", SEVERAL)
+    pod = of_kind(objects, "Deployment")[0]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["args"][-2:] == ["--replica", "0.0.0.0:8001"]
+    mounts = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+    assert mounts["/var/lib/kpl"] == "home"
+    # Two pods at one socket would take it from each other.
+    assert mounts["/var/lib/kpl/home/run"] == "run"
+    volumes = {v["name"]: v for v in pod["volumes"]}
+    assert volumes["home"]["persistentVolumeClaim"] == {"claimName": "lab-kpl-lab-home"}
+    assert "emptyDir" in volumes["run"]
+    told = {one["name"]: one for one in container["env"]}
+    assert told["KPL_HUB_URL"]["value"] == "http://lab-kpl-lab.here.svc:80"
+    assert told["KPL_DATABASE_URL"]["valueFrom"]["secretKeyRef"]["name"] == "postgres"
+    (spread,) = pod["topologySpreadConstraints"]
+    assert (
+        spread["labelSelector"]["matchLabels"].items() <= labels_of(objects, "Deployment").items()
+    )
+
+
+def test_whoever_may_call_the_front_door_may_call_replicas(render: Render) -> None:
+    peer = "networkPolicy.frontDoorFrom[0].ipBlock.cidr=192.0.2.0/24"
+    objects = render("--set", f"{SEVERAL},{peer}")
+    door, api = (
+        named(objects, "NetworkPolicy", f"lab-kpl-lab{end}")["spec"]["ingress"][0]
+        for end in ("", "-api")
+    )
+    assert api["from"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
+    (_, replicas) = door["from"]
+    chosen = replicas["podSelector"]["matchLabels"]
+    assert chosen.items() <= labels_of(objects, "Deployment").items()
+
+
+@pytest.mark.parametrize("kind", ["Ingress", "HTTPRoute"])
+def test_calls_of_the_api_are_sent_to_all_of_them(kind: str, render: Render) -> None:
+    ways = "ingress.enabled=true,ingress.host=a.example,httpRoute.enabled=true"
+    words = ["--set", f"{ways},httpRoute.parentRefs[0].name=gateway"]
+    for more in ([], ["--set", SEVERAL]):
+        (found,) = of_kind(render(*words, *more), kind)
+        text = json.dumps(found["spec"]["rules"])
+        assert ("/kpl/api" in text) == ("lab-kpl-lab-api" in text) == bool(more)
 
 
 @pytest.mark.parametrize(("egress", "networks"), [("none", 0), ("internet", 1), ("open", 1)])

@@ -5,14 +5,23 @@
 {{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- define "kpl-lab.selector" -}}
+{{/* Selects the platform's pod and the further API processes. */}}
+{{- define "kpl-lab.everybody" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kpl-lab.selector" -}}
+{{ include "kpl-lab.everybody" . }}
 app.kubernetes.io/component: platform
 {{- end -}}
 
 {{- define "kpl-lab.labels" -}}
 {{ include "kpl-lab.selector" . }}
+{{ include "kpl-lab.chartLabels" . }}
+{{- end -}}
+
+{{- define "kpl-lab.chartLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
