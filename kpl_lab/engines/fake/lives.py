@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Coroutine
+import itertools
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +26,11 @@ from kpl_lab.engines.spec import (
 SYNCED = Observation(name="", labels={}, replicas=())
 
 
+def _ports() -> Iterator[int]:
+    """Return the first ports of one workload after another."""
+    return itertools.cycle(range(20_000, 60_000, 64))
+
+
 @dataclass
 class Life:
     """One workload in memory."""
@@ -36,6 +42,7 @@ class Life:
     mounts: dict[str, Path] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     is_stopping: bool = False
+    first_port: int = field(default_factory=_ports().__next__)
 
     def observe(self) -> Observation:
         """Return it as an engine sees it."""
@@ -141,7 +148,7 @@ class Lives:
         life.replicas[index] = Replica(
             index=index,
             state=ReplicaState.READY if serves else ReplicaState.RUNNING,
-            address=f"127.0.0.1:{20000 + index}" if serves else None,
+            address=f"127.0.0.1:{life.first_port + index}" if serves else None,
             started_at=self._clock.now(),
         )
         await self.say(life, script.log, index)

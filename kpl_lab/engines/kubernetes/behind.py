@@ -58,7 +58,10 @@ class Behind:
         entry = self._entry(caller.workload)
         if output not in entry.workload.outputs:
             raise EngineError(f"{caller.workload} has no output {output!r}.", code="no_output")
-        return entry.place(0).outputs / output
+        index = entry.index_of(caller.pod)
+        if index is None:
+            raise EngineError(f"{caller.pod} is no pod of {caller.workload}.", code="no_replica")
+        return entry.place(index).outputs / output
 
     def may_call(self, caller: Caller, port: int) -> bool:
         """Say whether a workload may call a port of the platform."""

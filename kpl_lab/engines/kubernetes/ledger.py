@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import Any
 from kpl_lab.engines.running import ledger, status
 from kpl_lab.engines.running.protocol import decode, encode
 from kpl_lab.engines.spec import Cause, Recipe, Workload
+
+# The end of the name of an Indexed Job's pod: its number, and letters that nobody chose.
+_NUMBERED = re.compile(r"-(\d+)-[a-z0-9]+$")
 
 
 @dataclass(kw_only=True)
@@ -71,6 +75,14 @@ class Entry(ledger.Entry[Status]):
         return sum(
             1 for index in range(self.workload.replicas) if index not in over and self.wants(index)
         )
+
+    def index_of(self, pod: str) -> int | None:
+        """Return the number of the replica that a pod is, as an Indexed Job names it; None: of none."""
+        if self.workload.replicas == 1:
+            return 0
+        found = _NUMBERED.search(pod)
+        number = None if found is None else int(found[1])
+        return number if number is not None and number < self.workload.replicas else None
 
     def condemned(self) -> list[int]:
         """Return the replicas that are to be ended for another's failure.

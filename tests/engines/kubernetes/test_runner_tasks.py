@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.kubernetes.agent.report import Phase
+from kpl_lab.engines.kubernetes.ledger import Entry
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Observation, ReplicaState
 from tests.doubles import kubernetes_play as play
@@ -223,3 +224,12 @@ async def test_the_end_of_a_pod_that_nobody_saw_is_told_from_its_job(bench: Doub
     assert (good.cause, good.exit_code) == (Cause.EXIT, 0)
     assert bad.cause is Cause.LOST
     assert bad.detail["error"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "index"),
+    [("kpl-i-t-0-x2f4g", 0), ("kpl-i-t-11-abcde", 11), ("kpl-i-t-12-abcde", None), ("t", None)],
+)
+def test_a_pod_of_several_is_known_by_its_name(tmp_path: Path, pod: str, index: int | None) -> None:
+    entry = Entry(workload=task("t", "true", replicas=12), folder=tmp_path)
+    assert entry.index_of(pod) == index
