@@ -27,9 +27,9 @@ BIN = ROOT / ".venv" / "bin"
 NODE_BIN = ROOT / ".venv" / ".kpl-stamps" / "node-bin"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # These start whole installations, kill processes or drive a browser: one after the other, so that
-# they have the machine to themselves. All others share its cores.
-APART = ("drills", "engines", "examples", "hub", "images", "kubernetes", "originals", "supervisor",
-         "ui", "walk")  # fmt: skip
+# they have the machine to themselves. All others share its cores. Names below tests/.
+APART = ("drills", "engines/test_docker_*", "engines/test_local_*", "engines/test_relay*", "examples",
+         "hub", "images", "kubernetes", "originals", "supervisor", "ui", "walk")  # fmt: skip
 WORKERS = 2
 PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
 
@@ -157,9 +157,9 @@ def run_pytest(arguments: Sequence[str], tally: Tally) -> str:
 
 def parts() -> list[list[str]]:
     """Return the arguments of each run of pytest: what shares the machine, then what does not."""
-    apart = [f"tests/{name}" for name in APART]
-    together = ["-n", str(WORKERS), "--dist", "loadfile", *(f"--ignore={p}" for p in apart)]
-    return [together, apart]
+    apart = sorted(str(path.relative_to(ROOT)) for n in APART for path in (ROOT / "tests").glob(n))
+    ignored = [f"--ignore-glob=tests/{name}" for name in APART]
+    return [["-n", str(WORKERS), "--dist", "loadfile", *ignored], apart]
 
 
 def _failed_files() -> list[str]:
