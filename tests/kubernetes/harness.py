@@ -28,7 +28,7 @@ IMAGE = os.environ.get("KPL_IMAGE", "")
 # Where built images go, what builds them, and which registries are asked over plain HTTP.
 REGISTRY = os.environ.get("KPL_REGISTRY", "")
 BUILDER_IMAGE = os.environ.get("KPL_BUILDER_IMAGE", "")
-BASE = f"{REGISTRY}/base:bookworm"
+BASE = f"{REGISTRY}/base:bookworm" if REGISTRY else IMAGE
 INSECURE = os.environ.get("KPL_INSECURE_REGISTRIES", "").split()
 OPTIONS: dict[str, object] = {
     "builder_image": BUILDER_IMAGE,
