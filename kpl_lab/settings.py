@@ -10,10 +10,11 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from kpl_lab.cluster_settings import ClusterSettings
 from kpl_lab.errors import Invalid
 
 ENGINES = ("local", "docker", "kubernetes")
@@ -21,6 +22,7 @@ DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
 LOOPBACK = "127.0.0.1"
+MAX_PORT = 65535
 
 
 def own_image(version: str) -> str:
@@ -33,7 +35,8 @@ class Secret(StrEnum):
 
     ``JWT`` signs the tokens of workloads; ``HUB_TO_PLATFORM`` opens ``/internal``; ``OPERATOR`` is
     the token of the hub service with which ``kpl-lab`` asks the hub; ``AT_REST`` encrypts what is
-    stored of users' secrets.
+    stored of users' secrets; ``METRICS`` lets a scraper read what the platform measures, and
+    nothing else.
     """
 
     JWT = "jwt"
@@ -42,6 +45,7 @@ class Secret(StrEnum):
     FRONTDOOR_API = "frontdoor-api"
     OPERATOR = "operator"
     AT_REST = "at-rest"
+    METRICS = "metrics"
     ADMIN_PASSWORD = "admin-password"  # noqa: S105 (the name of a file)
     USERS_PASSWORD = "users-password"  # noqa: S105 (the name of a file)
 
@@ -153,55 +157,6 @@ class Home:
 
 
 @dataclass(frozen=True)
-class ClusterSettings:
-    """What the Kubernetes engine is told by variables; empty: its own options decide.
-
-    Attributes
-    ----------
-    kubeconfig
-        ``KUBECONFIG``.
-    connect_host
-        ``KPL_CONNECT_HOST``: how pods reach this machine.
-    image, pull_policy
-        ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``: the platform's own image, and when nodes pull.
-    registry
-        ``KPL_REGISTRY``: where built images go.
-    """
-
-    kubeconfig: str = ""
-    connect_host: str = ""
-    image: str = ""
-    pull_policy: str = ""
-    registry: str = ""
-
-    def variables(self) -> dict[str, str]:
-        """Return the variables that say the same."""
-        found = {
-            "KUBECONFIG": self.kubeconfig,
-            "KPL_CONNECT_HOST": self.connect_host,
-            "KPL_IMAGE": self.image,
-            "KPL_IMAGE_PULL_POLICY": self.pull_policy,
-            "KPL_REGISTRY": self.registry,
-        }
-        return {name: value for name, value in found.items() if value}
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> ClusterSettings:
-        """Return what variables say; paths are made absolute, because processes have other homes."""
-        paths = [p for p in (environment.get("KUBECONFIG") or "").split(os.pathsep) if p]
-        usual = Path("~/.kube/config").expanduser()
-        if not paths and usual.is_file():
-            paths = [str(usual)]
-        return cls(
-            kubeconfig=os.pathsep.join(str(Path(p).expanduser().absolute()) for p in paths),
-            connect_host=environment.get("KPL_CONNECT_HOST") or "",
-            image=environment.get("KPL_IMAGE") or "",
-            pull_policy=environment.get("KPL_IMAGE_PULL_POLICY") or "",
-            registry=environment.get("KPL_REGISTRY") or "",
-        )
-
-
-@dataclass(frozen=True)
 class Settings:
     """One installation.
 
@@ -227,6 +182,11 @@ class Settings:
         ``KPL_HUB_URL``: where the hub answers, for processes on other machines than its own.
     config
         ``KPL_CONFIG``: folder of the administrator's files, which the home then shows; None: the home.
+    metrics_listen
+        ``KPL_METRICS_LISTEN``: IPv4 address and port at which the front door answers scrapers alone;
+        empty: nowhere, the API's port on the loopback does.
+    metrics_token_file
+        ``KPL_METRICS_TOKEN_FILE``: holds the scrapers' token; None: one is made up.
     """
 
     home: Home
@@ -236,11 +196,13 @@ class Settings:
     database_url: str | None = None
     users: tuple[str, ...] = ()
     base_image: str | None = None
-    cluster: ClusterSettings = ClusterSettings()
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     listen: str = LOOPBACK
     admin_password_file: Path | None = None
     hub_url: str = ""
     config: Path | None = None
+    metrics_listen: str = ""
+    metrics_token_file: Path | None = None
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -248,14 +210,19 @@ class Settings:
         return self.database_url or f"sqlite:///{self.home.platform / 'kpl.sqlite'}"
 
     @property
+    def platform_base(self) -> str:
+        """The platform's own port."""
+        return f"http://127.0.0.1:{self.ports.platform}"
+
+    @property
     def platform_url(self) -> str:
         """The API as processes on this machine reach it."""
-        return f"http://127.0.0.1:{self.ports.platform}/kpl/api/v1"
+        return f"{self.platform_base}/kpl/api/v1"
 
     @property
     def runtime_url(self) -> str:
         """The runtime contract's surface as relays reach it."""
-        return f"http://127.0.0.1:{self.ports.platform}/kpl/runtime"
+        return f"{self.platform_base}/kpl/runtime"
 
     @property
     def hub_api_url(self) -> str:
@@ -333,6 +300,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         admin_password_file=_path(env.get("KPL_ADMIN_PASSWORD_FILE")),
         hub_url=(env.get("KPL_HUB_URL") or "").rstrip("/"),
         config=_path(env.get("KPL_CONFIG")),
+        metrics_listen=_address_and_port(env.get("KPL_METRICS_LISTEN") or ""),
+        metrics_token_file=_path(env.get("KPL_METRICS_TOKEN_FILE")),
     )
 
 
@@ -356,16 +325,27 @@ def _path(text: str | None) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
 
 
-def _address(text: str) -> str:
+def _address(text: str, variable: str = "KPL_LISTEN") -> str:
     """Return an address to listen on: names are refused, because processes look them up each for itself."""
     try:
         return str(ipaddress.IPv4Address(text))
     except ValueError as error:
         raise Invalid(
-            f"KPL_LISTEN={text!r} is not an IPv4 address; 127.0.0.1 is for this machine alone, 0.0.0.0 "
+            f"{variable}={text!r} is not an IPv4 address; 127.0.0.1 is for this machine alone, 0.0.0.0 "
             "for every network that it is in.",
             code="invalid_address",
         ) from error
+
+
+def _address_and_port(text: str) -> str:
+    """Return where scrapers are answered."""
+    address, _, port = text.rpartition(":")
+    if text and not (re.fullmatch(r"[1-9][0-9]{0,4}", port) and int(port) <= MAX_PORT):
+        raise Invalid(
+            f"KPL_METRICS_LISTEN={text!r} is not an address and a port, as in 127.0.0.1:9464.",
+            code="invalid_address",
+        )
+    return f"{_address(address, 'KPL_METRICS_LISTEN')}:{port}" if text else ""
 
 
 def _read(path: Path) -> dict[str, str | int]:

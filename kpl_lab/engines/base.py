@@ -113,5 +113,9 @@ class Engine(ABC):
         """
         return True
 
+    async def telemetry(self) -> str:
+        """Return what the engine's own process counts, in Prometheus' format; empty: it has none."""
+        return ""
+
     async def close(self) -> None:  # noqa: B027 (most engines hold nothing)
         """Let go of connections; workloads go on."""

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from kpl_lab.platform.api import ROUTERS, errors
 from kpl_lab.platform.api.health import API_VERSION
+from kpl_lab.platform.api.measuring import Measuring
+from kpl_lab.platform.api.metrics import Exposition
 from kpl_lab.platform.api.middleware import (
     BodyLimit,
     OutsideAlone,
@@ -68,12 +70,15 @@ def create_app(context: Context, *, is_replica: bool = False) -> FastAPI:
     upgrade.check(context.database.engine)
     app = create_api()
     app.state.context = context
+    app.state.exposition = Exposition(context)
     errors.install(app)
     app.mount(RUNTIME_PREFIX, create_runtime(context))
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_file_bytes=context.options.max_upload_bytes)
     if is_replica:
         app.add_middleware(OutsideAlone)
+    # Inside of what gives a request another scope: the route is found in the one that it sees.
+    app.add_middleware(Measuring, surfaces=(API_PREFIX, RUNTIME_PREFIX))
     app.add_middleware(SingleSlashes)
     app.add_middleware(RequestFrame)
     app.add_middleware(ServiceGate, clock=context.clock)

@@ -17,10 +17,13 @@ from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
 # The password is random and long: a costly hash would only delay every question of the hub.
 BCRYPT_COST = 4
+METRICS_ENTRY_POINT = "kpl-metrics"
+METRICS_PATH = "/metrics"
 
 
 def static_config(settings: Settings) -> dict[str, object]:
     """Return Traefik's static configuration (https://doc.traefik.io/traefik/)."""
+    scrapers = {METRICS_ENTRY_POINT: {"address": settings.metrics_listen}}
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "WARN"},
@@ -29,10 +32,13 @@ def static_config(settings: Settings) -> dict[str, object]:
         "entryPoints": {
             ENTRY_POINT: {
                 "address": f"{settings.listen}:{settings.ports.public}",
+                # The others answer what is said to be theirs, and no more.
+                "asDefault": True,
                 # Notebooks stream for hours; uploads take as long as they take.
                 "transport": {"respondingTimeouts": {"readTimeout": "0s"}},
             },
             API_ENTRY_POINT: {"address": f"127.0.0.1:{settings.ports.frontdoor_api}"},
+            **(scrapers if settings.metrics_listen else {}),
         },
         "providers": {
             "providersThrottleDuration": "0s",
@@ -62,11 +68,37 @@ def api_config(settings: Settings) -> dict[str, object]:
     }
 
 
+def metrics_config(settings: Settings) -> dict[str, object]:
+    """Return the one route of the port for scrapers; the platform wants their token."""
+    path, base = settings.platform_url.removeprefix(settings.platform_base), settings.platform_base
+    return {
+        "http": {
+            "routers": {
+                METRICS_ENTRY_POINT: {
+                    "rule": f"Path(`{METRICS_PATH}`) && Method(`GET`)",
+                    "entryPoints": [METRICS_ENTRY_POINT],
+                    "service": METRICS_ENTRY_POINT,
+                    "middlewares": [METRICS_ENTRY_POINT],
+                }
+            },
+            "middlewares": {
+                METRICS_ENTRY_POINT: {"replacePath": {"path": f"{path}/internal/metrics"}}
+            },
+            "services": {METRICS_ENTRY_POINT: {"loadBalancer": {"servers": [{"url": base}]}}},
+        }
+    }
+
+
 def write_config(settings: Settings, account: Account) -> Path:
-    """Write both files and return the static one's path."""
+    """Write all files and return the static one's path."""
     static = settings.home.frontdoor / "traefik.yml"
     _write(static, static_config(settings), account)
-    _write(settings.home.frontdoor / "dynamic" / "frontdoor.yml", api_config(settings), account)
+    dynamic = settings.home.frontdoor / "dynamic"
+    _write(dynamic / "frontdoor.yml", api_config(settings), account)
+    if settings.metrics_listen:
+        _write(dynamic / "metrics.yml", metrics_config(settings), account)
+    else:
+        (dynamic / "metrics.yml").unlink(missing_ok=True)
     return static
 
 

@@ -17,6 +17,7 @@ _PASSWORD_BYTES = {Secret.ADMIN_PASSWORD: 24, Secret.USERS_PASSWORD: 12}
 MINIMUM_FREE_BYTES = 64 << 20
 # JupyterHub refuses shorter ones of an administrator.
 ADMIN_PASSWORD_LENGTH = 32
+METRICS_TOKEN_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ def prepare(settings: Settings) -> Account:
         _own(folder.path, account if folder.is_platforms else _ours(account), folder.mode)
     for name in Secret:
         _keep_secret(settings.home.secrets / name, name, account)
-    if settings.admin_password_file is not None:
-        _take_password(settings.home.secrets, settings.admin_password_file, account)
+    for taken in _TAKEN:
+        given = getattr(settings, taken.setting)
+        if given is not None:
+            _take(settings.home.secrets, given, taken, account)
     if settings.config is not None:
         _show_config(settings.config, root)
     settings.home.settings.chmod(0o644)
@@ -120,22 +123,55 @@ def _keep_secret(path: Path, name: Secret, account: Account) -> None:
     _own(path, account, 0o600)
 
 
-def _take_password(folder: Path, given: Path, account: Account) -> None:
-    """Have the administrator's password be what a file holds."""
+@dataclass(frozen=True)
+class _Taken:
+    """A secret that a file of the administrator's may hold."""
+
+    secret: Secret
+    setting: str
+    what: str
+    code: str
+    length: int
+
+    @property
+    def variable(self) -> str:
+        return f"KPL_{self.setting.upper()}"
+
+
+_TAKEN = (
+    _Taken(
+        Secret.ADMIN_PASSWORD,
+        "admin_password_file",
+        "administrator's password",
+        "admin_password",
+        ADMIN_PASSWORD_LENGTH,
+    ),
+    _Taken(
+        Secret.METRICS,
+        "metrics_token_file",
+        "scrapers' token",
+        "metrics_token",
+        METRICS_TOKEN_LENGTH,
+    ),
+)
+
+
+def _take(folder: Path, given: Path, taken: _Taken, account: Account) -> None:
+    """Have a secret be what a file holds."""
     try:
         text = given.read_text().strip()
     except OSError as error:
         raise Invalid(
-            f"KPL_ADMIN_PASSWORD_FILE names {given}, which cannot be read: {error.strerror}.",
-            code="no_admin_password",
+            f"{taken.variable} names {given}, which cannot be read: {error.strerror}.",
+            code=f"no_{taken.code}",
         ) from error
-    if len(text) < ADMIN_PASSWORD_LENGTH:
+    if len(text) < taken.length:
         raise Invalid(
-            f"The administrator's password in {given} has {len(text)} characters; it needs "
-            f"{ADMIN_PASSWORD_LENGTH} or more.",
-            code="short_admin_password",
+            f"The {taken.what} in {given} has {len(text)} characters; it needs "
+            f"{taken.length} or more.",
+            code=f"short_{taken.code}",
         )
-    path = folder / Secret.ADMIN_PASSWORD
+    path = folder / taken.secret
     path.write_text(text + "\n")
     _own(path, account, 0o600)
 

@@ -124,6 +124,7 @@ def settings(tmp_path: Path, hub: Hub) -> Settings:
         folder.mkdir(parents=True)
     (home.secrets / "jwt").write_text("a-key-of-enough-characters-for-hs256\n")
     (home.secrets / "hub-to-platform").write_text(INTERNAL)
+    (home.secrets / "metrics").write_text("token-of-scrapers\n")
     (home.secrets / "at-rest").write_text("what encrypts stored passwords\n")
     return Settings(home, Ports(8000, hub.port, 8002, 8003), "test")
 

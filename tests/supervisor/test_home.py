@@ -153,6 +153,23 @@ def test_the_administrators_password_is_the_one_of_a_file(tmp_path: Path) -> Non
         assert mode(settings.home.secrets / Secret.ADMIN_PASSWORD) == 0o600
 
 
+def test_the_scrapers_token_is_made_up_or_that_of_a_file(tmp_path: Path) -> None:
+    plain = load({"KPL_HOME": str(tmp_path / "h")})
+    prepare(plain)
+    assert len(plain.home.read_secret(Secret.METRICS)) == 64
+    given = tmp_path / "given"
+    given.write_text("short\n")
+    settings = load({"KPL_HOME": str(tmp_path / "h"), "KPL_METRICS_TOKEN_FILE": str(given)})
+    with pytest.raises(
+        Invalid, match=r"scrapers' token in .* has 5 characters; it needs 16 or more"
+    ):
+        prepare(settings)
+    given.write_text("a token of scrapers\n")
+    prepare(settings)
+    assert settings.home.read_secret(Secret.METRICS) == "a token of scrapers"
+    assert mode(settings.home.secrets / Secret.METRICS) == 0o600
+
+
 def test_a_folder_of_files_is_shown_in_the_home_and_what_goes_from_it_goes(
     tmp_path: Path,
 ) -> None:

@@ -54,6 +54,9 @@ def test_the_image_to_build_on_is_known_where_it_is_named(
         ({"KPL_ENGINE": "podman"}, "not an engine"),
         ({"KPL_INSTANCE": "Mine"}, "not a word of eight hexadecimal digits"),
         ({"KPL_LISTEN": "localhost"}, "not an IPv4 address"),
+        ({"KPL_METRICS_LISTEN": "localhost:9464"}, "KPL_METRICS_LISTEN='localhost' is not an IPv4"),
+        ({"KPL_METRICS_LISTEN": "127.0.0.1"}, "not an address and a port"),
+        ({"KPL_METRICS_LISTEN": "127.0.0.1:70000"}, "not an address and a port"),
     ],
 )
 def test_a_wrong_variable_is_refused_by_name(

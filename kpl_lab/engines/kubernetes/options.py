@@ -11,8 +11,9 @@ from __future__ import annotations
 from traitlets import Bool, Dict, Enum, Int, List, Unicode
 
 from kpl_lab import __version__
+from kpl_lab.cluster_settings import ClusterSettings
 from kpl_lab.engines.running import options
-from kpl_lab.settings import ClusterSettings, Home, own_image
+from kpl_lab.settings import Home, own_image
 
 FILE_NAME = "kubernetes_engine.py"
 

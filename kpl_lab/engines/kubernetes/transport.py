@@ -21,6 +21,7 @@ from kpl_lab.engines.kubernetes.access import Access
 from kpl_lab.engines.kubernetes.contact import unreachable
 from kpl_lab.engines.kubernetes.words import Call, Json
 from kpl_lab.retry import backoff
+from kpl_lab.telemetry.instruments import KubernetesRequest
 
 T = TypeVar("T")
 AccessSource = Callable[[], Awaitable[Access]]
@@ -217,21 +218,26 @@ class Transport:
         if request.body is not None:
             headers["Content-Type"] = request.content_type
             data = json.dumps(request.body, separators=(",", ":")).encode()
-        async with self._session.request(
-            request.method,
-            access.host + request.path,
-            params=request.query,
-            headers=headers,
-            data=data,
-            timeout=timeout,
-            ssl=self._tls,
-            server_hostname=access.server_name or None,
-            proxy=access.proxy or None,
-            allow_redirects=False,
-        ) as response:
-            if response.status >= 300:
-                raise await _refused(response)
-            yield response
+        counted = KubernetesRequest(request.call.verb, request.call.resource)
+        try:
+            async with self._session.request(
+                request.method,
+                access.host + request.path,
+                params=request.query,
+                headers=headers,
+                data=data,
+                timeout=timeout,
+                ssl=self._tls,
+                server_hostname=access.server_name or None,
+                proxy=access.proxy or None,
+                allow_redirects=False,
+            ) as response:
+                counted.ended(str(response.status))
+                if response.status >= 300:
+                    raise await _refused(response)
+                yield response
+        finally:
+            counted.ended()
 
     async def _renew(self, used: Access) -> bool:
         """Load who we are again; say whether it is worth another try."""

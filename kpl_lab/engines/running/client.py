@@ -15,6 +15,7 @@ from pathlib import Path
 from kpl_lab.engines.base import Engine
 from kpl_lab.engines.running.protocol import (
     MAX_LINE_BYTES,
+    TELEMETRY,
     Json,
     SocketPath,
     decode,
@@ -38,6 +39,7 @@ from kpl_lab.engines.spec import (
 from kpl_lab.errors import Unavailable
 from kpl_lab.retry import backoff
 from kpl_lab.settings import Home
+from kpl_lab.telemetry.instruments import engine_call
 
 _READ_BYTES = 256 * 1024
 # A log that grows is looked at often, one that rests seldom.
@@ -173,12 +175,28 @@ class RunnerEngine(Engine):
         """Return what limits and views rest on here, for ``kpl-lab doctor``."""
         return dict(await self._call("facts", {}))
 
-    async def _call(self, call: str, args: Mapping[str, Json]) -> Json:
-        async for item in self._stream(call, args, want_done=True):
-            return item
-        return None
+    async def telemetry(self) -> str:
+        """Return what the runner counts; one that is away is not waited for."""
+        try:
+            async for item in self._exchange(TELEMETRY, {}, want_done=True):
+                return str(item)
+        except (OSError, _RunnerGone) as error:
+            raise Unavailable("The runner does not answer.", code="runner_unreachable") from error
+        return ""
 
-    async def _stream(
+    async def _call(self, call: str, args: Mapping[str, Json]) -> Json:
+        with engine_call(call):
+            async for item in self._repeated(call, args, want_done=True):
+                return item
+            return None
+
+    async def _stream(self, call: str, args: Mapping[str, Json]) -> AsyncIterator[Json]:
+        """Yield a call's items."""
+        with engine_call(call):
+            async for item in self._repeated(call, args):
+                yield item
+
+    async def _repeated(
         self, call: str, args: Mapping[str, Json], *, want_done: bool = False
     ) -> AsyncIterator[Json]:
         """Yield a call's items, repeating it while the runner is away."""

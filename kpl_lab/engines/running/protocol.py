@@ -25,6 +25,8 @@ T = TypeVar("T")
 Json: TypeAlias = Any
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
+TELEMETRY = "telemetry"
+"""The call that answers with what a runner counts about itself, whatever its engine."""
 # sun_path of unix(7) holds 108 bytes.
 _MAX_SOCKET_PATH = 100
 

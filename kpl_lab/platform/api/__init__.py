@@ -11,6 +11,7 @@ from kpl_lab.platform.api import (
     events,
     health,
     images,
+    metrics,
     models,
     servers,
     services,
@@ -30,6 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     builds.router,
     servers.router,
     events.router,
+    metrics.router,
 )
 
 # Routes that answer without a token, on purpose.
@@ -39,4 +41,5 @@ FRONT_DOOR_PATHS = (
     "/internal/no-replica",
     "/internal/no-service",
     "/internal/authorize/{id}",
+    "/internal/metrics",
 )

@@ -10,7 +10,6 @@ from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.records.work import ServiceRecord
-from kpl_lab.platform.storage.repositories.work import HOLDING_TASKS
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Resources
 
@@ -72,9 +71,8 @@ def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger
     """Return the present state of all promises; nobody else promises until this transaction ends."""
     store.lock("promises")
     used = Amounts()
-    for task in store.tasks.active():
-        if task.state in HOLDING_TASKS:
-            used += Amounts.of(task.resources, task.nodes)
+    for task in store.tasks.holding():
+        used += Amounts.of(task.resources, task.nodes)
     for server in store.servers.active():
         if server.state != "pending":
             used += Amounts.of(server.resources)

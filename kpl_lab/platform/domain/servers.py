@@ -16,6 +16,7 @@ from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.servers import ServerCreate
+from kpl_lab.telemetry.instruments import SERVER_SPAWNS, SERVERS_ENDED
 
 ALIVE = ("pending", "starting", "running", "stopping")
 MOUNT_ROOT = "datasets"
@@ -211,6 +212,7 @@ def end(
     if state == "failed":
         event = server_events.failure(server, reason)
     tell(store, server, event, {"state": state}, message=message or "", reason=reason or "")
+    store.after_commit(SERVERS_ENDED.labels(state, reason or "none").inc)
 
 
 def end_explained(store: Store, server: ServerRecord, explanation: Explanation) -> None:
@@ -232,6 +234,8 @@ def running(store: Store, server: ServerRecord, address: str | None) -> None:
     )
     if changed:
         tell(store, server, server_events.HEALTHY, {"state": "running"})
+        took = (store.now() - server.created_at).total_seconds()
+        store.after_commit(lambda: SERVER_SPAWNS.observe(max(took, 0.0)))
 
 
 def mount(

@@ -24,9 +24,11 @@ from kpl_lab.platform.domain.capacity import (
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.storage.records.work import TaskRecord
+from kpl_lab.platform.storage.repositories.census import CensusRepository
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView
 from kpl_lab.schemas.tasks import QueuePosition, TaskCreate, TaskState, TaskUpdate
+from kpl_lab.telemetry.instruments import TASK_WAITS, TASKS_ENDED
 
 NOUN = "task"
 FINAL = ("succeeded", "failed", "stopped")
@@ -183,10 +185,21 @@ def move(store: Store, task: TaskRecord, state: str, **values: Any) -> bool:  # 
     )
     if changed:
         level = "error" if state == "failed" else "normal"
+        _count(store, task, state, values.get("reason"))
         message = str(values.get("message") or STATE_WORDS[state])
         data = {"state": state}
         store.events.write(access.subject("tasks", task), "state", message, level=level, data=data)
     return changed
+
+
+def _count(store: Store, task: TaskRecord, state: str, reason: str | None) -> None:
+    """Count, once the change holds, what a scraper asks for."""
+    if state == "preparing":
+        since = CensusRepository(store.session).entered(task.id) or task.created_at
+        waited = (store.now() - since).total_seconds()
+        store.after_commit(lambda: TASK_WAITS.observe(max(waited, 0.0)))
+    elif state in FINAL:
+        store.after_commit(TASKS_ENDED.labels(state, reason or "none").inc)
 
 
 def waits(store: Store, task: TaskRecord, text: str, *, is_progress: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from kpl_lab.engines.running.client import note_capacity
 from kpl_lab.errors import KplError
@@ -25,6 +26,8 @@ from kpl_lab.platform.runtime.tidying import remove_unused_images
 from kpl_lab.platform.runtime.workqueue import WorkQueue
 from kpl_lab.platform.runtime.world import FrontDoor, Key, Reconciler, World
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.platform.telemetry import controller_socket, telling
+from kpl_lab.telemetry.instruments import QUEUE_DEPTH, reconcile
 
 log = logging.getLogger(__name__)
 RESYNC_SECONDS = 5.0
@@ -35,6 +38,13 @@ WATCH_AGAIN_SECONDS = 0.5
 IMPORTS_AT_ONCE = 2
 PULLS_AT_ONCE = 2
 COLLECTIONS_AT_ONCE = 2
+# What each queue is measured as, by something that goes through it.
+_QUEUES = {
+    "tasks": "quick",
+    "dataset_versions": "imports",
+    "outputs": "outputs",
+    "images": "images",
+}
 
 
 class Controller:
@@ -70,6 +80,9 @@ class Controller:
             "outputs": WorkQueue(self._handle, COLLECTIONS_AT_ONCE),
             "images": WorkQueue(self._handle, PULLS_AT_ONCE),
         }
+        for resource, name in _QUEUES.items():
+            queue = self._queue_of(Key(resource))
+            QUEUE_DEPTH.labels(name).set_function(partial(getattr, queue, "depth"))
         self.world.add = self.add
         self.world.is_at = lambda key: self._queue_of(key).is_at(key)
         self._nudged = asyncio.Event()
@@ -95,13 +108,17 @@ class Controller:
         return self._long.get(key.resource, self.queue)
 
     async def _handle(self, key: Key) -> float | None:
-        return await self._reconcilers[key.resource].reconcile(key.id)
+        with reconcile(key.resource):
+            return await self._reconcilers[key.resource].reconcile(key.id)
 
     async def run(self) -> None:
         """Work until cancelled."""
-        path = self.world.context.settings.home.run / CONTROLLER
-        database = self.world.context.database
-        async with hearing(database, path, self._nudged.set), asyncio.TaskGroup() as group:
+        database, home = self.world.context.database, self.world.context.settings.home
+        async with (
+            hearing(database, home.run / CONTROLLER, self._nudged.set),
+            telling(controller_socket(home)),
+            asyncio.TaskGroup() as group,
+        ):
             for queue in {self.queue, *self._long.values()}:
                 group.create_task(queue.run())
             group.create_task(self._watch())

@@ -66,6 +66,11 @@ class WorkQueue(Generic[K]):
         self._timers.pop(key, None)
         self.add(key)
 
+    @property
+    def depth(self) -> int:
+        """How many keys wait for their look."""
+        return len(self._waiting)
+
     def is_at(self, key: K) -> bool:
         """Say whether ``key`` is being looked at just now."""
         return key in self._running

@@ -12,6 +12,7 @@ from kpl_lab.engines.kubernetes.access import Access
 from kpl_lab.engines.kubernetes.cluster import Cluster, LogPart
 from kpl_lab.engines.kubernetes.transport import Patience
 from kpl_lab.engines.kubernetes.words import ClusterAway, Refused
+from kpl_lab.telemetry.catalog import REGISTRY
 from tests.doubles.kubernetes import TOKEN, Server
 from tests.engines.kubernetes.clusters import NS, Naps, cluster, job, naps, pod, server
 
@@ -26,6 +27,24 @@ async def test_what_passes_is_waited_for(
     await cluster.apply(job("j"))
     assert len(naps.waits) == 3
     assert naps.waits[0] < naps.waits[1] < naps.waits[2]
+
+
+async def test_each_try_is_counted_by_verb_and_status(
+    cluster: Cluster, server: Server, naps: Naps
+) -> None:
+    def counted(status: str) -> float:
+        labels = {"verb": "list", "resource": "pods", "status": status}
+        return REGISTRY.get_sample_value("kpl_lab_kubernetes_requests_total", labels) or 0.0
+
+    before = {status: counted(status) for status in ("200", "503", "none")}
+    server.faults.fail(503, times=2)
+    await cluster.list("Pod")
+    await server.stop()
+    with pytest.raises(ClusterAway):
+        await cluster.list("Pod")
+    assert counted("200") == before["200"] + 1
+    assert counted("503") == before["503"] + 2
+    assert counted("none") > before["none"]
 
 
 async def test_the_servers_own_wait_is_kept(cluster: Cluster, server: Server, naps: Naps) -> None:

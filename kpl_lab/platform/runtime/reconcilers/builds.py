@@ -12,6 +12,7 @@ from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_han
 from kpl_lab.platform.settings import GIB
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.telemetry.instruments import BUILD_SECONDS
 
 STOPPED = "stopped"
 BEING_MADE = "build_running"
@@ -160,6 +161,9 @@ class BuildReconciler:
             algorithms.build_finished(store, ended_build)
             made = image_builds.finished(store, ended_build, image) if image else None
             store.after_commit(partial(image_builds.discard, self._world.context.files, build))
+            if not cached:
+                took = max((store.now() - build.created_at).total_seconds(), 0.0)
+                store.after_commit(partial(BUILD_SECONDS.labels(state).observe, took))
             shown = [Key("images", made.id)] if made else []
             if state == "failed":
                 image_builds.failed(store, ended_build, message or "")

@@ -39,6 +39,10 @@ class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
         """Return what has not ended and was sent off, and what shall be deleted."""
         return self.find(TaskRow.state.in_(ACTIVE_TASKS) | (TaskRow.desired == "delete"))
 
+    def holding(self) -> list[TaskRecord]:
+        """Return what holds a part of what there is; the queue is not among it, and may be long."""
+        return self.find(TaskRow.state.in_(HOLDING_TASKS))
+
     def queued(self) -> list[TaskRecord]:
         """Return what waits, in the order in which it will be taken."""
         statement = (

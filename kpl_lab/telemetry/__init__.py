@@ -1,0 +1,1 @@
+"""What processes of the platform count about themselves, for Prometheus."""
