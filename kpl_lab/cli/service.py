@@ -1,4 +1,4 @@
-"""``kpl service``: deploy, list, show, logs, scale, stop, start, delete; ``call`` is in its own file."""
+"""``kpl service``: deploy, list, show, logs, scale, stop, start, delete; the others have their own files."""
 
 from __future__ import annotations
 
@@ -19,55 +19,22 @@ from kpl_lab.cli.options import (
     setting_options,
     timeout_option,
 )
-from kpl_lab.cli.output import Column, age_text, remedy_text, state_text
 from kpl_lab.cli.progress import changes, transfer, waiting
 from kpl_lab.cli.service_call import call
+from kpl_lab.cli.service_revisions import drop, promote, rollback, traffic, update
+from kpl_lab.cli.service_shown import LIST, SHOW, input_texts, ready_text
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.cli.values import INPUT, NEW_NAME, REFERENCE, merged
 from kpl_lab.schemas.services import (
+    RevisionRole,
     ServiceCreate,
     ServiceDetail,
     ServiceState,
     ServiceUpdate,
-    ServiceView,
 )
 from kpl_lab.schemas.tasks import TaskInput
 
 DEFAULT_TIMEOUT_SECONDS = 900.0
-
-
-def _ready_text(service: ServiceView) -> str:
-    return f"{service.ready}/{service.replicas}"
-
-
-def _instances_text(service: ServiceDetail) -> str:
-    words = [
-        f"replica {one.index}: {one.state}" + (f" ({one.message})" if one.message else "")
-        for one in service.instances
-    ]
-    return ", ".join(words) or "-"
-
-
-LIST = (
-    Column("NAME", "name"),
-    Column("STATE", text=state_text),
-    Column("READY", text=_ready_text),
-    Column("MODEL", "model"),
-    Column("CODE", text=lambda service: service.algorithm or service.code_name),
-    Column("URL", "url"),
-    Column("CREATED", "created_at", age_text),
-)
-SHOW = (
-    *LIST[:1],
-    Column("ID", "id"),
-    *LIST[1:],
-    Column("ACCESS", "access"),
-    Column("REPLICAS", text=_instances_text),
-    Column("OWNER", "owner"),
-    Column("ABOUT", "description"),
-    Column("WHY", "message"),
-    Column("DO", "remedy", remedy_text),
-)
 
 
 class DeployOptions(TypedDict):
@@ -92,7 +59,8 @@ def service() -> None:
     """Models that answer behind a stable address."""
 
 
-service.add_command(call)
+for _command in (call, update, traffic, promote, rollback, drop):
+    service.add_command(_command)
 
 
 @service.command("deploy")
@@ -132,14 +100,10 @@ def deploy(
 
 
 def _service_create(name: str, options: DeployOptions) -> ServiceCreate:
-    inputs = [
-        (one.key, f"{one.kind}:{one.name}" + (f":{one.version}" if one.version else ""))
-        for one in options["inputs"]
-    ]
     fields = given(
         model=options["model"],
         algorithm=options["algorithm"],
-        inputs=merged(inputs, "--input"),
+        inputs=merged(input_texts(options["inputs"]), "--input"),
         parameters=merged(options["parameters"], "--param"),
         environment=merged(options["environment"], "--env"),
         resources=resource_override(options["cpu"], options["memory"], options["gpu"]),
@@ -155,7 +119,7 @@ def _settle(session: Session, service: ServiceDetail, *, wait: bool, timeout: fl
         tell = changes(session, f"service {service.name!r}")
 
         def on_look(found: ServiceDetail) -> None:
-            words = f"{found.state.value}, {_ready_text(found)} ready"
+            words = f"{found.state.value}, {ready_text(found)} ready"
             say(words)
             tell(words)
 
@@ -190,16 +154,18 @@ def show(session: Session, ref: str) -> None:
 @service.command("logs")
 @click.argument("ref", metavar="NAME")
 @click.option("--replica", type=click.IntRange(min=0), default=0, show_default=True, help="Which.")
+@click.option("--candidate", is_flag=True, help="That of the candidate.")
 @common_options
 @pass_session
-def logs(session: Session, ref: str, replica: int) -> None:
+def logs(session: Session, ref: str, replica: int, candidate: bool) -> None:
     """Print what one replica printed."""
     services = session.client.services
     found = services.get(ref)
-    page = services.log(found.id, replica=replica)
+    revision = RevisionRole.CANDIDATE if candidate else RevisionRole.CURRENT
+    page = services.log(found.id, replica=replica, revision=revision)
     text = [page.text]
     while page.next_offset > page.offset and not page.complete:
-        page = services.log(found.id, replica=replica, offset=page.next_offset)
+        page = services.log(found.id, replica=replica, offset=page.next_offset, revision=revision)
         text.append(page.text)
     if session.json:
         session.show({**page.model_dump(), "text": "".join(text), "offset": 0})

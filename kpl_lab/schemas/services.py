@@ -52,6 +52,41 @@ class ServiceUpdate(Schema):
     description: str | None = None
 
 
+class RevisionRole(StrEnum):
+    """What a revision is to its service."""
+
+    CURRENT = "current"
+    CANDIDATE = "candidate"
+    PREVIOUS = "previous"
+
+
+class RevisionCreate(Schema):
+    """Another revision beside the current one; what is left out is as that one has it.
+
+    With other code (an upload or an algorithm), parameters, environment and resources are as that
+    code declares them, unless they are given.
+    """
+
+    model: str | None = Field(None, description="NAME[:VERSION] or id")
+    algorithm: str | None = Field(None, description="NAME[:VERSION] or id")
+    upload: int | None = None
+    code_name: str | None = None
+    parameters: dict[str, Any] = {}
+    resources: ResourceOverride = ResourceOverride.model_construct()
+    environment: dict[str, str] = {}
+    inputs: dict[str, str] | None = Field(
+        None, description="input key to model:NAME[:V] or dataset:NAME[:V]; null: as now"
+    )
+    weight: int = Field(0, ge=0, le=100, description="percent of the calls once it is ready")
+    promote: bool = Field(False, description="promote it as soon as all its replicas are ready")
+
+
+class TrafficUpdate(Schema):
+    """How many percent of the calls go to the candidate; the others go to the current revision."""
+
+    weight: int = Field(ge=0, le=100)
+
+
 class ReplicaView(Schema):
     """One process behind a service."""
 
@@ -77,10 +112,32 @@ class ServiceView(ResourceView):
     resources: Resources
 
 
+class RevisionView(Schema):
+    """What a service runs, ran before, or tries out."""
+
+    number: int
+    role: RevisionRole
+    state: ServiceState
+    weight: int = Field(description="percent of the calls that it shall get")
+    replicas: int
+    ready: int
+    model: str | None = None
+    algorithm: str | None = None
+    code_name: str
+    resources: Resources
+    parameters: dict[str, Any]
+    environment: dict[str, str]
+    instances: list[ReplicaView]
+    is_promoted_when_ready: bool = False
+    message: str | None = None
+    remedy: Remedy | None = None
+
+
 class ServiceDetail(ServiceView):
     """Everything about one service."""
 
     instances: list[ReplicaView]
+    revisions: list[RevisionView] = Field([], description="the current one first")
     interface: list[dict[str, Any]]
     parameters: dict[str, Any]
     environment: dict[str, str]

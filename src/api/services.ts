@@ -6,6 +6,8 @@ import { ResourceApi } from './common';
 import type {
   Event,
   LogPage,
+  RevisionCreate,
+  RevisionView,
   ServiceCreate,
   ServiceDetail,
   ServiceUpdate,
@@ -32,6 +34,47 @@ export class ServicesApi extends ResourceApi<
       method: 'POST',
       json: body
     });
+  }
+
+  /**
+   * Start another revision beside the current one; what is left out is as that one has it.
+   */
+  revise(ref: number, body: Body<RevisionCreate>): Promise<ServiceDetail> {
+    return this.change(ref, '/revisions', 'POST', body);
+  }
+
+  /**
+   * Let the candidate have so many percent of the calls.
+   */
+  setTraffic(ref: number, weight: number): Promise<ServiceDetail> {
+    return this.change(ref, '/traffic', 'PUT', { weight });
+  }
+
+  /**
+   * Make the candidate the current revision.
+   */
+  promote(ref: number): Promise<ServiceDetail> {
+    return this.change(ref, '/promote', 'POST');
+  }
+
+  /**
+   * Start the previous revision; it becomes the current one when it is ready.
+   */
+  rollBack(ref: number): Promise<ServiceDetail> {
+    return this.change(ref, '/rollback', 'POST');
+  }
+
+  /**
+   * End the candidate, or forget the previous revision.
+   */
+  async dropRevision(
+    ref: number,
+    role: RevisionView['role']
+  ): Promise<ServiceDetail> {
+    await requestJSON(this.settings, this.path(ref, `/revisions/${role}`), {
+      method: 'DELETE'
+    });
+    return this.get(ref);
   }
 
   /**
@@ -67,5 +110,14 @@ export class ServicesApi extends ResourceApi<
       `local/services/${encodeURIComponent(ref)}/call`,
       { ...call, query: { path }, isForeign: true }
     );
+  }
+
+  private change(
+    ref: number,
+    below: string,
+    method: string,
+    json?: unknown
+  ): Promise<ServiceDetail> {
+    return requestJSON(this.settings, this.path(ref, below), { method, json });
   }
 }

@@ -672,6 +672,106 @@ export interface paths {
         patch: operations["update_service_kpl_api_v1_services__ref__patch"];
         trace?: never;
     };
+    "/kpl/api/v1/services/{ref}/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Service Revision
+         * @description Start a candidate beside the current revision, behind the same address.
+         */
+        post: operations["create_service_revision_kpl_api_v1_services__ref__revisions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/traffic": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Service Traffic
+         * @description Set how many percent of the calls go to the candidate.
+         */
+        put: operations["set_service_traffic_kpl_api_v1_services__ref__traffic_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Promote Service
+         * @description Make the candidate the current revision, without an outage.
+         */
+        post: operations["promote_service_kpl_api_v1_services__ref__promote_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll Back Service
+         * @description Start the previous revision as a candidate that is promoted as soon as it is ready.
+         */
+        post: operations["roll_back_service_kpl_api_v1_services__ref__rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/kpl/api/v1/services/{ref}/revisions/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Drop Service Revision
+         * @description End the `candidate`, or forget the `previous` revision.
+         */
+        delete: operations["drop_service_revision_kpl_api_v1_services__ref__revisions__role__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/kpl/api/v1/services/{ref}/log": {
         parameters: {
             query?: never;
@@ -2895,6 +2995,114 @@ export interface components {
             shm: number;
         };
         /**
+         * RevisionCreate
+         * @description Another revision beside the current one; what is left out is as that one has it.
+         *
+         *     With other code (an upload or an algorithm), parameters, environment and resources are as that
+         *     code declares them, unless they are given.
+         */
+        RevisionCreate: {
+            /**
+             * Model
+             * @description NAME[:VERSION] or id
+             */
+            model?: string | null;
+            /**
+             * Algorithm
+             * @description NAME[:VERSION] or id
+             */
+            algorithm?: string | null;
+            /** Upload */
+            upload?: number | null;
+            /** Code Name */
+            code_name?: string | null;
+            /**
+             * Parameters
+             * @default {}
+             */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** @default {} */
+            resources: components["schemas"]["ResourceOverride"];
+            /**
+             * Environment
+             * @default {}
+             */
+            environment: {
+                [key: string]: string;
+            };
+            /**
+             * Inputs
+             * @description input key to model:NAME[:V] or dataset:NAME[:V]; null: as now
+             */
+            inputs?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Weight
+             * @description percent of the calls once it is ready
+             * @default 0
+             */
+            weight: number;
+            /**
+             * Promote
+             * @description promote it as soon as all its replicas are ready
+             * @default false
+             */
+            promote: boolean;
+        };
+        /**
+         * RevisionRole
+         * @description What a revision is to its service.
+         * @enum {string}
+         */
+        RevisionRole: "current" | "candidate" | "previous";
+        /**
+         * RevisionView
+         * @description What a service runs, ran before, or tries out.
+         */
+        RevisionView: {
+            /** Number */
+            number: number;
+            role: components["schemas"]["RevisionRole"];
+            state: components["schemas"]["ServiceState"];
+            /**
+             * Weight
+             * @description percent of the calls that it shall get
+             */
+            weight: number;
+            /** Replicas */
+            replicas: number;
+            /** Ready */
+            ready: number;
+            /** Model */
+            model: string | null;
+            /** Algorithm */
+            algorithm: string | null;
+            /** Code Name */
+            code_name: string;
+            resources: components["schemas"]["Resources"];
+            /** Parameters */
+            parameters: {
+                [key: string]: unknown;
+            };
+            /** Environment */
+            environment: {
+                [key: string]: string;
+            };
+            /** Instances */
+            instances: components["schemas"]["ReplicaView"][];
+            /**
+             * Is Promoted When Ready
+             * @default false
+             */
+            is_promoted_when_ready: boolean;
+            /** Message */
+            message: string | null;
+            remedy: components["schemas"]["Remedy"] | null;
+        };
+        /**
          * SaveAs
          * @description Where one output goes after a successful end.
          */
@@ -3232,6 +3440,12 @@ export interface components {
             resources: components["schemas"]["Resources"];
             /** Instances */
             instances: components["schemas"]["ReplicaView"][];
+            /**
+             * Revisions
+             * @description the current one first
+             * @default []
+             */
+            revisions: components["schemas"]["RevisionView"][];
             /** Interface */
             interface: {
                 [key: string]: unknown;
@@ -3400,6 +3614,23 @@ export interface components {
             /** Time Limit Seconds */
             time_limit_seconds?: number | null;
             /**
+             * Nodes
+             * @description each has the limits of resources
+             * @default 1
+             */
+            nodes: number;
+            /**
+             * Processes
+             * @description on each node
+             * @default 1
+             */
+            processes: number;
+            /**
+             * Launch
+             * @description process: the command is started once per process; node: once per node, and starts processes itself (torchrun, mp.spawn); null: by what the command looks like
+             */
+            launch?: ("process" | "node") | null;
+            /**
              * Priority
              * @default 0
              */
@@ -3477,7 +3708,15 @@ export interface components {
             labels: {
                 [key: string]: string;
             };
+            /** @description of each node */
             resources: components["schemas"]["Resources"];
+            /** Nodes */
+            nodes: number;
+            /**
+             * Processes
+             * @description on each node
+             */
+            processes: number;
             /** Priority */
             priority: number;
             /**
@@ -3518,6 +3757,11 @@ export interface components {
             save_as: components["schemas"]["SaveAs"][];
             /** Time Limit Seconds */
             time_limit_seconds: number | null;
+            /**
+             * Launch
+             * @enum {string}
+             */
+            launch: "process" | "node";
             /** Command */
             command: string;
             /** Files */
@@ -3699,7 +3943,15 @@ export interface components {
             labels: {
                 [key: string]: string;
             };
+            /** @description of each node */
             resources: components["schemas"]["Resources"];
+            /** Nodes */
+            nodes: number;
+            /**
+             * Processes
+             * @description on each node
+             */
+            processes: number;
             /** Priority */
             priority: number;
             /**
@@ -3724,6 +3976,14 @@ export interface components {
              * @default
              */
             headline: string;
+        };
+        /**
+         * TrafficUpdate
+         * @description How many percent of the calls go to the candidate; the others go to the current revision.
+         */
+        TrafficUpdate: {
+            /** Weight */
+            weight: number;
         };
         /**
          * UploadCreate
@@ -3851,6 +4111,9 @@ export type ReplicaView = components['schemas']['ReplicaView'];
 export type ResourceOverride = components['schemas']['ResourceOverride'];
 export type ResourceView = components['schemas']['ResourceView'];
 export type Resources = components['schemas']['Resources'];
+export type RevisionCreate = components['schemas']['RevisionCreate'];
+export type RevisionRole = components['schemas']['RevisionRole'];
+export type RevisionView = components['schemas']['RevisionView'];
 export type SaveAs = components['schemas']['SaveAs'];
 export type Series = components['schemas']['Series'];
 export type ServerCreate = components['schemas']['ServerCreate'];
@@ -3873,6 +4136,7 @@ export type TaskState = components['schemas']['TaskState'];
 export type TaskUpdate = components['schemas']['TaskUpdate'];
 export type TaskUsage = components['schemas']['TaskUsage'];
 export type TaskView = components['schemas']['TaskView'];
+export type TrafficUpdate = components['schemas']['TrafficUpdate'];
 export type UploadCreate = components['schemas']['UploadCreate'];
 export type UploadView = components['schemas']['UploadView'];
 export type VersionView = components['schemas']['VersionView'];
@@ -5087,6 +5351,8 @@ export interface operations {
     get_task_log_kpl_api_v1_tasks__ref__log_get: {
         parameters: {
             query?: {
+                /** @description of a task over several, from 0 */
+                node?: number;
                 offset?: number;
                 limit?: number;
             };
@@ -5413,10 +5679,175 @@ export interface operations {
             };
         };
     };
+    create_service_revision_kpl_api_v1_services__ref__revisions_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevisionCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_service_traffic_kpl_api_v1_services__ref__traffic_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TrafficUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    promote_service_kpl_api_v1_services__ref__promote_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    roll_back_service_kpl_api_v1_services__ref__rollback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceDetail"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_service_revision_kpl_api_v1_services__ref__revisions__role__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                ref: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_service_log_kpl_api_v1_services__ref__log_get: {
         parameters: {
             query?: {
                 replica?: number;
+                revision?: "current" | "candidate";
                 offset?: number;
                 limit?: number;
             };

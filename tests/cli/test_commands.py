@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,6 +279,41 @@ def test_a_service_that_fails_is_exit_code_1(kpl_: Kpl, platform: Platform) -> N
     platform.ends = ("failed", "wrong_port", "It listens on 5000; listen on $PORT.")
     said = kpl_("service", "deploy", "s", "--algorithm", "digits", "--json")
     assert (said.code, said.json["reason"]) == (1, "wrong_port")
+    assert "listen on $PORT" in said.err
+
+
+def revisions(said: Any) -> list[tuple[int, str, int]]:
+    return [(r["number"], r["role"], r["weight"]) for r in said.json["revisions"]]
+
+
+def test_the_revisions_of_a_service(kpl_: Kpl, platform: Platform, code: Path) -> None:
+    platform.add("services", "digits", state="running")
+    said = kpl_("service", "update", "digits", "--model", "digits:2", "--weight", "10", "--json")
+    assert (said.code, revisions(said)) == (0, [(1, "current", 100), (2, "candidate", 10)])
+    said = kpl_("service", "traffic", "digits", "25", "--json")
+    assert revisions(said)[1] == (2, "candidate", 25)
+    text = kpl_("service", "show", "digits").out
+    assert "1: current" in text
+    assert "2: candidate, running, 25 % of the calls" in text
+    assert kpl_("service", "update", "digits").code == 1, "there is a candidate already"
+    assert revisions(kpl_("service", "promote", "digits", "--json"))[0][:2] == (2, "current")
+    said = kpl_("service", "rollback", "digits", "--json")
+    assert [r[:2] for r in revisions(said)] == [(1, "current"), (2, "previous")]
+    said = kpl_("service", "drop", "digits", "--previous", "--json")
+    assert [r[:2] for r in revisions(said)] == [(1, "current")]
+    assert kpl_("service", "drop", "digits").code == 4
+    said = kpl_("service", "update", "digits", "--code", str(code), "--promote", "--json")
+    assert (said.code, revisions(said)[0][:2]) == (0, (2, "current"))
+    sent = platform.bodies[-1]
+    assert (sent["upload"], sent["code_name"], sent["promote"]) == (1, code.name, True)
+
+
+def test_a_candidate_that_fails_is_exit_code_1_and_says_why(kpl_: Kpl, platform: Platform) -> None:
+    platform.add("services", "digits", state="running")
+    platform.ends = ("failed", "wrong_port", "It listens on 5000; listen on $PORT.")
+    said = kpl_("service", "update", "digits")
+    assert said.code == 1
+    assert "Revision 2 of service 'digits' does not run" in said.err
     assert "listen on $PORT" in said.err
 
 

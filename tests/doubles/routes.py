@@ -30,6 +30,7 @@ from kpl_lab.schemas.servers import Me, VersionView
 from kpl_lab.schemas.services import ServiceCreate, ServiceDetail, ServiceUpdate, ServiceView
 from kpl_lab.schemas.tasks import LogPage, TaskCreate, TaskDetail, TaskView
 from tests.doubles.platform import API, NOW, TOKEN, Platform, Row
+from tests.doubles.revisions import Revisions
 
 _VIEWS: dict[str, Any] = {
     "datasets": (DatasetView, DatasetDetail, DatasetCreate),
@@ -161,6 +162,13 @@ class Routes:
                 row["state"] = "stopping"
                 platform.end(noun, row)
                 return shown(TaskDetail.model_validate(row))
+        if noun == "services":
+            body = await request.json() if await request.body() else None
+            end = "failed" if platform.ends[0] == "failed" else "running", platform.ends[2]
+            if Revisions(row, end).answer(request.method, rest, body):
+                platform.bodies.append(body)
+                platform.tell(noun, row["id"])
+                return shown(ServiceDetail.model_validate(row))
         return self.below(request, noun, row, rest)
 
     def below(self, request: Request, noun: str, row: Row, rest: list[str]) -> Response:

@@ -255,7 +255,11 @@ def make_private(store: Store, table: str, **given: Any) -> int:
 
 
 # What routes want to be told before they look whose it is, by the end of their path.
-BODIES = {"mounts": {"dataset": "x"}, "idle": {"state": "kept", "minutes": 1}}
+BODIES = {
+    "mounts": {"dataset": "x"},
+    "idle": {"state": "kept", "minutes": 1},
+    "traffic": {"weight": 5},
+}
 FOREIGN = [
     (method, route)
     for method, route in GUARDED

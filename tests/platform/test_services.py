@@ -272,7 +272,7 @@ async def test_killed_and_restarted_controllers_leave_a_running_service_alone(si
 
 async def test_a_late_observation_does_not_undo_what_the_user_wants(site: Site) -> None:
     """The controller has read the service; before it writes, the user starts it anew."""
-    from kpl_lab.platform.domain import services
+    from kpl_lab.platform.domain import service_states
 
     _, found = await running(site)
     await site.kill()
@@ -280,18 +280,18 @@ async def test_a_late_observation_does_not_undo_what_the_user_wants(site: Site) 
     with database.store() as store:
         stale = store.services.get(found["id"])
         assert stale is not None
-        services.start_anew(store, stale)
+        service_states.start_anew(store, stale)
         seen = site.controller.world.seen[f"service-{found['id']}-1"]
-        services.record_observation(store, stale, seen, None)
-        services.note_stopped(store, stale)
+        service_states.record_observation(store, stale, seen, None)
+        service_states.note_stopped(store, stale)
         told = len(store.events.of("services", found["id"]))
-        services.start_anew(store, stale)
+        service_states.start_anew(store, stale)
         assert len(store.events.of("services", found["id"])) == told, "nothing was changed"
         now = store.services.get(found["id"])
         assert now is not None
         assert (now.state, now.instances, now.revision) == ("deploying", [], 2)
         store.services.update(found["id"], is_wanted=False, state="stopping")
-        services.start_anew(store, now)
+        service_states.start_anew(store, now)
         assert (store.services.get(found["id"]) or now).state == "stopping", "its user stopped it"
 
 

@@ -13,6 +13,7 @@ from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, models
+from kpl_lab.platform.domain.service_states import PREVIOUS
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.assets import ModelRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
@@ -55,14 +56,15 @@ def _users(store: Store, record: ModelRecord, caller: Caller) -> list[LineageLin
     found = []
     for service in store.services.every():
         is_seen = caller.reader.sees_all or service.owner == caller.name
-        if service.model_id == record.id and not service.is_deleted and is_seen:
+        is_it = service.model_id == record.id and service.role != PREVIOUS
+        if is_it and not service.is_deleted and is_seen:
             number = (service.model or "").rpartition(":")[2]
             found.append(
                 LineageLink(
                     kind="service",
                     relation="used_by",
-                    id=service.id,
-                    name=service.name,
+                    id=service.public_id,
+                    name=service.title,
                     version=int(number) if number.isdigit() else None,
                 )
             )

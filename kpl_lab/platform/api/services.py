@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio.from_thread
 from fastapi import APIRouter, Depends, Query, Response
@@ -14,19 +14,33 @@ from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, builds, code, runs, services
+from kpl_lab.platform.domain import (
+    access,
+    builds,
+    code,
+    runs,
+    service_plans,
+    service_revisions,
+    services,
+)
 from kpl_lab.platform.domain.capacity import Ledger, ledger
 from kpl_lab.platform.domain.code import Code
+from kpl_lab.platform.domain.service_states import CANDIDATE, CURRENT, PREVIOUS
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.services import (
     ReplicaView,
+    RevisionCreate,
+    RevisionRole,
+    RevisionView,
     ServiceCreate,
     ServiceDetail,
+    ServiceState,
     ServiceUpdate,
     ServiceView,
+    TrafficUpdate,
 )
 from kpl_lab.schemas.tasks import LogPage
 
@@ -55,13 +69,49 @@ def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
     }
 
 
+def _instances(service: ServiceRecord) -> list[ReplicaView]:
+    shown = ReplicaView.model_fields
+    return [ReplicaView(**{k: v for k, v in i.items() if k in shown}) for i in service.instances]
+
+
+def _revisions(store: Store, service: ServiceRecord) -> list[RevisionView]:
+    """Return what a service runs, tries out and ran before."""
+    candidate, previous = (
+        store.services.in_role(service.id, role) for role in (CANDIDATE, PREVIOUS)
+    )
+    weights = {CANDIDATE: candidate.weight if candidate else 0}
+    weights[CURRENT] = 100 - weights[CANDIDATE]
+    return [
+        RevisionView(
+            number=one.number,
+            role=RevisionRole(one.role),
+            state=ServiceState(one.state),
+            weight=weights.get(one.role, 0),
+            replicas=one.replicas,
+            ready=sum(1 for i in one.instances if i["state"] == "ready"),
+            model=one.model,
+            algorithm=one.algorithm,
+            code_name=one.code_name,
+            resources=one.resources,
+            parameters=one.parameters,
+            environment=one.environment,
+            instances=_instances(one),
+            is_promoted_when_ready=one.is_promoted_when_ready,
+            message=one.message,
+            remedy=(one.ending or {}).get("remedy"),
+        )
+        for one in (service, candidate, previous)
+        if one is not None
+    ]
+
+
 def _of_code(
     store: Store, context: Context, caller: Caller, service: ServiceRecord
 ) -> dict[str, Any]:
     """Return what a service's code says: how it is called, and what its user should know."""
     try:
         found = code.load_code(context.files, service.code_digest).environment
-        interface = found.function(services.FUNCTION).interface
+        interface = found.function(service_plans.FUNCTION).interface
     except KplError:
         return {"interface": [], "notices": []}
     notices = [*found.warnings, *builds.notices_of(store, context, caller.reader, found)]
@@ -71,12 +121,10 @@ def _of_code(
 def _detail(
     store: Store, context: Context, caller: Caller, service: ServiceRecord
 ) -> ServiceDetail:
-    shown = ReplicaView.model_fields
     return ServiceDetail(
         **_facts(service, views.workspace_names(store)),
-        instances=[
-            ReplicaView(**{k: v for k, v in i.items() if k in shown}) for i in service.instances
-        ],
+        instances=_instances(service),
+        revisions=_revisions(store, service),
         **_of_code(store, context, caller, service),
         parameters=service.parameters,
         environment=service.environment,
@@ -159,6 +207,72 @@ def delete_service(ref: str, store: StoreDep, caller: Writing) -> None:
     services.delete(store, _find_own(store, caller, ref))
 
 
+def _receive_revision(
+    body: RevisionCreate, context: ContextDep, caller: Writing, key: KeyDep
+) -> Code | None:
+    """Store the code of a revision before the transaction begins, as for a service."""
+    with context.database.store(reads_only=True) as store:
+        is_made = key.made(store, caller, "service_revisions", store.services) is not None
+    is_kept = service_revisions.keeps_code(body)
+    return None if is_made or is_kept else runs.receive(context, caller, body)
+
+
+@router.post("/services/{ref}/revisions", status_code=201)
+def create_service_revision(
+    ref: str,
+    body: RevisionCreate,
+    received: Annotated[Code | None, Depends(_receive_revision)],
+    context: ContextDep,
+    store: StoreDep,
+    caller: Writing,
+    key: KeyDep,
+) -> ServiceDetail:
+    """Start a candidate beside the current revision, behind the same address."""
+    found = _find_own(store, caller, ref)
+    if key.made(store, caller, "service_revisions", store.services) is None:
+        book = _ledger(store, context)
+        wish = service_revisions.Wish(service=found, request=body, received=received)
+        made = service_revisions.add(store, context, caller, wish, book)
+        key.keep(store, caller, "service_revisions", made.id)
+    return _detail(store, context, caller, found)
+
+
+@router.put("/services/{ref}/traffic")
+def set_service_traffic(
+    ref: str, body: TrafficUpdate, context: ContextDep, store: StoreDep, caller: Writing
+) -> ServiceDetail:
+    """Set how many percent of the calls go to the candidate."""
+    found = _find_own(store, caller, ref)
+    service_revisions.set_weight(store, found, body.weight)
+    return _detail(store, context, caller, found)
+
+
+@router.post("/services/{ref}/promote")
+def promote_service(
+    ref: str, context: ContextDep, store: StoreDep, caller: Writing
+) -> ServiceDetail:
+    """Make the candidate the current revision, without an outage."""
+    found = _find_own(store, caller, ref)
+    service_revisions.promote(store, found)
+    return _detail(store, context, caller, store.services.get(found.id) or found)
+
+
+@router.post("/services/{ref}/rollback")
+def roll_back_service(
+    ref: str, context: ContextDep, store: StoreDep, caller: Writing
+) -> ServiceDetail:
+    """Start the previous revision as a candidate that is promoted as soon as it is ready."""
+    found = _find_own(store, caller, ref)
+    service_revisions.roll_back(store, found, _ledger(store, context))
+    return _detail(store, context, caller, found)
+
+
+@router.delete("/services/{ref}/revisions/{role}", status_code=204)
+def drop_service_revision(ref: str, role: str, store: StoreDep, caller: Writing) -> None:
+    """End the `candidate`, or forget the `previous` revision."""
+    service_revisions.drop(store, _find_own(store, caller, ref), role)
+
+
 @router.get("/services/{ref}/log")
 def get_service_log(
     ref: str,
@@ -167,9 +281,12 @@ def get_service_log(
     caller: Reading,
     part: logs.LogPartDep,
     replica: Annotated[int, Query(ge=0, le=1000)] = 0,
+    revision: Literal["current", "candidate"] = "current",
 ) -> LogPage:
     """Return a part of the log of one replica."""
     found = _find_own(store, caller, ref)
+    if revision == CANDIDATE:
+        found = service_revisions.candidate_of(store, found)
     return logs.page(context, logs.of_service(found, replica), part)
 
 

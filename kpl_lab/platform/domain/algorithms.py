@@ -126,7 +126,9 @@ def delete(store: Store, record: AlgorithmRecord) -> None:
     """
     users = [t for t in store.tasks.active() if t.algorithm_id == record.id]
     services = [
-        s for s in store.services.every() if s.algorithm_id == record.id and not s.is_deleted
+        store.services.get(s.public_id)
+        for s in store.services.every()
+        if s.algorithm_id == record.id and not s.is_deleted
     ]
     user = users[0] if users else services[0] if services else None
     if user is not None:

@@ -35,12 +35,17 @@ class Chosen:
     upload_id: int | None = None
 
 
-class Request(Protocol):
-    """What requests for tasks and for services have in common."""
+class NamesCode(Protocol):
+    """A request that says which code it means."""
 
     upload: int | None
-    code_name: str | None
     algorithm: str | None
+
+
+class Request(NamesCode, Protocol):
+    """What requests for tasks and for services have in common."""
+
+    code_name: str | None
     parameters: dict[str, Any]
     resources: ResourceOverride
     environment: dict[str, str]
@@ -96,7 +101,7 @@ class Plan:
             uploads.discard(store, context.files, self.chosen.upload_id)
 
 
-def receive(context: Context, caller: Caller, request: Request) -> Code | None:
+def receive(context: Context, caller: Caller, request: NamesCode) -> Code | None:
     """Store the code that came with a request, if any did; outside of any transaction.
 
     Raises
@@ -130,6 +135,18 @@ def plan(
         Code, function or environment are wrong or missing; says what.
     """
     chosen = choose_code(store, context, caller, request, received)
+    return plan_of(store, context, caller, request, function, chosen)
+
+
+def plan_of(
+    store: Store,
+    context: Context,
+    caller: Caller,
+    request: Request,
+    function: str,
+    chosen: Chosen,
+) -> Plan:
+    """Check what tasks and services have in common, where it is known which code runs."""
     view = chosen.code.environment.function(function)
     workspace = access.workspace_id(store, request.workspace)
     return Plan(

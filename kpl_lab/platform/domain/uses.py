@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from kpl_lab.errors import Conflict
+from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.records.workspaces import Resource
 from kpl_lab.platform.storage.store import Store
 
@@ -41,8 +42,12 @@ def _service(store: Store, kind: str, id: int) -> str | None:
         is_input = any(i["kind"] == kind and i["id"] == id for i in service.inputs)
         is_model = kind == "model" and service.model_id == id
         if (is_input or is_model) and not service.is_deleted:
-            return f"in use by the service {service.name!r}; delete that first."
+            return f"in use by the service {service.title!r}; delete {_what(service)} first."
     return None
+
+
+def _what(service: ServiceRecord) -> str:
+    return f"its {service.role} revision" if service.service_id else "that"
 
 
 def _mount(store: Store, dataset: Resource) -> str | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
+from kpl_lab.platform.domain.service_states import CANDIDATE
 from kpl_lab.platform.runtime.world import Key, World
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
@@ -69,12 +71,12 @@ def routes(
     middlewares = _middlewares()
     for service in found:
         workspace = workspaces.get(service.workspace_id)
-        if service.is_deleted or workspace is None:
+        if service.is_deleted or service.service_id is not None or workspace is None:
             continue
         name = _name(service.id)
         prefix = f"/svc/{workspace}/{service.name}"
-        urls = [f"http://{address}" for address in _addresses(service)]
-        routers[name] = _router(name, prefix, service.access, has_replicas=bool(urls))
+        shares = _shares(service, found)
+        routers[name] = _router(name, prefix, service.access, has_replicas=bool(shares))
         middlewares[f"{name}-sign-in"] = {
             "forwardAuth": {
                 # By id, not by what the caller wrote: the two could be read differently.
@@ -82,9 +84,9 @@ def routes(
                 "authRequestHeaders": ["Authorization"],
             }
         }
-        if urls:
+        if shares:
             middlewares[f"{name}-strip"] = {"stripPrefix": {"prefixes": [prefix]}}
-            targets[name] = {"loadBalancer": {"servers": [{"url": url} for url in urls]}}
+            targets |= _targets(name, shares)
     return {"http": {"routers": routers, "services": targets, "middlewares": middlewares}}
 
 
@@ -117,6 +119,42 @@ def _router(name: str, prefix: str, access: str, *, has_replicas: bool) -> dict[
         "middlewares": chain,
         "priority": 10_000,
     }
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a revision gets of a service's calls: percent, and where its ready replicas are."""
+
+    run_id: int
+    weight: int
+    addresses: tuple[str, ...]
+
+
+def _shares(service: ServiceRecord, found: Sequence[ServiceRecord]) -> list[Share]:
+    """Return the revisions that calls go to; one without a ready replica gets none.
+
+    A candidate of weight 0 gets none either, even where nothing else is ready.
+    """
+    candidates = [s for s in found if s.service_id == service.id and s.role == CANDIDATE]
+    weight = sum(s.weight for s in candidates)
+    others = [Share(s.run_id, s.weight, tuple(_addresses(s))) for s in candidates]
+    called = [share for share in others if share.weight and share.addresses]
+    own = Share(service.run_id, 100 - weight if called else 100, tuple(_addresses(service)))
+    return [share for share in (own, *called) if share.weight and share.addresses]
+
+
+def _targets(name: str, shares: Sequence[Share]) -> dict[str, Any]:
+    """Return Traefik's services: one load balancer, or two that are weighed against each other."""
+    if len(shares) == 1:
+        return {name: _balancer(shares[0])}
+    parts = {f"{name}-{share.run_id}": share for share in shares}
+    weighted = [{"name": part, "weight": share.weight} for part, share in parts.items()]
+    balancers = {part: _balancer(share) for part, share in parts.items()}
+    return {name: {"weighted": {"services": weighted}}, **balancers}
+
+
+def _balancer(share: Share) -> dict[str, Any]:
+    return {"loadBalancer": {"servers": [{"url": f"http://{one}"} for one in share.addresses]}}
 
 
 def _addresses(service: ServiceRecord) -> list[str]:
@@ -154,23 +192,29 @@ class RouteReconciler:
         configuration = routes(found, names, settings.platform_url)
         self._world.fence.check()
         write(settings.home.frontdoor / "dynamic" / FILE, configuration)
-        pending = [service for service in found if not await self._is_taken_up(service)]
+        heads = [service for service in found if service.service_id is None]
+        pending = [s for s in heads if not await self._is_taken_up(s, _shares(s, found))]
         return LOOK_AGAIN_SECONDS if pending else None
 
-    async def _is_taken_up(self, service: ServiceRecord) -> bool:
+    async def _is_taken_up(self, service: ServiceRecord, shares: Sequence[Share]) -> bool:
         """Say whether the front door sends calls where it was told to; tell the service when so.
 
         One that does not answer is not waited for: it says nothing of the service.
         """
-        door, id, wanted = self._world.front_door, service.id, frozenset(_addresses(service))
-        if door is None or not wanted or self._world.routed.get(id) == wanted:
+        door, id = self._world.front_door, service.id
+        wanted = frozenset(one for share in shares for one in share.addresses)
+        # Where a candidate has all calls, the service's own replicas wait for none.
+        taken = wanted | frozenset(_addresses(service))
+        if door is None or not wanted or self._world.routed.get(id) == taken:
             self._asked_since.pop(id, None)
+            if not wanted:
+                self._world.routed.pop(id, None)
             return True
         now = self._world.context.clock.monotonic()
         is_late = now - self._asked_since.setdefault(id, now) > GIVE_UP_SECONDS
         if not is_late and not await door.serves(_name(id), wanted):
             return False
-        self._world.routed[id] = wanted
+        self._world.routed[id] = taken
         self._asked_since.pop(id, None)
         self._world.add(Key("services", id))
         return True
@@ -190,11 +234,19 @@ class TraefikApi:
     async def serves(self, name: str, urls: frozenset[str]) -> bool:
         """Say whether requests for a service reach exactly these addresses by now."""
         try:
-            answer = await self._client.get(f"/api/http/services/{name}@file")
-            servers = answer.json()["loadBalancer"]["servers"] if answer.is_success else []
+            return await self._addresses(name) == urls
         except (httpx.HTTPError, ValueError, KeyError):
             return False
-        return {one["url"].removeprefix("http://") for one in servers} == urls
+
+    async def _addresses(self, name: str) -> set[str]:
+        """Return where a service's calls go, those of weighted parts too."""
+        answer = await self._client.get(f"/api/http/services/{name.partition('@')[0]}@file")
+        answer.raise_for_status()
+        found = answer.json()
+        if "weighted" in found:
+            parts = [await self._addresses(one["name"]) for one in found["weighted"]["services"]]
+            return set().union(*parts)
+        return {one["url"].removeprefix("http://") for one in found["loadBalancer"]["servers"]}
 
     async def close(self) -> None:
         """Close the connections."""

@@ -27,6 +27,7 @@ import { stateWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { Access } from './access';
+import { Revisions } from './revisions';
 import { NO_TRIAL, ServiceTest } from './test';
 
 /**
@@ -65,6 +66,11 @@ export function ServicePage(props: IPageProps<ServiceDetail>): JSX.Element {
                 onLogs={() => props.onTab('logs')}
               />
             )
+          },
+          {
+            id: 'revisions',
+            label: trans.__('Revisions'),
+            content: () => <Revisions service={service} model={model} />
           },
           {
             id: 'logs',

@@ -6,7 +6,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica
 from kpl_lab.errors import KplError, Unavailable
-from kpl_lab.platform.domain import algorithms, builds, image_builds, services, tasks
+from kpl_lab.platform.domain import algorithms, builds, image_builds, service_states, tasks
 from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
 from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
 from kpl_lab.platform.settings import GIB
@@ -184,6 +184,6 @@ class BuildReconciler:
             if service.build_id != build.id or service.state != "deploying":
                 continue
             if build.state == "failed":
-                services.fail_for_build(store, service, build.message)
+                service_states.fail_for_build(store, service, build.message)
             keys.append(Key("services", service.id))
         return keys

@@ -7,7 +7,7 @@ from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
 from kpl_lab.platform import auth
-from kpl_lab.platform.domain import contract, services
+from kpl_lab.platform.domain import contract, service_plans, service_revisions, service_states
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
@@ -27,11 +27,14 @@ from kpl_lab.schemas.algorithms import FunctionView
 # Ends that are not the service's own doing: it is started again.
 _NOT_ITS_FAULT = (Cause.STOPPED, Cause.LOST, Cause.KILLED)
 ROUTES = Key("routes")
+# So long a replaced revision answers what it was asked before the front door knew another.
+DRAIN_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 0.1
 
 
 def workload_name(service: ServiceRecord) -> str:
     """Return the name of a service's workload; each start has its own."""
-    return f"service-{service.id}-{service.revision}"
+    return f"service-{service.run_id}-{service.revision}"
 
 
 def _is_alive(seen: Observation | None) -> bool:
@@ -45,8 +48,15 @@ class ServiceReconciler:
         self._world = world
 
     async def reconcile(self, id: int) -> float | None:
-        """Take the next step of one service."""
-        service = await self._world.read(lambda s: s.services.get(id))
+        """Take the next step of one service, or of one further revision.
+
+        What is seen of the latter is told of their service, so that they are looked at with it.
+        """
+        service, others = await self._world.read(
+            lambda s: (s.services.get(id), s.services.others(id))
+        )
+        for other in others:
+            self._world.add(Key("services", other.id))
         if service is None:
             return None
         await self._forget_others(service)
@@ -57,7 +67,7 @@ class ServiceReconciler:
             await self._world.write(lambda s: s.services.delete(id))
             self._world.add(ROUTES)
         elif not service.is_wanted:
-            await self._stop(service, name, seen)
+            return await self._stop(service, name, seen)
         elif service.state != "failed":
             return await self._advance(service, name, seen)
         else:
@@ -66,21 +76,42 @@ class ServiceReconciler:
 
     async def _forget_others(self, service: ServiceRecord) -> None:
         """Remove workloads of earlier starts."""
-        mine = f"service-{service.id}-"
+        mine = f"service-{service.run_id}-"
         for name in [n for n in self._world.seen if n.startswith(mine)]:
             if name != workload_name(service):
                 await self._world.forget(name, None)
 
-    async def _stop(self, service: ServiceRecord, name: str, seen: Observation | None) -> None:
+    async def _stop(
+        self, service: ServiceRecord, name: str, seen: Observation | None
+    ) -> float | None:
         if _is_alive(seen):
-            await self._world.engine.stop(self._world.handle(name, service.handle))
-            return
-        if service.state == "stopped" or not self._world.is_synced:
-            return
+            seconds = await self._called_seconds(service)
+            if seconds is None:
+                await self._world.engine.stop(self._world.handle(name, service.handle))
+            return seconds
+        is_dropped = service.role == service_states.DROPPED
+        if not self._world.is_synced or (service.state == "stopped" and not is_dropped):
+            return None
         await self._world.forget(name, service.handle)
-
-        await self._world.write(lambda s: services.note_stopped(s, service))
+        note = service_revisions.forget if is_dropped else service_states.note_stopped
+        await self._world.write(lambda s: note(s, service))
         self._world.add(ROUTES)
+        return None
+
+    async def _called_seconds(self, service: ServiceRecord) -> float | None:
+        """Return after how long to look again whether calls may be at a revision; None: none are.
+
+        One that another has replaced ends when the front door has gone over to that, and what was
+        asked of it before is answered. With the service itself it ends at once.
+        """
+        head = await self._world.read(lambda s: s.services.get(service.service_id or 0))
+        if head is None or head.is_deleted or not head.is_wanted:
+            return None
+        ready = {i.get("address") for i in service.instances if i["state"] == "ready"}
+        if ready & self._world.routed.get(head.id, frozenset()):
+            return LOOK_AGAIN_SECONDS
+        age = (self._world.context.clock.now() - service.updated_at).total_seconds()
+        return DRAIN_SECONDS - age if ready and age < DRAIN_SECONDS else None
 
     async def _end_failed(
         self, service: ServiceRecord, name: str, seen: Observation | None
@@ -89,18 +120,24 @@ class ServiceReconciler:
         if _is_alive(seen):
             await self._world.engine.stop(self._world.handle(name, service.handle))
         elif self._world.is_synced:
-            await self._world.write(lambda s: services.note_ended(s, service, seen))
+            await self._world.write(lambda s: service_states.note_ended(s, service, seen))
 
     async def _advance(
         self, service: ServiceRecord, name: str, seen: Observation | None
     ) -> float | None:
+        is_due = service.is_promoted_when_ready and service.state == "running"
+        if is_due and await self._world.write(
+            lambda s: service_revisions.promote_when_ready(s, service)
+        ):
+            self._world.add(ROUTES)
+            return None
         if seen is None or not seen.replicas or len(seen.replicas) != service.replicas:
             if seen is None and service.handle is not None and not self._world.is_synced:
                 return None
             return await self._run(service, name)
         exited = [r for r in seen.replicas if r.state is ReplicaState.EXITED]
         if len(exited) == len(seen.replicas) and all(r.cause in _NOT_ITS_FAULT for r in exited):
-            await self._world.write(lambda s: services.start_anew(s, service))
+            await self._world.write(lambda s: service_states.start_anew(s, service))
             self._world.add(Key("services", service.id))
             return None
         why: Explanation | None = None
@@ -109,13 +146,19 @@ class ServiceReconciler:
             handle = self._world.handle(name, service.handle)
             why = await self._world.explain(troubled[0], handle)
         changed = await self._world.write(
-            lambda s: services.record_observation(
-                s, service, seen, why, is_routed=self._world.is_routed(service.id, seen)
+            lambda s: service_states.record_observation(
+                s, service, seen, why, is_routed=self._is_routed(service, seen)
             )
         )
         if changed:
             self._world.add(ROUTES)
+            if service.is_promoted_when_ready:
+                self._world.add(Key("services", service.id))
         return None
+
+    def _is_routed(self, service: ServiceRecord, seen: Observation) -> bool:
+        """Say whether calls reach it; a candidate may well be there for none."""
+        return service.service_id is not None or self._world.is_routed(service.id, seen)
 
     async def _run(self, service: ServiceRecord, name: str) -> float | None:
         image = await self._image(service)
@@ -127,13 +170,13 @@ class ServiceReconciler:
             token = await self._world.write(lambda s: self._issue(s, service))
             workload = self._workload(service, code, image, token)
             async for handle in self._world.engine.run(workload):
-                await self._world.write(partial(self._keep_handle, id=service.id, handle=handle))
+                await self._world.write(partial(self._keep_handle, service=service, handle=handle))
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
             facts = {"error": error.message.rstrip(".")}
             why = explain_fault(BY_CODE["start_failed"], facts)
-            await self._world.write(lambda s: services.fail(s, service, why))
+            await self._world.write(lambda s: service_states.fail(s, service, why))
             if not _is_alive(self._world.seen.get(name)):
                 await self._world.forget(name, service.handle)
         return None
@@ -146,29 +189,31 @@ class ServiceReconciler:
         if build is None or build.state == "failed":
             # It ended while the service was being deployed, so that it was not told.
             message = build.message if build else None
-            await self._world.write(lambda s: services.fail_for_build(s, service, message))
+            await self._world.write(lambda s: service_states.fail_for_build(s, service, message))
             return None
         return build.image if build.state == "succeeded" else None
 
     @staticmethod
-    def _keep_handle(store: Store, id: int, handle: Handle) -> None:
-        store.services.update(id, handle=stored_handle(handle))
+    def _keep_handle(store: Store, service: ServiceRecord, handle: Handle) -> None:
+        # What runs may have been promoted since: then it is another row's.
+        by_run = {"origin_id": service.origin_id, "revision": service.revision}
+        store.services.update(service.id, where=by_run, handle=stored_handle(handle))
 
     def _issue(self, store: Store, service: ServiceRecord) -> str:
         key = self._world.context.jwt_key
-        return auth.issue(store, key, "service", service.id, service.owner)
+        return auth.issue(store, key, "service", service.run_id, service.owner)
 
     def _workload(self, service: ServiceRecord, code: Code, image: str, token: str) -> Workload:
         context = self._world.context
-        function = code.environment.function(services.FUNCTION)
+        function = code.environment.function(service_plans.FUNCTION)
         facts = self._facts(service, function, token)
         return Workload(
             name=workload_name(service),
             kind=Kind.SERVICE,
-            labels=labels(context, "services", service.id, service.owner),
+            labels=labels(context, "services", service.public_id, service.owner),
             image=image,
             command=("/bin/sh", "-c", function.cmd),
-            identity=f"service:{service.id}",
+            identity=f"service:{service.run_id}",
             limits=Limits(
                 cpu=service.cpu, memory_mb=service.memory, gpu=service.gpu, shm_mb=service.shm
             ),

@@ -96,7 +96,12 @@ class DeliveryRow(Base):
 
 
 class ServiceRow(LimitColumns, CodeColumns, ResourceColumns, Base):
-    """A service; ``is_wanted`` is false while it is stopped with its address kept."""
+    """A service; ``is_wanted`` is false while it is stopped with its address kept.
+
+    Its other revisions are rows of their own: ``service_id`` names the service, ``role`` says what
+    they are to it. A promotion exchanges what runs; ``origin_id`` is the row under which it was
+    started first (None: this one), by which its workloads and tokens go on to be named.
+    """
 
     __tablename__ = "services"
     __table_args__ = (UniqueConstraint("workspace_id", "name"), {"sqlite_autoincrement": True})
@@ -110,6 +115,12 @@ class ServiceRow(LimitColumns, CodeColumns, ResourceColumns, Base):
     task_id: Mapped[int | None]
     instances: Mapped[list[Any]]
     ending: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    service_id: Mapped[int | None] = mapped_column(index=True)
+    role: Mapped[str] = mapped_column(server_default="current")
+    number: Mapped[int] = mapped_column(server_default="1")
+    weight: Mapped[int] = mapped_column(server_default="0")
+    is_promoted_when_ready: Mapped[bool] = mapped_column(server_default="0")
+    origin_id: Mapped[int | None]
 
 
 class ServerRow(LimitColumns, Base):

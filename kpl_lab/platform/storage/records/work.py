@@ -83,7 +83,7 @@ class MetricSeriesRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceRecord(Coded):
-    """A service."""
+    """A service, or a further revision of one."""
 
     access: str
     replicas: int
@@ -95,6 +95,27 @@ class ServiceRecord(Coded):
     task_id: int | None
     instances: list[Any]
     ending: dict[str, Any] | None
+    service_id: int | None
+    role: str
+    number: int
+    weight: int
+    is_promoted_when_ready: bool
+    origin_id: int | None
+
+    @property
+    def run_id(self) -> int:
+        """What its workloads and tokens are named by; a promotion takes it along."""
+        return self.origin_id or self.id
+
+    @property
+    def public_id(self) -> int:
+        """The id of the service, also for its further revisions."""
+        return self.service_id or self.id
+
+    @property
+    def title(self) -> str:
+        """The service's name, also for its further revisions."""
+        return self.name.partition("#")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,13 +89,13 @@ class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
     record = ServiceRecord
 
     def listed(self) -> ColumnElement[bool]:
-        """Leave out what is being deleted."""
-        return ServiceRow.is_deleted.is_(False)
+        """Leave out what is being deleted, and further revisions."""
+        return ServiceRow.is_deleted.is_(False) & ServiceRow.service_id.is_(None)
 
     def resolve(self, reference: str, reader: Reader) -> ServiceRecord | None:
         """Return what an id or a name means to ``reader``."""
         found = super().resolve(reference, reader)
-        return None if found is None or found.is_deleted else found
+        return None if found is None or found.is_deleted or found.service_id else found
 
     def named(self, name: str, workspace_id: int) -> ServiceRecord | None:
         """Return the service of that name in a workspace."""
@@ -108,8 +108,22 @@ class ServiceRepository(ResourceRepository[ServiceRow, ServiceRecord]):
         return found[0] if found else None
 
     def every(self) -> list[ServiceRecord]:
-        """Return every service, also those being deleted."""
+        """Return every service and further revision, also those being deleted."""
         return self.find()
+
+    def others(self, service_id: int) -> list[ServiceRecord]:
+        """Return the further revisions of a service, also those being deleted."""
+        return self.find(ServiceRow.service_id == service_id)
+
+    def in_role(self, service_id: int, role: str) -> ServiceRecord | None:
+        """Return the further revision of a service in that role."""
+        found = self.find(
+            ServiceRow.service_id == service_id,
+            ServiceRow.role == role,
+            ServiceRow.is_deleted.is_(False),
+            limit=1,
+        )
+        return found[0] if found else None
 
 
 class ServerRepository(Repository[ServerRow, ServerRecord]):
