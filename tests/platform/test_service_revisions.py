@@ -14,6 +14,7 @@ from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from kpl_lab.errors import Conflict
 from kpl_lab.platform.domain import service_revisions, service_states
 from kpl_lab.platform.runtime.world import Key
+from kpl_lab.platform.storage.repositories.census import CensusRepository
 from tests.platform.running import CODE, Site, User, until
 from tests.platform.test_services import is_valid, running, token_of
 from tests.platform.test_services import routes as written
@@ -69,6 +70,8 @@ async def test_a_candidate_runs_beside_the_current_revision_and_gets_no_calls(si
     assert shown == [(1, "current", 100), (2, "candidate", 0)]
     assert [s["name"] for s in (await alice.get("services"))["items"]] == ["digits"]
     assert (await alice.http.get("services/2")).status_code == 404
+    with site.context.database.store(reads_only=True) as store:
+        assert CensusRepository(store.session).services() == {"running": 1}
 
 
 async def test_calls_are_split_by_the_weight(site: Site) -> None:

@@ -36,8 +36,9 @@ class CensusRepository:
         return self._states(BuildRow)
 
     def services(self) -> Counts:
-        """Return how many services are in each state."""
-        return self._states(ServiceRow, ServiceRow.is_deleted.is_(False))
+        """Return how many services are in each state; further revisions are none of their own."""
+        is_counted = ServiceRow.is_deleted.is_(False) & ServiceRow.service_id.is_(None)
+        return self._states(ServiceRow, is_counted)
 
     def images(self) -> dict[tuple[str, str], int]:
         """Return how many images there are by state and source."""
