@@ -33,7 +33,7 @@ VALUES = {
     "all options, all made": ["-f", str(ALL), *MADE],
 }
 # Of other projects: the schemas of Kubernetes do not have it.
-FOREIGN = {"HTTPRoute"}
+FOREIGN = {"HTTPRoute", "ServiceMonitor"}
 
 
 @pytest.fixture(params=VALUES.values(), ids=list(VALUES))
@@ -131,7 +131,7 @@ def test_the_role_is_what_the_runner_asks_for(render: Render) -> None:
 def test_what_the_platform_reads_is_what_the_values_say(render: Render, tmp_path: Path) -> None:
     objects = render("-f", str(ALL))
     told = variables(objects)
-    (config,) = of_kind(objects, "ConfigMap")
+    config = named(objects, "ConfigMap", "everything")
     for name, text in config["data"].items():
         (tmp_path / name).write_text(text)
     told = {name: value for name, value in told.items() if value is not None}

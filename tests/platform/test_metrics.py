@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import re
 import socket
 import time
@@ -21,6 +22,7 @@ from kpl_lab import __version__
 from kpl_lab.clock import ManualClock
 from kpl_lab.engines.fake import Script
 from kpl_lab.errors import Unavailable
+from kpl_lab.platform import metrics_page
 from kpl_lab.platform.api import ROUTERS, runtime, saves
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.runtime.workqueue import WorkQueue
@@ -31,6 +33,7 @@ from kpl_lab.telemetry import instruments
 from kpl_lab.telemetry.catalog import ENTRIES, PREFIX, REGISTRY
 from tests.platform.conftest import API, INTERNAL
 from tests.platform.running import BUILT, CODE, WAITS, Site, until
+from tools import dashboard
 
 PATH = "internal/metrics"
 SCRAPER = {"Authorization": "Bearer token-of-scrapers"}
@@ -101,6 +104,34 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(client: Client) -> None:
     assert len(list(open_metrics(answer.text))) == len(ENTRIES)  # type: ignore[no-untyped-call]
 
 
+def test_the_page_of_the_reference_is_the_catalog() -> None:
+    assert metrics_page.COMMITTED.read_text(encoding="utf-8") == metrics_page.text(), (
+        "what is measured has changed: run `python -m kpl_lab.platform.metrics_page`"
+    )
+
+
+def test_the_dashboard_asks_for_nothing_that_is_not_told(client: Client) -> None:
+    told = {
+        name + end: set(ENTRIES[name].labels)
+        for name, kind in re.findall(
+            r"^# TYPE (\S+) (\S+)$", client.get(PATH, headers=SCRAPER).text, re.M
+        )
+        for end in (("_bucket", "_sum", "_count") if kind == "histogram" else ("",))
+    }
+    queries = [
+        (target["expr"], set(re.findall(r"{{(\w+)}}", target["legendFormat"])))
+        for panel in json.loads(dashboard.FILE.read_text())["panels"]
+        for target in panel.get("targets", ())
+    ]
+    assert len(queries) > 25
+    for query, shown in queries:
+        (asked,) = set(re.findall(r"kpl_lab_\w+", query))
+        assert asked in told, query
+        chosen = {name for name in re.findall(r"(\w+)=~?\"", query) if name != "job"}
+        grouped = set(re.split(r"\W+", " ".join(re.findall(r"by \(([^)]*)\)", query)))) - {""}
+        assert chosen | grouped - {"le", "job"} | shown <= told[asked], query
+
+
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
 def test_names_keep_the_conventions_of_prometheus(entry: Any) -> None:
     assert re.fullmatch(r"kpl_lab_[a-z]+(_[a-z]+)*", entry.name)
@@ -145,6 +176,26 @@ async def test_it_says_how_the_installation_is(site: Site, clock: ManualClock) -
         assert value(found, "process_up", process=process) == 1
         assert value(found, "process_resident_memory_bytes", process=process) > 1 << 20
     assert ("process_up", frozenset({("process", "runner")})) not in found
+
+
+async def test_a_candidate_is_no_further_service_but_its_replicas_count(
+    site: Site, clock: ManualClock
+) -> None:
+    site.engine.script = lambda _: WAITS
+    alice = site.user()
+    await alice.deploy(replicas=2)
+    await alice.until("services/digits", "running")
+    await alice.post("services/digits/revisions", {})
+
+    async def both_run() -> bool:
+        clock.advance(10)
+        return value(await scrape(site), "service_replicas", state="ready") > 2
+
+    await until(both_run)
+    found = await scrape(site)
+    services = [v for (name, _), v in found.items() if name == "services"]
+    assert sum(services) == value(found, "services", state="running") == 1
+    assert value(found, "service_replicas", state="wanted") > 2
 
 
 async def test_a_draft_waits_from_when_it_was_sent_off(site: Site, clock: ManualClock) -> None:

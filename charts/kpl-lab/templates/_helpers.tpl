@@ -66,6 +66,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* Holds the token that scrapers show. */}}
+{{- define "kpl-lab.metricsSecret" -}}
+{{ default (printf "%s-metrics" (include "kpl-lab.fullname" .)) .Values.metrics.existingSecret }}
+{{- end -}}
+
 {{/* Selects pods of the workloads, whatever namespace they are in. */}}
 {{- define "kpl-lab.workloadPods" -}}
 matchLabels:
