@@ -12,9 +12,11 @@ from kpl_lab.clock import ManualClock
 from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from kpl_lab.errors import Conflict
-from kpl_lab.platform.domain import service_revisions, service_states
+from kpl_lab.platform.domain import service_revisions, service_states, services
+from kpl_lab.platform.domain.capacity import Amounts, Ledger
 from kpl_lab.platform.runtime.world import Key
 from kpl_lab.platform.storage.repositories.census import CensusRepository
+from kpl_lab.schemas.services import ServiceUpdate
 from tests.platform.running import CODE, Site, User, until
 from tests.platform.test_services import is_valid, running, token_of
 from tests.platform.test_services import routes as written
@@ -383,8 +385,18 @@ async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure
         now = store.services.get(1)
         assert (now and now.state, now and now.run_id) == ("running", 2)
         assert (getattr(store.services.get(2), "state", None)) == "stopping"
-        with pytest.raises(Conflict, match="at this very moment"):
-            service_revisions._exchange(store, service, candidate)
+        for change in (
+            lambda: service_revisions._exchange(store, service, candidate),
+            lambda: service_revisions._drop(store, candidate),
+            lambda: services.update(
+                store, service, ServiceUpdate(running=False), Ledger(_ALL, _NONE)
+            ),
+        ):
+            with pytest.raises(Conflict, match="at this very moment"):
+                change()
+
+
+_ALL, _NONE = Amounts(cpu=99, memory=10**9, gpu=9), Amounts()
 
 
 async def test_a_dropped_candidate_with_calls_answers_them_first(

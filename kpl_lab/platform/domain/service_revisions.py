@@ -27,6 +27,7 @@ from kpl_lab.platform.domain.service_states import (
     DROPPED,
     ENDED,
     PREVIOUS,
+    changed_meanwhile,
     note_change,
     update_as_seen,
 )
@@ -226,7 +227,9 @@ def _in_role(store: Store, service: ServiceRecord, role: str) -> ServiceRecord:
 def set_weight(store: Store, service: ServiceRecord, weight: int) -> None:
     """Let the candidate have so many percent of the calls, once it is ready."""
     candidate = candidate_of(store, service)
-    store.services.update(candidate.id, weight=weight, updated_at=store.now())
+    is_it = {"role": CANDIDATE}
+    if not store.services.update(candidate.id, where=is_it, weight=weight, updated_at=store.now()):
+        raise changed_meanwhile()
     note_change(store, service, f"Revision {candidate.number} gets {weight} % of the calls.")
 
 
@@ -284,7 +287,7 @@ def _exchange(store: Store, service: ServiceRecord, candidate: ServiceRecord) ->
     }
     is_done = update_as_seen(store, service, **mine, updated_at=now)
     if not (is_done and update_as_seen(store, candidate, **theirs, updated_at=now)):
-        raise Conflict("The service was changed at this very moment; try again.")
+        raise changed_meanwhile()
 
 
 def promote_when_ready(store: Store, candidate: ServiceRecord) -> bool:
@@ -348,8 +351,9 @@ def _drop(store: Store, record: ServiceRecord) -> None:
     values: dict[str, Any] = {"is_wanted": False, "role": DROPPED}
     if record.state not in ENDED:
         values["state"] = "stopping"
-    name = f"{record.title}#{record.id}"
-    store.services.update(record.id, **values, name=name, updated_at=store.now())
+    values |= {"name": f"{record.title}#{record.id}", "updated_at": store.now()}
+    if not store.services.update(record.id, where={"role": record.role}, **values):
+        raise changed_meanwhile()
 
 
 def forget(store: Store, record: ServiceRecord) -> None:

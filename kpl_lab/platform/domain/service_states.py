@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kpl_lab.engines.spec import Cause, Observation, Replica, ReplicaState
+from kpl_lab.errors import Conflict
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access
 from kpl_lab.platform.domain.capacity import ALIVE_INSTANCES
@@ -101,6 +102,11 @@ def update_as_seen(store: Store, service: ServiceRecord, **values: Any) -> bool:
         "is_deleted": service.is_deleted,
     }
     return store.services.update(service.id, where=seen, **values)
+
+
+def changed_meanwhile() -> Conflict:
+    """Return the refusal of what somebody else came before: nothing of it is done."""
+    return Conflict("The service was changed at this very moment; try again.")
 
 
 def fail(store: Store, service: ServiceRecord, why: Explanation) -> None:

@@ -15,7 +15,12 @@ from kpl_lab.platform.domain import access, builds, runs, service_plans, service
 from kpl_lab.platform.domain.capacity import Amounts, Ledger, held_replicas, require_possible
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.service_plans import FUNCTION, require_free, tell_model
-from kpl_lab.platform.domain.service_states import CANDIDATE, ENDED
+from kpl_lab.platform.domain.service_states import (
+    CANDIDATE,
+    ENDED,
+    changed_meanwhile,
+    update_as_seen,
+)
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.services import ServiceCreate, ServiceUpdate
@@ -109,7 +114,8 @@ def update(
         values["description"] = request.description
     if request.running is True and service.is_wanted and service.state != "failed":
         raise Conflict(f"The service {service.name!r} runs already.", code="already_running")
-    store.services.update(service.id, **values, updated_at=store.now())
+    if not update_as_seen(store, service, **values, updated_at=store.now()):
+        raise changed_meanwhile()
     service_revisions.follow(store, candidate, replicas, is_wanted=wanted)
     store.events.write(
         access.subject("services", service),
