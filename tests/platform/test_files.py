@@ -57,6 +57,20 @@ def test_publishing_again_replaces_what_an_earlier_try_left(files: FileStore) ->
     assert [p.name for p in target.iterdir()] == ["second"]
 
 
+def test_what_is_named_by_its_content_is_published_once(files: FileStore) -> None:
+    target = files.code("digest")
+    for name in ("first", "second"):
+        with files.incoming() as folder:
+            (folder / "code").mkdir()
+            (folder / "code" / name).write_text("the same")
+            make_read_only(folder / "code")
+            (folder / "code").chmod(0o755)
+            files.publish_same(folder / "code", target)
+    assert [p.name for p in target.iterdir()] == ["first"]
+    assert target.stat().st_mode & 0o777 == 0o555
+    assert list(files.path("incoming").iterdir()) == []
+
+
 def test_read_only_means_all_of_it_and_it_can_still_be_removed(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     (folder / "deep").mkdir(parents=True)

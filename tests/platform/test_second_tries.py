@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.engines.spec import Cause, Handle, MountResult
 from kpl_lab.errors import Unavailable
-from kpl_lab.platform.domain import uploads
+from kpl_lab.platform.domain import code, uploads
+from kpl_lab.platform.domain.code import Code
 from tests.platform.conftest import zip_of
 from tests.platform.running import BUILT, CODE, Site, until
 
@@ -120,3 +123,27 @@ async def test_an_import_that_is_interrupted_as_it_ends_leaves_no_upload(
     assert not site.context.files.upload(upload).exists()
     with site.context.database.store() as store:
         assert store.uploads.get(upload) is None
+
+
+async def test_a_try_whose_upload_another_one_has_used_meanwhile_gets_the_same_task(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, key = site.user(), {"Idempotency-Key": "one"}
+    body = {"upload": await alice.code(), "code_name": "digits"}
+    whole, is_first = code.store_code, iter([True])
+    entered, made = threading.Event(), threading.Event()
+
+    def late(*given: Any) -> Code:
+        if next(is_first, False):
+            entered.set()
+            assert made.wait(30)
+        return whole(*given)
+
+    monkeypatch.setattr(code, "store_code", late)
+    slow = asyncio.create_task(alice.post("tasks", body, **key))
+    assert await asyncio.to_thread(entered.wait, 30)
+    fast = await alice.post("tasks", body, **key)
+    made.set()
+    assert (await slow)["id"] == fast["id"]
+    refused = await alice.http.post("tasks", json=body)
+    assert refused.status_code == 404, refused.text

@@ -95,9 +95,7 @@ def store_code(files: FileStore, options: PlatformOptions, packed: Path) -> Code
         make_read_only(root)
         root.chmod(0o755)
         target = files.code(digest)
-        if not target.exists():
-            files.publish(root, target)
-        target.chmod(0o555)
+        files.publish_same(root, target)
     return load_code(files, digest)
 
 
@@ -113,7 +111,14 @@ def receive(context: Context, caller: Caller, upload: int) -> Code:
     """
     with context.database.store(reads_only=True) as store:
         kept = uploads.require_complete(store, caller, upload)
-    return store_code(context.files, context.options, context.files.upload(kept.id))
+    packed = context.files.upload(kept.id)
+    try:
+        return store_code(context.files, context.options, packed)
+    except FileNotFoundError as error:
+        if packed.exists():
+            raise
+        # Something was made of it at this very moment.
+        raise NotFound(f"There is no upload {upload} of yours any more.") from error
 
 
 def digest_of(folder: Path) -> str:
