@@ -36,6 +36,10 @@ USEFUL = (("list", "PodMetrics", ""), ("list", "Node", ""))
 # In this order: what makes pods before the pods. Claims stay: homes are kept as they are elsewhere.
 _CLEARED = ("Deployment", "Job", "Pod", "Secret")
 _CLEARED_SINGLY = ("Service", "NetworkPolicy")
+LEAVING = (
+    *(("deletecollection", kind, "") for kind in _CLEARED),
+    *((verb, kind, "") for kind in _CLEARED_SINGLY for verb in ("list", "delete")),
+)
 _GRACE_SECONDS = 1
 _END_SECONDS, _LOOK_SECONDS = 120, 0.5
 

@@ -14,7 +14,7 @@ import yaml
 from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.options import load_options
 from kpl_lab.settings import load
-from kpl_lab.supervisor.cluster import NEEDED, USEFUL
+from kpl_lab.supervisor.cluster import LEAVING, NEEDED, USEFUL
 from tests.charts.conftest import Objects, Render
 from tests.engines.kubernetes.standards import NEWEST, repeated, unrestricted
 from tests.helm import CHART, helm
@@ -116,11 +116,17 @@ def rights(role: dict[str, Any]) -> set[tuple[str, str, str]]:
     }
 
 
-def test_the_role_is_what_the_runner_asks_for(render: Render) -> None:
-    def right(verb: str, kind: str, part: str) -> tuple[str, str, str]:
-        found = KINDS[kind]
-        return verb, found.group, f"{found.plural}/{part}" if part else found.plural
+def right(verb: str, kind: str, part: str) -> tuple[str, str, str]:
+    found = KINDS[kind]
+    return verb, found.group, f"{found.plural}/{part}" if part else found.plural
 
+
+def test_the_role_of_leaving_is_what_it_clears_away(render: Render) -> None:
+    given = rights(named(render(), "Role", "lab-kpl-lab-leave"))
+    assert given == {right(*one) for one in LEAVING}
+
+
+def test_the_role_is_what_the_runner_asks_for(render: Render) -> None:
     objects = render()
     given = rights(named(objects, "Role", "lab-kpl-lab"))
     everywhere = rights(of_kind(objects, "ClusterRole")[0])
