@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -122,11 +123,17 @@ def test_calls_are_shared_and_revisions_change_places_without_an_outage(
 def test_a_candidate_that_does_not_start_takes_no_call(
     terminal: Terminal, callers: Callers
 ) -> None:
-    said = terminal.kpl(
-        *("service", "update", "tone", "--env", "TONE=broken", "--weight", 50), seconds=300
-    )
-    assert said.code == 1, said
-    assert "Revision 2" in said.err
+    words = ("--env", "TONE=broken", "--weight", 50, "--no-wait")
+    terminal.done("service", "update", "tone", *words)
+
+    def candidate() -> Any:
+        found = terminal.done("service", "show", "tone")["revisions"]
+        return next((one for one in found if one["role"] == "candidate"), None)
+
+    # It is started again and again before it is given up.
+    wait_for(lambda: any(one["restarts"] for one in candidate()["instances"]), "its end", 240)
+    assert candidate()["ready"] == 0
     assert set(callers.counted(50)) == {"first"}
     terminal.done("service", "drop", "tone")
+    assert candidate() is None
     assert callers.failed == []
