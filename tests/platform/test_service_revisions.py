@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,6 @@ from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from kpl_lab.errors import Conflict
 from kpl_lab.platform.domain import service_revisions, service_states, services
 from kpl_lab.platform.domain.capacity import Amounts, Ledger
-from kpl_lab.platform.runtime.world import Key
 from kpl_lab.platform.storage.repositories.census import CensusRepository
 from kpl_lab.schemas.services import ServiceUpdate
 from tests.platform.running import CODE, Site, User, until
@@ -76,18 +74,6 @@ async def test_a_candidate_runs_beside_the_current_revision_and_gets_no_calls(si
         assert CensusRepository(store.session).services() == {"running": 1}
 
 
-async def test_calls_are_split_by_the_weight(site: Site) -> None:
-    alice = await with_candidate(site, weight=10)
-    await alice.http.put(f"{PATH}/traffic", json={"weight": 25})
-    await until(lambda: "weighted" in target(site))
-    weights = [{"name": "kpl-svc-1-1", "weight": 75}, {"name": "kpl-svc-1-2", "weight": 25}]
-    await until(lambda: target(site)["weighted"]["services"] == weights)
-    for id in (1, 2):
-        servers = written(site)["services"][f"kpl-svc-1-{id}"]["loadBalancer"]["servers"]
-        assert servers == [{"url": address_of(site, f"service-{id}-1")}]
-    assert (await revision(alice, "current"))["weight"] == 75
-
-
 async def test_a_promotion_routes_first_and_ends_the_former_one_when_its_calls_are_answered(
     site: Site, clock: ManualClock
 ) -> None:
@@ -113,39 +99,6 @@ async def test_a_promotion_routes_first_and_ends_the_former_one_when_its_calls_a
     await site.controller.queue.settled()
     assert set(site.engine.workloads) == {"service-2-1"}
     assert (await alice.get(PATH))["state"] == "running"
-
-
-class Door:
-    """A front door that takes a route up when the test says so."""
-
-    def __init__(self) -> None:
-        self.is_quick = True
-
-    async def serves(self, name: str, urls: frozenset[str]) -> bool:
-        del name, urls
-        return self.is_quick
-
-
-async def test_the_former_revision_answers_until_the_front_door_has_gone_over(
-    site: Site, clock: ManualClock
-) -> None:
-    door = site.controller.world.front_door = Door()
-    alice = await with_candidate(site)
-    await until(lambda: 1 in site.controller.world.routed)
-    door.is_quick = False
-    await alice.post(f"{PATH}/promote")
-    with site.context.database.store() as store:
-        # It was promoted long ago; but the front door still sends calls to the former one.
-        previous = store.services.in_role(1, "previous")
-        assert previous is not None
-        long_ago = store.now().replace(year=2000)
-        store.services.update(previous.id, updated_at=long_ago)
-    for _ in range(3):
-        site.controller.add(Key("services", previous.id))
-        await asyncio.sleep(0.2)
-    assert "service-1-1" in site.engine.workloads
-    door.is_quick = True
-    await until(lambda: set(site.engine.workloads) == {"service-2-1"})
 
 
 async def test_a_roll_back_brings_the_former_revision_back(site: Site, clock: ManualClock) -> None:
@@ -397,15 +350,3 @@ async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure
 
 
 _ALL, _NONE = Amounts(cpu=99, memory=10**9, gpu=9), Amounts()
-
-
-async def test_a_dropped_candidate_with_calls_answers_them_first(
-    site: Site, clock: ManualClock
-) -> None:
-    alice = await with_candidate(site, weight=50)
-    await alice.http.delete(f"{PATH}/revisions/candidate")
-    await until(lambda: "loadBalancer" in target(site))
-    await site.controller.queue.settled()
-    assert "service-2-1" in site.engine.workloads
-    clock.advance(10)
-    await until(lambda: set(site.engine.workloads) == {"service-1-1"})
