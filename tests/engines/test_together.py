@@ -61,6 +61,13 @@ def test_the_first_that_failed_by_itself_is_everybodys_end(
     assert [one.index for one in found] == [0, 1]
 
 
+def test_a_node_that_was_lost_is_the_reason_whatever_else_broke_off() -> None:
+    taken = replace(ended(1, None, Cause.LOST, second=40), detail={"code": "node_lost"})
+    found = joined(task("t", "true", replicas=2), [ended(0, 1, second=1), taken])
+    assert [one.cause for one in found] == [Cause.LOST] * 2
+    assert found[0].detail == {"code": "node_lost", "replica": 1}
+
+
 def test_nothing_but_a_task_of_several_is_one() -> None:
     ends = [replace(RUNS), ended(1, 3)]
     service = replace(task("s", "true", replicas=2), kind=Kind.SERVICE)

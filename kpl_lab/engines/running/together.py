@@ -65,5 +65,8 @@ def _first_failed(replicas: Sequence[Replica]) -> Replica | None:
 
 
 def _order(one: Replica) -> tuple[int, dt.datetime, int]:
+    if one.cause is Cause.LOST and one.detail.get("code"):
+        # The engine saw what took it, a node that went for instance; the others broke off with it.
+        return -1, one.ended_at or _LAST, one.index
     rank = _FOLLOWING.index(one.cause) + 1 if one.cause in _FOLLOWING else 0
     return rank, one.ended_at or _LAST, one.index

@@ -140,6 +140,8 @@ def test_a_task_is_never_repeated_but_for_a_disruption() -> None:
     first, second = spec["podFailurePolicy"]["rules"]
     assert first["action"] == "Ignore"
     assert first["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    several = found(PLANS["distributed task"], "Job")["spec"]["podFailurePolicy"]["rules"]
+    assert [one["action"] for one in several] == ["FailJob", "FailJob"], "all or nothing"
     assert second["action"] == "FailJob"
     assert second["onExitCodes"] == {"containerName": "main", "operator": "NotIn", "values": [0]}
     # Kubernetes takes a policy for failures with these two alone.

@@ -193,6 +193,22 @@ async def test_one_failed_replica_ends_all(bench: Doubled) -> None:
         assert (end.cause, end.exit_code) == (Cause.EXIT, 7)
 
 
+async def test_a_node_that_is_lost_ends_a_task_of_several_and_is_named(bench: Doubled) -> None:
+    await bench.run(task("t", "work", replicas=2))
+    await until(lambda: len(bench.pods("t")) == 2)
+    pods = {play._index(pod): pod for pod in bench.pods("t")}
+    for pod in pods.values():
+        play.place(bench.server.store, pod)
+        play.run(bench.server.store, pod)
+    await see(bench.engine, "t", is_state(ReplicaState.RUNNING, 1))
+    for pod in pods.values():
+        bench.says(pod, "", ends=True)
+    play.disrupt(bench.server.store, pods["1"], "DeletionByTaintManager", "node gone")
+    for index in range(2):
+        end = await end_of(bench.engine, "t", index)
+        assert (end.cause, end.detail["replica"]) == (Cause.LOST, 1)
+
+
 async def test_a_distributed_task_has_succeeded_when_all_have(bench: Doubled) -> None:
     await bench.run(task("t", "work", replicas=2))
     await until(lambda: len(bench.pods("t")) == 2)

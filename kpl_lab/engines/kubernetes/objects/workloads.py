@@ -20,7 +20,8 @@ def job(plan: Plan) -> Manifest:
     """Return the Job of a task or a build.
 
     It is never repeated, for a program that has failed would fail again, but for what a disruption
-    took (a node lost or emptied, a pre-emption): that does not count as its failure.
+    took (a node lost or emptied, a pre-emption): that does not count as its failure. Of a task of several
+    it ends all: the others cannot go on with one that begins anew.
 
     A task that waits in a queue begins suspended, and Kueue alone resumes it: apply it once. Applied
     again it would be suspended again.
@@ -32,7 +33,7 @@ def job(plan: Plan) -> Manifest:
         "parallelism": workload.replicas,
         "completionMode": "Indexed" if plan.is_numbered else "NonIndexed",
         "backoffLimit": 0,
-        "podFailurePolicy": {"rules": _failure_rules()},
+        "podFailurePolicy": {"rules": _failure_rules(plan)},
         # A second pod of the same number never runs beside a first that still ends.
         "podReplacementPolicy": "Failed",
         "ttlSecondsAfterFinished": shape.keep_seconds,
@@ -86,12 +87,12 @@ def server_pod(plan: Plan) -> Manifest:
     }
 
 
-def _failure_rules() -> list[Manifest]:
+def _failure_rules(plan: Plan) -> list[Manifest]:
     """Return what an ended pod means; the first that fits holds."""
     command = {"containerName": names.COMMAND_CONTAINER, "operator": "NotIn", "values": [0]}
     return [
         {
-            "action": "Ignore",
+            "action": "FailJob" if plan.is_numbered else "Ignore",
             "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
         },
         {"action": "FailJob", "onExitCodes": command},
