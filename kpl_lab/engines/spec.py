@@ -70,6 +70,14 @@ class RelayTarget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistryLogin:
+    """What a registry lets somebody in with."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Workload:
     """One thing to run, as an engine sees it.
 
@@ -96,6 +104,8 @@ class Workload:
         Folder whose content a new persistent home begins with; None: an empty one.
     replicas
         Of a task: they run at once, and stand and fall together.
+    login
+        What the image is pulled with, where it is not there; None: what the engine has itself.
     meeting_ports
         How many ports the replicas of a task need to find each other; 0: they do not.
     health
@@ -128,14 +138,7 @@ class Workload:
     start_timeout_seconds: float = 120.0
     templates: tuple[str, ...] | None = None
     meeting_ports: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegistryLogin:
-    """What a registry lets somebody in with."""
-
-    username: str
-    password: str = field(repr=False)
+    login: RegistryLogin | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from httpx import Client
 
-from kpl_lab.engines.fake import FakeEngine
-from kpl_lab.engines.spec import ImageFacts, RegistryLogin
+from kpl_lab.engines.fake import FakeEngine, Script
+from kpl_lab.engines.spec import ImageFacts, Kind, RegistryLogin
 from kpl_lab.errors import EngineError, Invalid
 from kpl_lab.formats.environment_yml import parse_environment
 from kpl_lab.platform import scopes
@@ -23,7 +23,7 @@ from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.schemas.images import Credentials, ImageCreate
 from tests.platform.conftest import Hub, Login, look_at_catalog
-from tests.platform.running import Site, until
+from tests.platform.running import CODE, Site, until
 
 TWO = """\
 version: 1
@@ -395,3 +395,22 @@ class TestFromTheRegistry:
         with pytest.raises(Invalid, match="neither an image of the catalog"):
             ordered(f"{team}/secret{tag}")
         assert ordered(f"{team}/other{tag}").base == f"{team}/other{tag}"
+
+
+async def test_what_runs_from_a_private_image_is_pulled_with_its_login(site: Site) -> None:
+    admin = site.user("root", scopes.ADMIN)
+    login = {"username": "ann", "password": "open sesame"}
+    made = await admin.post(
+        "images", {"name": "private", "reference": "/env/private", "credentials": login}
+    )
+    await admin.until(f"images/{made['id']}", "ready")
+    site.engine.script = Script(run_seconds=None)
+    files = {
+        **CODE,
+        "environment.yml": str(CODE["environment.yml"]).replace("python:3.11", "private"),
+    }
+    task = await admin.submit(files)
+    await admin.until(f"tasks/{task['id']}", "running")
+    (workload,) = [one for one in site.engine.workloads.values() if one.kind is Kind.TASK]
+    assert workload.image == "/env/private"
+    assert workload.login is not None and workload.login.password == "open sesame"

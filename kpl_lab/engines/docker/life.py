@@ -218,7 +218,9 @@ class Life:
             )
         self._log.note(f"pulling {image}")
         layers: dict[str, str] = {}
-        async with contextlib.aclosing(self._daemon.pull(image)) as stream:
+        async with contextlib.aclosing(
+            self._daemon.pull(image, self._entry.workload.login)
+        ) as stream:
             async for item in stream:
                 said = str(item.get("status"))
                 layer = item.get("id")

@@ -12,7 +12,7 @@ from typing import Any
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.planner import Planner
-from kpl_lab.engines.kubernetes.registry import docker_config
+from kpl_lab.engines.kubernetes.registry import DOCKER_HUB, docker_config
 from kpl_lab.engines.kubernetes.waiting import Waiting
 from kpl_lab.engines.running.looking import COMMAND, NO_SHELL, packages_of
 from kpl_lab.engines.spec import ImageFacts, RegistryLogin
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1800.0  # pulling included
 # So long a node may fail to pull before somebody is told: it tries again for ever.
 _STUCK_SECONDS = 40.0
-# As `docker login` names it; nodes look for it under this name.
-_DOCKER_HUB = "https://index.docker.io/v1/"
 # What keeps a pod waiting for its image (``pulling``, ``starting``), in the words of ``Engine.inspect_image``.
 _CODES = {
     "image_denied": "registry_denied",
@@ -135,7 +133,7 @@ class Inspector:
         }
 
     def _secret(self, name: str, reference: str, login: RegistryLogin) -> dict[str, Any]:
-        host = registry_of(reference) or _DOCKER_HUB
+        host = registry_of(reference) or DOCKER_HUB
         config = docker_config(host, login.username, login.password)
         return {
             "apiVersion": "v1",

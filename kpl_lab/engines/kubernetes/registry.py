@@ -30,6 +30,8 @@ _MANIFESTS = ", ".join(
     )
 )
 _PART = re.compile(r'(\w+)="([^"]*)"')
+# As `docker login` names it; nodes look for it under this name.
+DOCKER_HUB = "https://index.docker.io/v1/"
 # Under which name a login of Docker's own registry is kept, and where it answers.
 _DOCKER = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
-from kpl_lab.engines.spec import Handle, Observation, Replica, ReplicaState
+from kpl_lab.engines.spec import Handle, Observation, RegistryLogin, Replica, ReplicaState
 from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import images
 from kpl_lab.platform.domain.faults import Explanation, explain
 from kpl_lab.platform.runtime.lease import Fence, Unfenced
 from kpl_lab.platform.storage.store import Store
@@ -163,6 +164,12 @@ class World:
         except EngineError:
             pass  # what could be read is kept
         await asyncio.to_thread(fresh.replace, target)
+
+    async def login(self, reference: str) -> RegistryLogin | None:
+        """Return what a registry lets us in with for an image of the catalog; None: nothing."""
+        found = await self.read(lambda s: s.images.with_login(reference))
+        stored = None if found is None else images.credentials_of(self.context, found)
+        return None if stored is None else RegistryLogin(**stored.model_dump())
 
     async def explain(self, replica: Replica, handle: Handle) -> Explanation:
         """Return why a replica ended, in words; of several that end together, the one that failed."""

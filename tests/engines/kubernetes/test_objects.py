@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
-from kpl_lab.engines.kubernetes.objects import parts
+from kpl_lab.engines.kubernetes.objects import objects, parts
 from kpl_lab.engines.kubernetes.objects.pod import SAFE_TO_EVICT, pod_template
 from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_LABEL
 from kpl_lab.engines.kubernetes.plan import Plan, Shape
-from kpl_lab.engines.spec import Kind, Limits
+from kpl_lab.engines.spec import Kind, Limits, RegistryLogin
 from kpl_lab.errors import EngineError
 from tests.engines.kubernetes.plans import (
     FULL_SHAPE,
@@ -221,3 +222,16 @@ def test_an_owner_is_named_as_the_cluster_has_answered_it() -> None:
     secret = found(PLANS["task"], "Secret")
     secret["metadata"]["ownerReferences"] = [parts.owner_reference(job)]
     kubernetes_validate.validate(secret, NEWEST, strict=True)
+
+
+def test_an_image_that_asks_for_a_login_is_pulled_with_one_that_goes_with_the_workload() -> None:
+    login = RegistryLogin(username="ann", password="open sesame")
+    image = "registry.example:5000/team/x:1"
+    plan = plan_of(Kind.TASK, image=image, login=login)
+    *before, job = objects(plan)
+    (pull,) = [one for one in before if one.get("type") == "kubernetes.io/dockerconfigjson"]
+    known = json.loads(pull["stringData"][".dockerconfigjson"])["auths"]
+    assert list(known) == ["registry.example:5000"]
+    names_given = job["spec"]["template"]["spec"]["imagePullSecrets"]
+    assert {"name": pull["metadata"]["name"]} in names_given
+    assert "open sesame" not in json.dumps(job)

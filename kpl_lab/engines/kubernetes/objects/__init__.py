@@ -27,6 +27,8 @@ def objects(plan: Plan) -> list[Manifest]:
         return build_objects(plan, plan.build)
     claim = parts.home_claim(plan)
     found = [parts.secret(plan)] if claim is None else [claim, parts.secret(plan)]
+    if plan.workload.login is not None:
+        found.append(parts.pull_secret(plan, plan.workload.login))
     if kind is Kind.SERVICE:
         return [*found, parts.service(plan), workloads.deployment(plan)]
     if kind is Kind.SERVER:

@@ -16,6 +16,11 @@ def name_of(plan: Plan) -> str:
     return names.object_name(plan.installation, plan.workload.name)
 
 
+def pull_secret_name(plan: Plan) -> str:
+    """Return the name of the Secret with which nodes pull a workload's image."""
+    return f"{name_of(plan)}-pull"
+
+
 def labels_of(plan: Plan) -> dict[str, str]:
     """Return the labels of a workload's objects and pods."""
     workload = plan.workload

@@ -9,12 +9,19 @@ from typing import Any
 
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.objects.environment import secret_values
-from kpl_lab.engines.kubernetes.objects.meta import Manifest, metadata, selector_of
+from kpl_lab.engines.kubernetes.objects.meta import (
+    Manifest,
+    metadata,
+    pull_secret_name,
+    selector_of,
+)
 from kpl_lab.engines.kubernetes.objects.volumes import has_claim
 from kpl_lab.engines.kubernetes.plan import CONFIG_FILE, Plan
+from kpl_lab.engines.kubernetes.registry import DOCKER_HUB, docker_config
 from kpl_lab.engines.running.protocol import decode, encode
-from kpl_lab.engines.spec import Workload
+from kpl_lab.engines.spec import RegistryLogin, Workload
 from kpl_lab.errors import EngineError
+from kpl_lab.formats.image_reference import registry_of
 
 # Kubernetes takes 256 KiB of annotations, all together; others write some, too.
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/
@@ -45,6 +52,18 @@ def secret(plan: Plan) -> Manifest:
         "type": "Opaque",
         "immutable": True,
         "stringData": values,
+    }
+
+
+def pull_secret(plan: Plan, login: RegistryLogin) -> Manifest:
+    """Return what nodes pull the workload's image with."""
+    host = registry_of(plan.workload.image) or DOCKER_HUB
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {**metadata(plan), "name": pull_secret_name(plan)},
+        "type": "kubernetes.io/dockerconfigjson",
+        "stringData": {".dockerconfigjson": docker_config(host, login.username, login.password)},
     }
 
 
@@ -171,6 +190,7 @@ def _without_secrets(workload: Workload) -> Workload:
         workload,
         environment=dict.fromkeys(workload.environment, ""),
         secrets=dict.fromkeys(workload.secrets, ""),
+        login=None,
         relay=relay and dataclasses.replace(relay, token="", metric_token=""),
     )
 

@@ -6,7 +6,12 @@ import math
 from typing import Any
 
 from kpl_lab.engines.kubernetes.objects.containers import agent_container, command_container
-from kpl_lab.engines.kubernetes.objects.meta import Manifest, labels_of, name_of
+from kpl_lab.engines.kubernetes.objects.meta import (
+    Manifest,
+    labels_of,
+    name_of,
+    pull_secret_name,
+)
 from kpl_lab.engines.kubernetes.objects.volumes import volumes
 from kpl_lab.engines.kubernetes.plan import Plan
 from kpl_lab.engines.spec import Kind
@@ -60,10 +65,11 @@ def _account(user: int) -> Manifest:
 def _place(plan: Plan) -> Manifest:
     """Return which nodes it may run on, and how."""
     shape = plan.shape
+    pull = [*shape.pull_secrets, *([pull_secret_name(plan)] if plan.workload.login else ())]
     wanted: dict[str, Any] = {
         "nodeSelector": {"kubernetes.io/os": "linux", **shape.node_selector},
         "tolerations": [dict(one) for one in shape.tolerations],
-        "imagePullSecrets": [{"name": name} for name in dict.fromkeys(shape.pull_secrets)],
+        "imagePullSecrets": [{"name": name} for name in dict.fromkeys(pull)],
         "runtimeClassName": shape.runtime_class,
         "priorityClassName": shape.priority_class,
         # Of the headless Service by which replicas find each other.

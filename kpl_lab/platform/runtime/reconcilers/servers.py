@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
@@ -119,7 +120,8 @@ class ServerReconciler:
         try:
             image = await self._world.read(lambda s: images.of_server(s, server.image_id))
             token = await self._world.write(lambda s: self._issue(s, server))
-            workload = self._workload(server, image, token)
+            login = await self._world.login(image.reference)
+            workload = replace(self._workload(server, image, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
         except CANNOT_START as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
@@ -168,7 +169,8 @@ class ServiceReconciler:
             files = self._world.context.files
             code = await asyncio.to_thread(load_code, files, service.code_digest)
             token = await self._world.write(lambda s: self._issue(s, service))
-            workload = self._workload(service, code, image, token)
+            login = await self._world.login(image)
+            workload = replace(self._workload(service, code, image, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, service=service, handle=handle))
         except CANNOT_START as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -127,7 +128,8 @@ class TaskReconciler:
         try:
             code = await asyncio.to_thread(load_code, self._world.context.files, task.code_digest)
             token = await self._world.write(lambda s: self._issue(s, task))
-            workload = self._workload(task, code, token)
+            login = await self._world.login(task.image or "")
+            workload = replace(self._workload(task, code, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=task.id, handle=handle))
         except CANNOT_START as error:

@@ -30,6 +30,13 @@ class ImageRepository(Repository[ImageRow, ImageRecord]):
         """Return all images in a state."""
         return self.find(ImageRow.state == state)
 
+    def with_login(self, reference: str) -> ImageRecord | None:
+        """Return an image of that reference for which a registry asks who we are."""
+        found = self.find(
+            ImageRow.reference == reference, ImageRow.credentials.is_not(None), limit=1
+        )
+        return found[0] if found else None
+
     def named(self, owner: str, name: str) -> ImageRecord | None:
         """Return ``owner``'s image of that name."""
         found = self.find(ImageRow.owner == owner, ImageRow.name == name, limit=1)
