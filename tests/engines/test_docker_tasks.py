@@ -318,3 +318,17 @@ async def test_replicas_of_a_task_meet_on_a_network_of_their_own(docker: DockerB
     assert own in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()
     await docker.engine.delete(handle)
     assert own not in docker.daemon.docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+async def test_a_network_that_a_killed_runner_has_left_is_removed(docker: DockerBench) -> None:
+    installation = docker.settings.instance
+    left, label = names.network(installation, "gone"), f"{names.INSTALLATION}={installation}"
+    await start(docker.engine, task("t", "sleep 600"))
+    await see(docker.engine, "t", is_state(ReplicaState.RUNNING))
+    docker.daemon.docker("network", "create", "--label", label, left)
+    docker.kill()
+    docker.launch()
+    await see(docker.engine, "t", is_state(ReplicaState.RUNNING))
+    listed = ("network", "ls", "--format", "{{.Name}}")
+    await until(lambda: left not in docker.daemon.docker(*listed).split())
+    assert names.network(installation) in docker.daemon.docker(*listed).split()

@@ -188,9 +188,22 @@ def test_the_first_failure_ends_the_others_and_is_told() -> None:
     assert "process 1 (node 0, local rank 1) ended with exit code 7" in done.stderr
 
 
-def test_a_signal_that_ends_one_ends_the_launcher() -> None:
-    done = launched("[ $LOCAL_RANK = 0 ] && kill -SEGV $$; exec sleep 60", processes=2)
-    assert done.returncode == -signal.SIGSEGV
+@pytest.mark.parametrize("name", ["SEGV", "KILL", "TERM"])
+def test_a_signal_that_ends_one_ends_the_launcher(name: str) -> None:
+    done = launched(f"[ $LOCAL_RANK = 0 ] && kill -{name} $$; exec sleep 60", processes=2)
+    assert done.returncode == -signal.Signals[f"SIG{name}"]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_finds_signals_as_they_are_elsewhere() -> None:
+    ignored = "grep SigIgn /proc/self/status"
+    both = {launched(ignored, nodes=2).stdout, launched(ignored, processes=2).stdout[:24] + "\n"}
+    assert len(both) == 1
+
+
+def test_a_list_of_workers_that_no_variable_holds_is_left_out() -> None:
+    many = {**given(nodes=1024, processes=4), "VC_WORKER_HOSTS": ",".join(["n" * 40] * 1024)}
+    assert "TF_CONFIG" not in launcher.environment_of(0, many)
 
 
 def test_a_polite_stop_reaches_all_and_their_ends_are_awaited(tmp_path: Path) -> None:
@@ -217,9 +230,13 @@ def test_nodes_without_a_name_are_waited_for(
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", find)
-    launcher.await_hosts(["first", "late"], seconds=0.0)
+    launcher.await_hosts(["first", "late"], tell_after=0.0)
     assert looks == ["first", "late", "late", "late"]
     assert "waiting for node 2 of 2 (late)" in capsys.readouterr().err
+    looks.clear()
+    launcher.await_hosts(["late", "never asked for"], give_up_after=0.0)
+    assert looks == ["late"]
+    assert "node 1 of 2 (late) is not there; going on without it" in capsys.readouterr().err
 
 
 def test_the_launcher_is_written_for_python_3_7() -> None:

@@ -350,3 +350,31 @@ async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure
 
 
 _ALL, _NONE = Amounts(cpu=99, memory=10**9, gpu=9), Amounts()
+
+
+async def test_no_candidate_is_added_to_a_service_that_is_deleted_at_that_moment(
+    site: Site,
+) -> None:
+    await with_candidate(site)
+    with site.context.database.store() as store:
+        service = store.services.get(1)
+        assert service is not None
+        services.delete(store, service)
+        with pytest.raises(Conflict):
+            service_revisions._begin(store, service, {}, 0, promotes=False)
+    await until(lambda: not site.engine.workloads)
+
+
+async def test_a_revision_that_its_service_has_left_behind_goes_too(site: Site) -> None:
+    await with_candidate(site)
+    await site.kill()
+    with site.context.database.store() as store:
+        store.services.delete(1)
+    await site.restart()
+
+    def is_gone() -> bool:
+        with site.context.database.store(reads_only=True) as store:
+            return store.services.get(2) is None
+
+    await until(is_gone)
+    await until(lambda: not site.engine.workloads)

@@ -75,6 +75,20 @@ class Guard:
         else:
             self._failures.pop(network, None)
 
+    async def forget(self, network: str) -> None:
+        """Take away the rules of a network that is about to be removed."""
+        self._failures.pop(network, None)
+        if self._lacking is not None or await self._daemon.network(network) is None:
+            return
+        try:
+            bridge = await self._bridge_of(network)
+            for chain in (_FORWARDED, _WITHOUT_DOCKER, _HERE):
+                for rule in await self._rules(chain) or ():
+                    if rule[rule.index("-i") + 1] == bridge:
+                        await self._call("-D", *rule)
+        except _Refused as error:
+            log.warning("a rule of the packet filter stays: %s", error)
+
     async def _bridge_of(self, network: str) -> str:
         found = await self._daemon.network(network)
         if found is None or found["Driver"] != "bridge":

@@ -222,6 +222,7 @@ class Keeper:
             if self._is_orphan(found):
                 log.warning("removing %s: its workload is gone", found["Names"])
                 await self._daemon.remove(found["Id"])
+        await self._tools.network.sweep(one.workload for one in self._ledger.entries.values())
 
     def _is_orphan(self, container: dict[str, Any]) -> bool:
         address = Address.of_labels(container["Labels"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kpl_lab.engines.docker import names
 from kpl_lab.engines.docker.daemon import Daemon, to_its_end
@@ -80,6 +80,14 @@ class Network:
             if is_unused():
                 await self._remove()
 
+    async def sweep(self, workloads: Iterable[Workload]) -> None:
+        """Remove networks of workloads that are none of these: a runner before us did not come to it."""
+        async with self._lock:
+            kept = {self.name, *(self.of(one) for one in workloads)}
+            for found in await self._daemon.networks(self._labels):
+                if found["Name"] not in kept:
+                    await self._remove_one(str(found["Name"]))
+
     async def _remove(self) -> None:
         for found in await self._daemon.networks(self._labels) if self._is_own else ():
             await self._remove_one(str(found["Name"]))
@@ -87,6 +95,7 @@ class Network:
 
     async def _remove_one(self, name: str) -> None:
         waits = backoff(0.1, max_seconds=0.5)
+        await self._guard.forget(name)
         for _ in range(_TRIES):
             await self._daemon.remove_network(name)
             if await self._daemon.network(name) is None:

@@ -211,10 +211,15 @@ def _receive_revision(
     body: RevisionCreate, context: ContextDep, caller: Writing, key: KeyDep
 ) -> Code | None:
     """Store the code of a revision before the transaction begins, as for a service."""
-    with context.database.store(reads_only=True) as store:
-        is_made = key.made(store, caller, "service_revisions", store.services) is not None
-    is_kept = service_revisions.keeps_code(body)
-    return None if is_made or is_kept else runs.receive(context, caller, body)
+    if service_revisions.keeps_code(body):
+        return None
+    return key.unless_made(
+        context,
+        caller,
+        "service_revisions",
+        lambda s: s.services,
+        lambda: runs.receive(context, caller, body),
+    )
 
 
 @router.post("/services/{ref}/revisions", status_code=201)

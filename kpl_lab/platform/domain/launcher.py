@@ -22,6 +22,10 @@ from types import FrameType
 
 GRACE_SECONDS = 10.0
 _LOOK_SECONDS, _TELL_SECONDS = 0.2, 5.0
+# A node that has ended already has no name any more, where the processes never meet.
+_HOST_SECONDS = 600.0
+# What the kernel takes as one variable, less a little: MAX_ARG_STRLEN.
+_MAX_VARIABLE_BYTES = 120_000
 
 
 def say(text: str) -> None:
@@ -43,8 +47,10 @@ def environment_of(local: int, given: dict[str, str]) -> dict[str, str]:
         "MASTER_ADDR": hosts[0],
         "RANK": str(node * count + local),
         "LOCAL_RANK": str(local),
-        "TF_CONFIG": json.dumps({"cluster": {"worker": cluster}, "task": task}),
     }
+    tensorflow = json.dumps({"cluster": {"worker": cluster}, "task": task})
+    if len(tensorflow) < _MAX_VARIABLE_BYTES:
+        found["TF_CONFIG"] = tensorflow
     if is_each:
         if count > 1 and "OMP_NUM_THREADS" not in given:
             # Else each process takes as many threads as the node has cores.
@@ -59,19 +65,31 @@ def environment_of(local: int, given: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def await_hosts(hosts: list[str], seconds: float = _TELL_SECONDS) -> None:
+def await_hosts(
+    hosts: list[str], tell_after: float = _TELL_SECONDS, give_up_after: float = _HOST_SECONDS
+) -> None:
     """Wait until all nodes have a name: they start when their cluster has room for them."""
+    since = time.monotonic()
     for node, host in enumerate(hosts):
-        since, is_told = time.monotonic(), False
-        while True:
-            try:
-                socket.getaddrinfo(host, None)
-                break
-            except socket.gaierror:
-                if not is_told and time.monotonic() - since > seconds:
-                    say(f"waiting for node {node + 1} of {len(hosts)} ({host})")
-                    is_told = True
-                time.sleep(_LOOK_SECONDS)
+        is_told = False
+        while not has_name(host):
+            waited = time.monotonic() - since
+            if waited > give_up_after:
+                say(f"node {node + 1} of {len(hosts)} ({host}) is not there; going on without it")
+                return
+            if not is_told and waited > tell_after:
+                say(f"waiting for node {node + 1} of {len(hosts)} ({host})")
+                is_told = True
+            time.sleep(_LOOK_SECONDS)
+
+
+def has_name(host: str) -> bool:
+    """Say whether a name leads anywhere."""
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        return False
+    return True
 
 
 class Node:
@@ -90,6 +108,8 @@ class Node:
         for local in range(self._count):
             own = dict(os.environ, **environment_of(local, dict(os.environ)))
             self._children.append(subprocess.Popen(self._command, env=own, start_new_session=True))
+        if self._asked is not None:
+            self._signal(self._asked)  # some of them were not there then
         while True:
             codes = [child.poll() for child in self._children]
             failed = [local for local, code in enumerate(codes) if code]
@@ -132,10 +152,14 @@ def main(command: list[str]) -> None:
     count = int(os.environ["NPROC_PER_NODE"]) if os.environ["KPL_LAUNCH"] == "process" else 1
     if count == 1:
         os.environ.update(environment_of(0, dict(os.environ)))
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            # Python ignores them, and who takes its place would go on doing so.
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)  # noqa: S606 (the user's own)
     code = Node(command, count).run()
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # of SIGKILL nothing can be changed
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code if code >= 0 else 128 - code)
 

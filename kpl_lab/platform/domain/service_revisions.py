@@ -180,7 +180,12 @@ def _next_number(store: Store, service: ServiceRecord) -> int:
 def _begin(
     store: Store, service: ServiceRecord, columns: dict[str, Any], weight: int, *, promotes: bool
 ) -> ServiceRecord:
-    """Keep a candidate that shall run; its name makes sure that there is but one."""
+    """Keep a candidate that shall run; its name makes sure that there is but one.
+
+    The service's row is held until then: it cannot be stopped or deleted in between.
+    """
+    if not update_as_seen(store, service, updated_at=store.now()):
+        raise changed_meanwhile()
     values = columns | {
         "name": f"{service.title}#{CANDIDATE}",
         "visibility": service.visibility,

@@ -163,17 +163,23 @@ def _state(values: dict[str, Any]) -> dict[str, Any]:
 
 def delete(store: Store, service: ServiceRecord) -> None:
     """Ask for a service, its address and its other revisions to vanish."""
-    for record in (service, *store.services.others(service.id)):
-        store.services.update(
-            record.id,
-            is_wanted=False,
-            is_deleted=True,
-            name=f"{record.title}#{record.id}",
-            updated_at=store.now(),
-        )
-        auth.revoke(store, "service", record.run_id)
-        tell_model(store, record)
+    _give_up(store, service)
+    # Only now: a candidate that was being added has been by then, or is refused.
+    for record in store.services.others(service.id):
+        _give_up(store, record)
     store.events.write(access.subject("services", service), "deleted")
+
+
+def _give_up(store: Store, record: ServiceRecord) -> None:
+    store.services.update(
+        record.id,
+        is_wanted=False,
+        is_deleted=True,
+        name=f"{record.title}#{record.id}",
+        updated_at=store.now(),
+    )
+    auth.revoke(store, "service", record.run_id)
+    tell_model(store, record)
 
 
 def url_of(service: ServiceRecord, workspace: str) -> str:

@@ -63,7 +63,7 @@ class ServiceReconciler:
         await self._forget_others(service)
         name = workload_name(service)
         seen = self._world.seen.get(name)
-        if service.is_deleted:
+        if service.is_deleted or await self._is_left_over(service):
             await self._world.forget(name, service.handle)
             await self._world.write(lambda s: s.services.delete(id))
             self._world.add(ROUTES)
@@ -74,6 +74,11 @@ class ServiceReconciler:
         else:
             await self._end_failed(service, name, seen)
         return None
+
+    async def _is_left_over(self, service: ServiceRecord) -> bool:
+        """Say whether it is a further revision of a service that is not there any more."""
+        of = service.service_id
+        return of is not None and await self._world.read(lambda s: s.services.get(of)) is None
 
     async def _forget_others(self, service: ServiceRecord) -> None:
         """Remove workloads of earlier starts."""
