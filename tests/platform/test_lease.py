@@ -309,3 +309,15 @@ def test_who_is_paused_inside_a_transaction_holds_nobody_up(url: str) -> None:
             database.close()
             frozen.kill()
     assert time.monotonic() - begun < 10
+
+
+def test_a_session_that_the_server_has_ended_is_a_database_that_is_away(url: str) -> None:
+    database = Database(url)
+    database.limit_idle(0.2)
+    with pytest.raises(Unavailable), database.store() as store:
+        store.workspaces.names()
+        time.sleep(1.0)
+        store.workspaces.names()
+    with database.store() as store:
+        assert store.workspaces.names() == {}
+    database.close()

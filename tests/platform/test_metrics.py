@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import re
 import socket
+import threading
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ from kpl_lab.platform.context import Context
 from kpl_lab.platform.runtime.workqueue import WorkQueue
 from kpl_lab.platform.storage.orm.work import TaskRow
 from kpl_lab.platform.storage.orm.workspaces import EventRow
+from kpl_lab.platform.storage.store import Store
 from kpl_lab.platform.telemetry import controller_socket
 from kpl_lab.telemetry import instruments
 from kpl_lab.telemetry.catalog import ENTRIES, PREFIX, REGISTRY
@@ -458,3 +460,25 @@ def fill(context: Context, count: int) -> None:
         ]  # fmt: skip
         store.session.execute(insert(TaskRow), tasks)
         store.session.execute(insert(EventRow), events)
+
+
+async def test_a_database_that_hangs_is_told_and_asked_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, asked = threading.Event(), []
+
+    def hang(_: Store) -> list[Any]:
+        asked.append(1)
+        let_go.wait(20)
+        return []
+
+    monkeypatch.setattr("kpl_lab.platform.api.metrics.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("kpl_lab.platform.domain.census.count", hang)
+    try:
+        for _ in range(2):
+            found = await scrape(site)
+            assert value(found, "database_up") == 0
+            assert value(found, "process_up", process="platform") == 1
+        assert len(asked) == 1
+    finally:
+        let_go.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from kpl_dataset import WriteOnlyDataset
 from kpl_lab.client.unpacking import unpack
 from kpl_lab.engines.fake import Script, Stage
+from kpl_lab.platform.runtime.lease import Unfenced
 from tests.platform.running import CODE, ENVIRONMENT, Site, User
 
 
@@ -193,3 +195,13 @@ async def test_what_an_interrupted_try_has_left_is_removed(site: Site) -> None:
         (folder / "a").write_text("a")
     await model(site, site.user())
     assert [path.name for path in incoming.iterdir()] == ["task-10-save"]
+
+
+async def test_two_controllers_put_things_together_in_places_of_their_own(site: Site) -> None:
+    class Second(Unfenced):
+        epoch = 2
+
+    world = site.controller.world
+    other = replace(world, fence=Second())
+    assert other.incoming("task-1-save") != world.incoming("task-1-save")
+    assert other.incoming("task-1-save").name.startswith("task-1-save-")

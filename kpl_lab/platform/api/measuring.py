@@ -34,8 +34,12 @@ class Measuring:
         began = time.perf_counter()
         surface = next((s for s in self._surfaces if scope["path"].startswith(f"{s}/")), "")
 
+        is_counted = False
+
         async def send_counted(message: Message) -> None:
+            nonlocal is_counted
             if message["type"] == "http.response.start":
+                is_counted = True
                 _count(scope, surface, message["status"], time.perf_counter() - began)
             await send(message)
 
@@ -43,7 +47,8 @@ class Measuring:
             await self._app(scope, receive, send_counted)
         except Exception:
             # Answered further out, where the route is not known any more.
-            _count(scope, surface, 500, time.perf_counter() - began)
+            if not is_counted:
+                _count(scope, surface, 500, time.perf_counter() - began)
             raise
 
 

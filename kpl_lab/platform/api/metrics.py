@@ -43,6 +43,7 @@ class Exposition:
         self._lock = asyncio.Lock()
         self._state: tuple[float, list[Metric]] | None = None
         self._capacity: tuple[float, Capacity] | None = None
+        self._reading: asyncio.Task[list[Metric]] | None = None
 
     async def page(self, accept: str) -> exchange.Page:
         """Return the answer to one scraper."""
@@ -68,7 +69,13 @@ class Exposition:
         now = self._context.clock.monotonic()
         if self._state is None or now - self._state[0] >= FRESH_SECONDS:
             capacity = await self._fresh_capacity(now)
-            self._state = (now, await asyncio.to_thread(self._read, capacity))
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(asyncio.to_thread(self._read, capacity))
+            reading = asyncio.shield(self._reading)
+            found = await _in_time(lambda: reading)
+            if found is None:  # it hangs: the next scraper finds the same question asked
+                return _flags(is_there=False, capacity=capacity)
+            self._state = (now, found)
         return self._state[1]
 
     async def _fresh_capacity(self, now: float) -> Capacity | None:
@@ -88,9 +95,14 @@ class Exposition:
             is_there = True
         except KplError as error:
             log.warning("the database does not answer a scraper: %s", error.message)
-        found.append(census.flag(census.DATABASE_UP, {(): is_there}))
-        found.append(census.flag(census.ENGINE_UP, {(): capacity is not None}))
-        return found
+        return [*found, *_flags(is_there=is_there, capacity=capacity)]
+
+
+def _flags(*, is_there: bool, capacity: Capacity | None) -> list[Metric]:
+    return [
+        census.flag(census.DATABASE_UP, {(): is_there}),
+        census.flag(census.ENGINE_UP, {(): capacity is not None}),
+    ]
 
 
 async def _in_time(question: Callable[[], Awaitable[T]]) -> T | None:

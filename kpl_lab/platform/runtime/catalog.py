@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from kpl_lab.errors import Invalid, KplError
 from kpl_lab.platform.domain import catalog_file
 from kpl_lab.platform.runtime.world import Key, World
+from kpl_lab.retry import backoff
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
@@ -24,9 +26,13 @@ class CatalogFollower:
     async def run(self) -> None:
         """Follow the file until cancelled."""
         await self._look()
-        for id in await self._world.read(lambda s: s.images.ids()):
-            # What is in it may have changed while nobody looked.
-            self._world.add(Key("images", id))
+        for wait in backoff(max_seconds=LOOK_SECONDS):
+            with contextlib.suppress(KplError):
+                for id in await self._world.read(lambda s: s.images.ids()):
+                    # What is in it may have changed while nobody looked.
+                    self._world.add(Key("images", id))
+                break
+            await asyncio.sleep(wait)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()

@@ -46,6 +46,11 @@ class LeaseLost(Conflict):
 class Fence(Protocol):
     """Keeps whoever may no longer act from acting."""
 
+    @property
+    def epoch(self) -> int:
+        """Number of this holder among all that ever were."""
+        ...
+
     def check(self) -> None:
         """Refuse where it is not sure that this process may act now."""
         ...
@@ -57,6 +62,8 @@ class Fence(Protocol):
 
 class Unfenced:
     """Of a controller that has nobody beside it."""
+
+    epoch = 0
 
     def check(self) -> None:
         """Let everything be done."""

@@ -40,6 +40,7 @@ class OutputKeeper:
 
     def _tidy(self, task: TaskRecord) -> None:
         """Remove what is left of earlier tries: one may have ended just after its output was noted."""
+        self._world.fence.check()
         incoming = self._world.context.files.path("incoming")
         for path in incoming.glob(f"task-{task.id}-*"):
             remove_tree(path)
@@ -49,7 +50,7 @@ class OutputKeeper:
     ) -> Planned | None:
         """Keep one output; return what to note of it, None where that is noted already."""
         key = planned["key"]
-        incoming = self._world.context.files.path("incoming", f"task-{task.id}-{slug(key)}")
+        incoming = self._world.incoming(f"task-{task.id}-{slug(key)}")
         await asyncio.to_thread(incoming.parent.mkdir, parents=True, exist_ok=True)
         try:
             await self._world.engine.collect(handle, key, incoming)

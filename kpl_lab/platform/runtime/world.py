@@ -121,6 +121,10 @@ class World:
             yield store
             self.fence.verify(store)
 
+    def incoming(self, name: str) -> Path:
+        """Return where something is put together: this controller's own, for another may follow it."""
+        return self.context.files.path("incoming", f"{name}-{self.fence.epoch}")
+
     def publish(self, filled: Path, target: Path) -> None:
         """Move a filled folder to its place, unless another controller may act by now."""
         self.fence.check()
@@ -155,7 +159,7 @@ class World:
         """Copy a workload's log into the store, whole or not at all; repeatable."""
         if await asyncio.to_thread(target.exists):
             return
-        fresh = target.with_suffix(".part")
+        fresh = target.with_suffix(f".{self.fence.epoch}.part")
         await asyncio.to_thread(_begin_file, fresh)
         try:
             async for chunk in self.engine.logs(handle, replica=replica):
@@ -163,7 +167,8 @@ class World:
                 await asyncio.to_thread(_append, fresh, chunk.data)
         except EngineError:
             pass  # what could be read is kept
-        await asyncio.to_thread(fresh.replace, target)
+        self.fence.check()
+        await asyncio.to_thread(_keep_file, fresh, target)
 
     async def login(self, reference: str) -> RegistryLogin | None:
         """Return what a registry lets us in with for an image of the catalog; None: nothing."""
@@ -183,6 +188,12 @@ class World:
 def _begin_file(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"")
+
+
+def _keep_file(fresh: Path, target: Path) -> None:
+    fresh.replace(target)
+    for left in target.parent.glob(f"{target.stem}.*.part"):
+        left.unlink(missing_ok=True)  # of a controller that was ended
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import Session
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
@@ -19,6 +20,15 @@ BUSY_MILLISECONDS = 15_000
 CHANNEL = "kpl_lab_events"
 # PostgreSQL hears of a client whose machine is lost after hours; until then its rows are locked.
 IDLE_SECONDS = 60.0
+# And a client of a database whose machine is lost: within half a minute in place of a quarter of an hour.
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_FAR = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 def _connect_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 (a DBAPI object)
@@ -56,7 +66,13 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def open_engine(url: str) -> Engine:
     """Return a connection pool for ``url``, set up for its kind of database."""
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), pool_size=20)
+    arguments = _FAR if make_url(url).get_backend_name() == "postgresql" else {}
+    engine = create_engine(
+        url,
+        pool_pre_ping=not url.startswith("sqlite"),
+        pool_size=20,
+        connect_args=dict(arguments),
+    )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _connect_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -68,7 +84,7 @@ def open_engine(url: str) -> Engine:
 def connect_arguments(engine: Engine) -> dict[str, Any]:
     """Return how the driver reaches a PostgreSQL, for a connection beside the pool."""
     _, found = engine.dialect.create_connect_args(engine.url)
-    return dict(found)
+    return {**_FAR, **found}
 
 
 class Database:
@@ -128,9 +144,13 @@ class Database:
                 if store.events.added and self.is_shared:
                     session.execute(text(f"NOTIFY {CHANNEL}"))
                 session.commit()
-            except (OperationalError, IntegrityError, DataError) as error:
+            except (OperationalError, InternalError, IntegrityError, DataError) as error:
                 session.rollback()
                 raise _translate(error) from error
+            except NoConnectionLeft as error:
+                raise Unavailable(
+                    "The database does not answer at the moment; try again in a few seconds."
+                ) from error
             except UnicodeEncodeError as error:  # half a surrogate pair, which JSON lets through
                 session.rollback()
                 raise Invalid("A text holds characters that no text has.") from error
@@ -144,7 +164,9 @@ class Database:
         self.engine.dispose()
 
 
-def _translate(error: OperationalError | IntegrityError | DataError) -> KplError:
+def _translate(
+    error: OperationalError | InternalError | IntegrityError | DataError,
+) -> KplError:
     text = str(error.orig)
     if isinstance(error, IntegrityError):
         return Conflict(

@@ -15,6 +15,7 @@ from typing import Any
 from kpl_lab.platform.domain import access, datasets, models, uploads
 from kpl_lab.platform.importers import Job
 from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
 
@@ -77,7 +78,7 @@ class ImportReconciler:
         self, version: DatasetVersionRecord | ModelVersionRecord, source: Path, filename: str
     ) -> Job:
         options = self._world.context.options
-        work = self._world.context.files.path("incoming", f"{self._kind}-{version.id}")
+        work = self._world.incoming(f"{self._kind}-{version.id}")
         return Job(
             source=str(source),
             filename=filename,
@@ -95,6 +96,7 @@ class ImportReconciler:
         self, job: Job, version: DatasetVersionRecord | ModelVersionRecord
     ) -> dict[str, Any]:
         """Run a job and return what it imported, or the last thing it said."""
+        self._world.fence.check()
         await asyncio.to_thread(_make_ready, job)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -148,9 +150,15 @@ class ImportReconciler:
 
 
 def _make_ready(job: Job) -> None:
-    """Make the folder of a job, and forget what an earlier try has reported."""
+    """Make the folder of a job, and forget what earlier tries have left, of earlier controllers too."""
     job.report.parent.mkdir(parents=True, exist_ok=True)
     job.report.unlink(missing_ok=True)
+    own, of = (Path(job.work), Path(job.result)), Path(job.work).name.rsplit("-", 2)[0]
+    for path in job.report.parent.glob(f"{of}-*"):
+        if path.is_dir() and path not in own:
+            remove_tree(path)
+        elif path.is_file():
+            path.unlink()
 
 
 def _reported(job: Job) -> dict[str, Any] | None:
