@@ -246,7 +246,7 @@ def make_private(store: Store, table: str, **given: Any) -> int:
     values = {
         c.key: _filler(mapped, c)
         for c in inspect(mapped).columns
-        if not c.nullable and c.default is None and not c.primary_key
+        if not (c.nullable or c.default or c.server_default or c.primary_key)
     }
     row = mapped(**(values | given))
     store.session.add(row)

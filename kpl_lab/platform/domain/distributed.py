@@ -38,10 +38,11 @@ def check(nodes: int, processes: int) -> None:
     Invalid
         Says how many there may be.
     """
-    if nodes * processes > MAX_PROCESSES:
+    total = nodes * processes
+    if total > MAX_PROCESSES:
         raise Invalid(
-            f"{nodes} nodes with {processes} processes each are {nodes * processes} processes; "
-            f"a task may have {MAX_PROCESSES}.",
+            f"{nodes} nodes with {processes} processes each are {total} processes; a task may have "
+            f"{MAX_PROCESSES}.",
             code="too_many_processes",
         )
 
