@@ -45,6 +45,11 @@ class KubernetesOptions(options.RunningOptions):
     gate_port = Int(0, help="Port of the gate; 0: a free one, kept from the first start.").tag(
         config=True
     )
+    restarts_max = Int(
+        2,
+        help="Restarts of a service that has never been ready, after which it is given up. Nodes wait "
+        "10 seconds before the first, and twice as long before each further one.",
+    ).tag(config=True)
     base_image = Unicode(
         own_image(__version__),
         help="The platform's own image: what agents run in, and what environments without a base "
