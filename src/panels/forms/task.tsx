@@ -25,6 +25,7 @@ import type { ITaskValues, TaskSource, Values } from './taskbody';
 import {
   NO_VALUES,
   filledParameters,
+  repeatedValues,
   taskBody,
   taskCommand,
   taskPython,
@@ -362,7 +363,7 @@ namespace Private {
     earlier: TaskDetail | null
   ): Partial<ITaskValues> {
     if (earlier) {
-      return repeated(earlier);
+      return repeatedValues(earlier);
     }
     const key = form?.functions
       .flatMap(item => item.inputs)
@@ -370,34 +371,5 @@ namespace Private {
     return start.dataset && key
       ? { inputs: { [key]: `dataset:${start.dataset}` } }
       : {};
-  }
-
-  function repeated(task: TaskDetail): Partial<ITaskValues> {
-    const inputs = task.inputs.map(({ key, kind, name, version }) => [
-      key,
-      `${kind}:${name}${version ? `:${version}` : ''}`
-    ]);
-    return {
-      function: task.function,
-      description: task.description,
-      inputs: Object.fromEntries(inputs) as Record<string, string>,
-      parameters: task.parameters,
-      cpu: task.resources.cpu,
-      memory: task.resources.memory,
-      gpu: task.resources.gpu,
-      timeLimitMinutes: task.time_limit_seconds
-        ? Math.ceil(task.time_limit_seconds / 60)
-        : null,
-      priority: task.priority || null,
-      nodes: task.nodes > 1 ? task.nodes : null,
-      processes: task.processes > 1 ? task.processes : null,
-      launch: task.nodes > 1 || task.processes > 1 ? task.launch : '',
-      environment: Object.entries(task.environment)
-        .map(([name, value]) => `${name}=${value}`)
-        .join('\n'),
-      saveAs: Object.fromEntries(
-        task.save_as.map(item => [item.output, item.name])
-      )
-    };
   }
 }

@@ -3,6 +3,7 @@ import type {
   FunctionView,
   SaveAs,
   TaskCreate,
+  TaskDetail,
   TaskInput
 } from '../../api/types';
 import { pairsOf } from '../../pairs';
@@ -180,6 +181,38 @@ export function taskBody(
     launch: values.launch || null,
     priority: values.priority
   }) as Body<TaskCreate>;
+}
+
+/**
+ * What the form of a task held that is to be submitted again.
+ */
+export function repeatedValues(task: TaskDetail): Partial<ITaskValues> {
+  const inputs = task.inputs.map(({ key, kind, name, version }) => [
+    key,
+    `${kind}:${name}${version ? `:${version}` : ''}`
+  ]);
+  return {
+    function: task.function,
+    description: task.description,
+    inputs: Object.fromEntries(inputs) as Record<string, string>,
+    parameters: task.parameters,
+    cpu: task.resources.cpu,
+    memory: task.resources.memory,
+    gpu: task.resources.gpu,
+    timeLimitMinutes: task.time_limit_seconds
+      ? Math.ceil(task.time_limit_seconds / 60)
+      : null,
+    priority: task.priority || null,
+    nodes: task.nodes > 1 ? task.nodes : null,
+    processes: task.processes > 1 ? task.processes : null,
+    launch: task.nodes > 1 || task.processes > 1 ? task.launch : '',
+    environment: Object.entries(task.environment)
+      .map(([name, value]) => `${name}=${value}`)
+      .join('\n'),
+    saveAs: Object.fromEntries(
+      task.save_as.map(item => [item.output, item.name])
+    )
+  };
 }
 
 /**
