@@ -40,13 +40,16 @@ ERRORS = frozenset(
     if isinstance(value, type) and issubclass(value, errors.KplError)
 )
 # What is made of parts elsewhere: ends that no fault of the dictionary fits (`faults._by_exit_code`),
-# a built image that was removed (`unused_images`), and what is waited for (`capacity.words`,
+# a built image that was removed (`unused_images`), how a cluster mounts (`kubernetes.live_mounts`), and what is
+# waited for (`capacity.words`,
 # `tasks._position`, `server_queue._sentence`).
 MADE_OF_PARTS = (
     "The command was ended by signal {signal}.",
     "The command ended with exit code {code}.",
     "The end of the log says what it was doing.",
     "Nothing has used it for a long time, so it was removed; it is built anew when it is needed.",
+    "The node agent shows it: a node keeps one copy for all servers.",
+    "It was copied into the server: {why}.",
     "waiting for {what} and {more}; {ahead} ahead of you",
     "waiting for {what} and {more}",
     "waiting for {what}; {ahead} ahead of you",

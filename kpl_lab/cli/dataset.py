@@ -163,6 +163,8 @@ def mount(session: Session, ref: str, server: str | None, no_wait: bool) -> None
     session.show(mounted)
     if mounted.state == "mounted" and not mounted.enforced:
         session.say("Read-only holds by file mode alone here: the engine runs without privileges.")
+    if mounted.state == "mounted" and mounted.message:
+        session.say(mounted.message)
 
 
 @dataset.command("unmount")

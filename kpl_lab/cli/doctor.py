@@ -235,6 +235,16 @@ def _kubernetes(settings: Settings) -> Iterator[Finding]:
         f"Kubernetes {facts['version']} at {facts['api']}, namespace {facts['namespace']}; pods reach "
         f"us at {facts['gate']}",
     )
+    agents = facts["node_agents"]
+    if agents:
+        yield Finding("mounts", "ok", f"Agents mount datasets on {', '.join(agents)}")
+    elif agents is not None:
+        yield Finding(
+            "mounts",
+            "note",
+            "No node agent answers: datasets are copied into the servers that mount them. Look at the "
+            "pods of the DaemonSet that the chart makes with nodeAgent.enabled.",
+        )
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

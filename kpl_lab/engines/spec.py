@@ -335,7 +335,16 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True)
 class MountResult:
-    """A live mount; ``enforced`` is false where read-only holds by file mode alone."""
+    """A live mount.
+
+    Attributes
+    ----------
+    enforced
+        False where read-only holds by file mode alone.
+    note
+        Which way it was made, as a sentence, where an engine has several.
+    """
 
     path: str
     enforced: bool
+    note: str = ""

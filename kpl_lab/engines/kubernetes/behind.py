@@ -1,4 +1,4 @@
-"""What stands behind the gate: what the agents of pods may fetch, give and call."""
+"""What stands behind the gate: what the agents of pods and nodes may fetch, give and call."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from kpl_lab.engines.kubernetes.builds import Builder
 from kpl_lab.engines.kubernetes.gate import Caller, Line
 from kpl_lab.engines.kubernetes.keeper import Keeper
 from kpl_lab.engines.kubernetes.ledger import Entry, Ledger
+from kpl_lab.engines.kubernetes.nodes import Nodes
 from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.reach import Reach, Streams
 from kpl_lab.engines.spec import Kind
@@ -19,10 +20,16 @@ class Behind:
     """Answers agents from what is known of their workloads."""
 
     def __init__(
-        self, ledger: Ledger, planner: Planner, builder: Builder, keeper: Keeper, reach: Reach
+        self,
+        ledger: Ledger,
+        planner: Planner,
+        builder: Builder,
+        keeper: Keeper,
+        reach: Reach,
+        nodes: Nodes,
     ) -> None:
         self._ledger, self._planner, self._builder = ledger, planner, builder
-        self._keeper, self._reach = keeper, reach
+        self._keeper, self._reach, self._nodes = keeper, reach, nodes
 
     def _entry(self, name: str) -> Entry:
         entry = self._ledger.entries.get(name)
@@ -31,13 +38,15 @@ class Behind:
         return entry
 
     def source(self, caller: Caller, what: str, key: str) -> Path:
-        """Return a folder that a workload may fetch.
+        """Return a folder that a workload, or the agent of a node, may fetch.
 
         Raises
         ------
         EngineError
             It has none of this name.
         """
+        if caller.node is not None:
+            return self._planner.check_source(self._nodes.source(caller.node, key))
         entry = self._entry(caller.workload)
         workload = entry.workload
         if workload.kind is Kind.BUILD:
@@ -74,12 +83,21 @@ class Behind:
 
     def linked(self, caller: Caller, line: Line) -> None:
         """Take an agent's connection."""
-        self._keeper.linked(caller, line)
+        if caller.node is None:
+            self._keeper.linked(caller, line)
+        else:
+            self._nodes.linked(caller.node, line)
 
     def unlinked(self, caller: Caller, line: Line) -> None:
         """Let it go."""
-        self._keeper.unlinked(caller, line)
+        if caller.node is None:
+            self._keeper.unlinked(caller, line)
+        else:
+            self._nodes.unlinked(caller.node, line)
 
     def reported(self, caller: Caller, report: dict[str, Any]) -> None:
         """Take what an agent says."""
-        self._keeper.reported(caller, report)
+        if caller.node is None:
+            self._keeper.reported(caller, report)
+        else:
+            self._nodes.reported(caller.node, report)

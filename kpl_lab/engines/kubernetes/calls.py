@@ -17,7 +17,9 @@ from kpl_lab.engines.kubernetes.images import Inspector
 from kpl_lab.engines.kubernetes.keeper import Keeper
 from kpl_lab.engines.kubernetes.ledger import Entry, Ledger
 from kpl_lab.engines.kubernetes.life import Tools
+from kpl_lab.engines.kubernetes.live_mounts import LiveMounts
 from kpl_lab.engines.kubernetes.making import have_objects, remove_objects
+from kpl_lab.engines.kubernetes.nodes import Nodes
 from kpl_lab.engines.kubernetes.plan import home_inside
 from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.pods import Pods
@@ -43,7 +45,6 @@ log = logging.getLogger(__name__)
 
 _SYNC_SECONDS = 10.0
 _MEASURE_SECONDS = 2.0
-_MOUNT_SECONDS = 3600.0
 _GONE_SECONDS = 20.0
 
 
@@ -90,7 +91,13 @@ class Calls(WorkloadCalls[Entry]):
         self._builder = Builder(
             planner.installation, planner.options, settings.home.storage, cluster
         )
-        self.behind = Behind(self._ledger, planner, self._builder, self._keeper, self._reach)
+        self._nodes = Nodes(self._ledger, self.pods, planner.installation, settings.home.storage)
+        self._live_mounts = LiveMounts(
+            self._keeper, self._nodes, has_node_agents=planner.options.has_node_agents
+        )
+        self.behind = Behind(
+            self._ledger, planner, self._builder, self._keeper, self._reach, self._nodes
+        )
         self._inspector = Inspector(cluster, planner)
         self._synced = asyncio.Event()
         self._trouble: dict[str, KplError] = {}
@@ -107,6 +114,7 @@ class Calls(WorkloadCalls[Entry]):
         if not self._synced.is_set():
             self._keeper.adopt()
             self._synced.set()
+            self._nodes.synced()
 
     def troubled(self, what: str, error: KplError | None) -> None:
         """Note what keeps us from seeing the cluster; None: it is over."""
@@ -140,6 +148,7 @@ class Calls(WorkloadCalls[Entry]):
 
     def _on_change(self, workload: str) -> None:
         self._keeper.wake(workload)
+        self._nodes.changed(workload)
 
     def streams(self) -> Mapping[str, Stream]:
         """Return the calls that answer with items."""
@@ -300,6 +309,7 @@ class Calls(WorkloadCalls[Entry]):
             "gate": self._planner.way_text,
             "gpus": capacity.gpu,
             "mounts": True,
+            "node_agents": self._nodes.present if self._planner.options.has_node_agents else None,
         }
 
     async def _mount(self, name: str, source: str, mount: str) -> Json:
@@ -308,22 +318,16 @@ class Calls(WorkloadCalls[Entry]):
         entry = self.entry(name)
         home = self._home_of(entry)
         async with entry.lock:
-            entry.mounted[mount] = str(folder)
-            entry.save()
-            await self._keeper.ask(name, {"do": "mount", "name": mount}, _MOUNT_SECONDS)
-        return encode(MountResult(path=f"{home_inside(home)}/datasets/{mount}", enforced=True))
+            note = await self._live_mounts.mount(entry, mount, folder)
+        path = f"{home_inside(home)}/datasets/{mount}"
+        return encode(MountResult(path=path, enforced=True, note=note))
 
     async def _unmount(self, name: str, mount: str) -> None:
         check_segment(mount, "name of a mount")
         entry = self._ledger.entries.get(name)
-        if entry is None or mount not in entry.mounted:
-            return
-        async with entry.lock:
-            status = entry.statuses.get(0)
-            if status is not None and not status.is_final:
-                await self._keeper.ask(name, {"do": "unmount", "name": mount}, _MOUNT_SECONDS)
-            entry.mounted.pop(mount, None)
-            entry.save()
+        if entry is not None:
+            async with entry.lock:
+                await self._live_mounts.unmount(entry, mount)
 
     async def _build(self, name: str, recipe: Message) -> AsyncIterator[Json]:
         wanted = decode(Recipe, recipe)

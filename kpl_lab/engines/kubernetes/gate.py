@@ -1,7 +1,8 @@
-"""The gate: the one TCP port at which the agents of pods reach the installation.
+"""The gate: the one TCP port at which the agents of pods and of nodes reach the installation.
 
 Whoever knocks shows the token of its workload, and gets what belongs to that workload: its code and inputs,
-a place for its outputs, the ports of the platform that its kind may call. See ``wire`` for how they talk.
+a place for its outputs, the ports of the platform that its kind may call. Agents of nodes have a token of their
+own, and get the versions of datasets that their node is to show. See ``wire`` for how they talk.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kpl_lab.engines.kubernetes.tars import receive, send
+from kpl_lab.engines.kubernetes.tars import receive, send, size_of
 from kpl_lab.engines.kubernetes.wire import (
     BEAT_SECONDS,
     MAX_LINE_BYTES,
+    NODE,
     SILENCE_SECONDS,
     Broken,
     to_line,
@@ -34,21 +36,30 @@ log = logging.getLogger(__name__)
 
 _HELLO_SECONDS = 20.0
 _KEY_BYTES = 32
+_OF_NODES = ("fetch", "stay")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who has shown a token: a pod of a workload."""
+    """Who has shown a token: a pod of a workload, or the agent of a node."""
 
     workload: str
     pod: str
+
+    @property
+    def node(self) -> str | None:
+        """The node whose agent it says it is."""
+        return self.workload.removeprefix(NODE) if self.workload.startswith(NODE) else None
 
 
 class Host(Protocol):
     """What stands behind the gate."""
 
     def source(self, caller: Caller, what: str, key: str) -> Path:
-        """Return a folder that a workload may fetch: ``code``, ``input``, ``skeleton``, ``mount``."""
+        """Return a folder that a caller may fetch: ``code``, ``input``, ``skeleton``, ``mount``.
+
+        A node's agent ``version`` alone.
+        """
 
     def place_for(self, caller: Caller, output: str) -> Path:
         """Return the folder, not there yet, that an output is to become."""
@@ -107,11 +118,14 @@ class Gate:
     ----------
     key
         Of :func:`load_key`.
+    node_token_file
+        Holds the token of the agents of nodes; None: there are none.
     """
 
-    def __init__(self, key: bytes, host: Host) -> None:
+    def __init__(self, key: bytes, host: Host, node_token_file: Path | None = None) -> None:
         self._key = key
         self._host = host
+        self._node_token_file = node_token_file
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._is_closing = False
@@ -180,11 +194,20 @@ class Gate:
 
     def _admit(self, request: dict[str, Any]) -> tuple[Caller, str, dict[str, Any]]:
         workload, call = str(request["workload"]), str(request["call"])
-        if not hmac.compare_digest(token_of(self._key, workload), str(request["token"])):
+        caller = Caller(workload, str(request["pod"]))
+        token = token_of(self._key, workload) if caller.node is None else self._node_token()
+        if not token or not hmac.compare_digest(token.encode(), str(request["token"]).encode()):
             raise Forbidden("This is not the token of that workload.", code="wrong_token")
-        if call not in self._calls:
+        if call not in (self._calls if caller.node is None else _OF_NODES):
             raise Invalid(f"The gate knows no call {call!r}.", code="unknown_call")
-        return Caller(workload, str(request["pod"])), call, dict(request["args"])
+        return caller, call, dict(request["args"])
+
+    def _node_token(self) -> str:
+        """Return the token of the agents of nodes, which may be changed; empty: there is none."""
+        with contextlib.suppress(OSError):
+            if self._node_token_file is not None:
+                return self._node_token_file.read_text().strip()
+        return ""
 
     async def _fetch(
         self,
@@ -195,7 +218,8 @@ class Gate:
         key: str = "",
     ) -> None:
         folder = await asyncio.to_thread(self._host.source, caller, what, key)
-        writer.write(to_line({"done": None}))
+        done = None if caller.node is None else {"bytes": await asyncio.to_thread(size_of, folder)}
+        writer.write(to_line({"done": done}))
         await send(folder, writer)
 
     async def _give(

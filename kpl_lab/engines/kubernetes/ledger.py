@@ -48,6 +48,8 @@ class Entry(ledger.Entry[Status]):
         What it builds.
     mounted
         Folder of the store by the name of the live mount that shows it.
+    shown
+        Version by the name of the live mount, of those that an agent of a node shows.
     is_made
         Its objects were made: if there are none, they have gone.
     is_adopted
@@ -58,6 +60,7 @@ class Entry(ledger.Entry[Status]):
     is_made: bool = False
     is_adopted: bool = False
     mounted: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
     def read_status(self, index: int) -> Status | None:
         """Return what is written down of a replica."""
@@ -99,6 +102,7 @@ class Entry(ledger.Entry[Status]):
         return {
             "recipe": recipe,
             "mounted": self.mounted,
+            "shown": self.shown,
             "is_made": self.is_made,
             "is_adopted": self.is_adopted,
         }
@@ -114,6 +118,7 @@ def _revive(workload: Workload, folder: Path, found: Mapping[str, Any]) -> Entry
         folder=folder,
         recipe=recipe,
         mounted=mounted,
+        shown=dict(found.get("shown") or {}),
         is_made=bool(found.get("is_made")),
         is_adopted=bool(found.get("is_adopted")),
     )

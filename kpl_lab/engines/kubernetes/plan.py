@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kpl_lab.engines.kubernetes.names import PREFIX
 from kpl_lab.engines.spec import Kind, Workload
 
 # Places inside a pod. What the command may write lies below INSIDE; what only its agent sees, BESIDE.
@@ -18,6 +19,10 @@ BESIDE = "/beside"
 CONFIG = f"{BESIDE}/config"  # the agent's part of the Secret, as the file agent.json
 CONFIG_FILE = "agent.json"
 SPOOL = f"{BESIDE}/spool"
+# Volumes that node agents look for in the kubelet's folders of a pod.
+MOUNTS_VOLUME, CONFIG_VOLUME = "datasets", "config"
+# Annotation of the pods in which mounts of a node agent are seen.
+TAKES_MOUNTS = PREFIX + "takes-mounts"
 # The account of images/builder, to which its /etc/subuid and /etc/subgid give others of a range.
 BUILDER_USER = 1000
 
@@ -45,6 +50,7 @@ class Shape:
     agent_port: int = 17170
     send_seconds: int = 3600
     keep_seconds: int = 86400
+    has_node_agents: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,7 +58,8 @@ async def serve_cluster(settings: Settings, options: KubernetesOptions, cluster:
     planner = Planner(settings, options, Way(host, port, key))
     calls = Calls(settings, planner, cluster)
     calls.begin()
-    gate = Gate(key, calls.behind)
+    token = Path(options.node_token_file) if options.has_node_agents else None
+    gate = Gate(key, calls.behind, token)
     await gate.open(options.gate_listen or address_of(host), port)
     log.info("pods reach the gate at %s:%s", host, port)
     reflecting = asyncio.create_task(_reflect(cluster, planner, calls))

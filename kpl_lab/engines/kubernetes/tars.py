@@ -5,17 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import stat
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Protocol, cast
 
 from kpl_lab.engines.kubernetes.wire import CHUNK_BYTES, Broken, ChunkReader, ChunkWriter
 from kpl_lab.engines.running.collect import MAX_DEPTH, MAX_PATH_BYTES
 from kpl_lab.errors import EngineError
-from kpl_lab.trees import remove_tree
+from kpl_lab.trees import below, remove_tree
 
 _PERMISSIONS = 0o644
 _EXECUTABLE = 0o111
+
+
+class Chunks(Protocol):
+    """Gives what has come, as ``ChunkReader`` does."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return ``size`` bytes, fewer at the end alone."""
+
+    def finish(self) -> None:
+        """Take what is left, to its end."""
 
 
 class _LoopWriter:
@@ -50,6 +61,11 @@ class _LoopReader:
             return error.partial
 
 
+def size_of(folder: Path) -> int:
+    """Return the bytes of the files of a folder."""
+    return sum(one.facts.st_size for one in below(folder) if stat.S_ISREG(one.facts.st_mode))
+
+
 async def send(folder: Path, writer: asyncio.StreamWriter) -> None:
     """Send a folder of the store; a file alone as a folder that holds it."""
     target = ChunkWriter(_LoopWriter(writer))
@@ -77,10 +93,11 @@ async def receive(reader: asyncio.StreamReader, target: Path) -> int:
         The connection ended early: nothing is there then.
     """
     chunks = ChunkReader(cast(IO[bytes], _LoopReader(reader)))
-    return await asyncio.to_thread(_receive, chunks, target)
+    return await asyncio.to_thread(unpack, chunks, target)
 
 
-def _receive(chunks: ChunkReader, target: Path) -> int:
+def unpack(chunks: Chunks, target: Path) -> int:
+    """Make the folder ``target`` of the chunks of a tar; as :func:`receive`."""
     part = target.with_name(f".{target.name}.part")
     remove_tree(part)
     part.mkdir(parents=True)
@@ -98,7 +115,7 @@ def _receive(chunks: ChunkReader, target: Path) -> int:
     return size
 
 
-def _unpack(chunks: ChunkReader, target: Path) -> int:
+def _unpack(chunks: Chunks, target: Path) -> int:
     """Unpack plain files and folders; whatever else a stranger has packed is left out."""
     size = 0
     with tarfile.open(fileobj=cast(IO[bytes], chunks), mode="r|", bufsize=CHUNK_BYTES) as archive:

@@ -11,6 +11,10 @@ with a line, ``{"done": ...}`` or ``{"error": {"code", "message"}}``, and then
 ``stay``   lines go both ways: reports of the agent, orders of the gate
 =========  ==========================================================================
 
+The agent of a node calls as the workload ``node:NAME``, with the token of node agents: ``fetch`` of ``version``,
+and ``stay``. Its one order is all that is to be shown on its node, ``{"do": "show", "id", "pods": {UID: {NAME:
+VERSION}}}``; its reports are those of :class:`kpl_lab.engines.kubernetes.node.report.NodeReport`.
+
 A chunk is its length (four bytes, the highest first) and so many bytes; a chunk of no bytes is the end,
 so that a connection which broke is not taken for one. The agent's side needs the standard library alone.
 """
@@ -27,6 +31,10 @@ MAX_LINE_BYTES = 1024 * 1024
 # Both sides say something at least so often over a connection that stays.
 BEAT_SECONDS = 15.0
 SILENCE_SECONDS = 60.0
+
+
+# Before the name of a node, where the agent of a node says for whom it knocks: no workload's name has a colon.
+NODE = "node:"
 
 
 class Broken(Exception):

@@ -10,26 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 from pathlib import Path
 
 from kpl_lab.engines.local import namespace, syscalls
 from kpl_lab.engines.local.syscalls import MountFlag
 from kpl_lab.errors import EngineError
-
-_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
+from kpl_lab.mountinfo import mounts
 
 
 def mount_points() -> list[Path]:
     """Return every mount point that this process sees, innermost last."""
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    # Spaces and other characters are written as three octal digits, the rest as it is: other
-    # people's mount points need not be text.
-    return [
-        Path(os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), line.split(b" ")[4])))
-        for line in lines
-    ]
+    return [one.point for one in mounts()]
 
 
 def make_root(root: Path) -> None:

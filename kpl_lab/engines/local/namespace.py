@@ -20,6 +20,7 @@ from kpl_lab.engines.local import syscalls
 from kpl_lab.engines.local.syscalls import MountFlag
 
 _COVER = MountFlag.NOSUID | MountFlag.NODEV
+_NO_MORE = MountFlag(0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +217,15 @@ def _show(fd: int, bind: Bind) -> None:
         make_read_only(bind.target)
 
 
-def make_read_only(target: Path) -> None:
-    """Turn the bind mount at ``target`` read-only; nobody inside can turn it back."""
-    flags = MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY
+def make_read_only(target: Path, more: MountFlag = _NO_MORE) -> None:
+    """Turn the bind mount at ``target`` read-only; nobody inside can turn it back.
+
+    Parameters
+    ----------
+    more
+        Further flags that it gets.
+    """
+    flags = MountFlag.REMOUNT | MountFlag.BIND | MountFlag.RDONLY | more
     syscalls.mount(None, target, None, flags | syscalls.mount_flags_of(target))
 
 

@@ -90,6 +90,11 @@ def unmount(target: str | Path, *, detach: bool = True) -> None:
     _check(_libc().umount2(_bytes(target), MNT_DETACH if detach else 0), f"unmount {target}")
 
 
+def sync_file_system(fd: int) -> None:
+    """Call ``syncfs(2)``: what was written to the file system of ``fd`` is on its disk then."""
+    _check(_libc().syncfs(fd), "syncfs")
+
+
 def unshare(flags: int) -> None:
     """Call ``unshare(2)``."""
     _check(_libc().unshare(flags), "unshare")

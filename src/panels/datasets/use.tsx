@@ -49,6 +49,9 @@ export function UseDataset(props: {
           )}
         </Notice>
       )}
+      {mount?.state === 'mounted' && mount.message && (
+        <p>{said(trans, mount.message)}</p>
+      )}
       {mount?.state === 'failed' && (
         <Notice tone="bad" title={trans.__('It could not be mounted.')}>
           {said(trans, mount.message)}

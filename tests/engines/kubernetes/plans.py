@@ -83,6 +83,9 @@ PLANS = {
     ),
     "server that forgets": plan_of(Kind.SERVER, dataclasses.replace(SHAPE, home_volume="none")),
     "server without a home": plan_of(Kind.SERVER, home=None),
+    "server on nodes with agents": plan_of(
+        Kind.SERVER, dataclasses.replace(SHAPE, has_node_agents=True)
+    ),
     "build": plan_of(Kind.BUILD),
     "long name": plan_of(Kind.TASK, name="t" * 64, replicas=2),
 }

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from kpl_lab.engines.kubernetes import names
-from kpl_lab.engines.kubernetes.objects import Manifest
+from kpl_lab.engines.kubernetes.objects import Manifest, objects
+from kpl_lab.engines.kubernetes.plan import MOUNTS_VOLUME, TAKES_MOUNTS
 from kpl_lab.engines.spec import Kind, Limits
 from tests.engines.kubernetes.plans import (
     AGENT,
@@ -52,6 +53,19 @@ def test_a_server_has_its_home_and_live_mounts_that_it_only_reads() -> None:
     assert (agent["/home/carol"], agent["/home/carol/datasets"]) == ("write", "write")
     assert command_of(plan)["workingDir"] == "/home/carol"
     assert environment_of(plan)["HOME"] == "/home/carol"
+
+
+def test_a_server_sees_what_the_agent_of_its_node_mounts_where_there_are_such_agents() -> None:
+    plan = PLANS["server on nodes with agents"]
+    (command,) = [one for one in command_of(plan)["volumeMounts"] if one["name"] == MOUNTS_VOLUME]
+    assert (command["mountPropagation"], command["readOnly"]) == ("HostToContainer", True)
+    (agent,) = [one for one in agent_of(plan)["volumeMounts"] if one["name"] == MOUNTS_VOLUME]
+    assert "mountPropagation" not in agent
+    (pod,) = [one for one in objects(plan) if one["kind"] == "Pod"]
+    assert pod["metadata"]["annotations"][TAKES_MOUNTS] == "true"
+    for name in set(PLANS) - {"server on nodes with agents"}:
+        assert TAKES_MOUNTS not in json.dumps(objects(PLANS[name]))
+        assert "mountPropagation" not in json.dumps(objects(PLANS[name]))
 
 
 def test_secrets_are_files_for_the_group_and_the_agents_part_is_its_own() -> None:

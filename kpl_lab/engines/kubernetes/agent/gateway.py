@@ -11,11 +11,11 @@ import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
-from kpl_lab.engines.kubernetes.agent.config import AgentConfig
 from kpl_lab.engines.kubernetes.wire import (
     CHUNK_BYTES,
+    MAX_LINE_BYTES,
     SILENCE_SECONDS,
     Broken,
     ChunkReader,
@@ -29,14 +29,32 @@ from kpl_lab.trees import remove_tree
 log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 10.0
+# What ends a call that may go well at the next try.
+AGAIN = (ConnectionError, TimeoutError, Broken, socket.gaierror, tarfile.ReadError)
 
 
 class Refused(Exception):
     """The gate has answered, and will not."""
 
 
+class Pass(Protocol):
+    """What an agent shows at the gate; ``AgentConfig`` is one."""
+
+    @property
+    def gate(self) -> tuple[str, int]:
+        """Host and port of the gate."""
+
+    @property
+    def token(self) -> str:
+        """What opens it."""
+
+    @property
+    def workload(self) -> str:
+        """Whose token it is."""
+
+
 class Gateway:
-    """Calls of one workload's agent.
+    """Calls of one agent.
 
     Parameters
     ----------
@@ -44,7 +62,7 @@ class Gateway:
         Name of the pod.
     """
 
-    def __init__(self, config: AgentConfig, pod: str) -> None:
+    def __init__(self, config: Pass, pod: str) -> None:
         self._config = config
         self._pod = pod
 
@@ -72,7 +90,7 @@ class Gateway:
             The gate is away, or does not let us.
         """
         async with asyncio.timeout(_CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(*self._config.gate)
+            reader, writer = await asyncio.open_connection(*self._config.gate, limit=MAX_LINE_BYTES)
         try:
             writer.write(self.request(call, args))
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -134,23 +152,29 @@ class Gateway:
     ) -> None:
         for wait in backoff():
             try:
-                with self._connection() as stream:
-                    stream.write(self.request(call, args))
-                    stream.flush()
-                    _answer(stream.readline())
-                    work(stream)
-                    return
-            except (
-                ConnectionError,
-                TimeoutError,
-                Broken,
-                socket.gaierror,
-                tarfile.ReadError,
-            ) as error:
+                self.once(call, args, lambda _, stream: work(stream))
+            except AGAIN as error:
                 if until is not None and time.monotonic() + wait > until:
                     raise TimeoutError(f"the platform could not be reached ({error})") from error
                 log.warning("%s %s: %s; trying again", call, args, error)
                 time.sleep(wait)
+            else:
+                return
+
+    def once(self, call: str, args: dict[str, Any], work: Callable[[Any, IO[bytes]], None]) -> None:
+        """Make a call, and give what the gate answers, and the connection, to ``work``. Blocks.
+
+        Raises
+        ------
+        Refused
+            The gate will not.
+        ConnectionError, TimeoutError, Broken, socket.gaierror, tarfile.ReadError
+            As in ``AGAIN``: it may go well another time.
+        """
+        with self._connection() as stream:
+            stream.write(self.request(call, args))
+            stream.flush()
+            work(_answer(stream.readline()), stream)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[IO[bytes]]:

@@ -12,8 +12,8 @@ from kpl_lab.engines.kubernetes.objects.meta import (
     name_of,
     pull_secret_name,
 )
-from kpl_lab.engines.kubernetes.objects.volumes import volumes
-from kpl_lab.engines.kubernetes.plan import Plan
+from kpl_lab.engines.kubernetes.objects.volumes import takes_mounts, volumes
+from kpl_lab.engines.kubernetes.plan import TAKES_MOUNTS, Plan
 from kpl_lab.engines.spec import Kind
 
 # Whoever empties nodes to save some leaves alone what cannot be started again elsewhere.
@@ -31,6 +31,8 @@ def pod_template(plan: Plan) -> Manifest:
     metadata: Manifest = {"labels": labels_of(plan)}
     if plan.workload.kind in (Kind.TASK, Kind.SERVER):
         metadata["annotations"] = {SAFE_TO_EVICT: "false"}
+    if takes_mounts(plan):
+        metadata["annotations"][TAKES_MOUNTS] = "true"
     return {"metadata": metadata, "spec": _spec(plan)}
 
 

@@ -8,8 +8,10 @@ from kpl_lab.engines.kubernetes.plan import (
     BESIDE,
     CONFIG,
     CONFIG_FILE,
+    CONFIG_VOLUME,
     INPUTS,
     INSIDE,
+    MOUNTS_VOLUME,
     SECRETS,
     Plan,
 )
@@ -30,15 +32,20 @@ def has_claim(plan: Plan) -> bool:
     return has_home(plan) and plan.shape.home_volume == CLAIM
 
 
+def takes_mounts(plan: Plan) -> bool:
+    """Say whether what a node agent mounts into a running pod is seen there."""
+    return has_home(plan) and plan.shape.has_node_agents
+
+
 def volumes(plan: Plan) -> list[Manifest]:
     """Return the volumes of a pod."""
     found = [_empty(plan, name) for name in ("inside", "inputs", "beside", "tmp")]
-    found += [_secrets(plan), _secret(plan, "config", {CONFIG_FILE: CONFIG_FILE})]
+    found += [_secrets(plan), _secret(plan, CONFIG_VOLUME, {CONFIG_FILE: CONFIG_FILE})]
     shm = plan.workload.limits.shm_mb
     if shm > 0:
         found.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm}Mi"}})
     if has_home(plan):
-        found += [_home(plan), _empty(plan, "datasets")]
+        found += [_home(plan), _empty(plan, MOUNTS_VOLUME)]
     return found
 
 
@@ -52,7 +59,10 @@ def command_mounts(plan: Plan) -> list[Manifest]:
     ]
     if plan.workload.limits.shm_mb > 0:
         found.append(_mount("shm", "/dev/shm"))  # noqa: S108 (a volume of the pod)
-    return found + _home_mounts(plan, is_read_only=True)
+    found += _home_mounts(plan, is_read_only=True)
+    if takes_mounts(plan):
+        found[-1]["mountPropagation"] = "HostToContainer"
+    return found
 
 
 def agent_mounts(plan: Plan) -> list[Manifest]:
@@ -61,7 +71,7 @@ def agent_mounts(plan: Plan) -> list[Manifest]:
         _mount("inside", INSIDE),
         _mount("inputs", INPUTS),
         _mount("beside", BESIDE),
-        _mount("config", CONFIG, is_read_only=True),
+        _mount(CONFIG_VOLUME, CONFIG, is_read_only=True),
         {**_mount("tmp", _TMP), "subPath": "agent"},
         *_home_mounts(plan, is_read_only=False),
     ]
@@ -74,7 +84,8 @@ def _home_mounts(plan: Plan, *, is_read_only: bool) -> list[Manifest]:
     home = _mount("home", plan.inner_home)
     if plan.shape.home_volume not in (CLAIM, NONE):
         home["subPath"] = plan.workload.home
-    return [home, _mount("datasets", f"{plan.inner_home}/datasets", is_read_only=is_read_only)]
+    datasets = f"{plan.inner_home}/{MOUNTS_VOLUME}"
+    return [home, _mount(MOUNTS_VOLUME, datasets, is_read_only=is_read_only)]
 
 
 def _home(plan: Plan) -> Manifest:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Replica, ReplicaState, Workload
+from kpl_lab.engines.spec import (
+    Cause,
+    Handle,
+    Kind,
+    Limits,
+    MountResult,
+    Replica,
+    ReplicaState,
+    Workload,
+)
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import (
     contract,
@@ -225,14 +234,19 @@ class MountReconciler:
             text = error.message
             await self._world.write(lambda s: self._failed(s, server, mount, text))
         else:
-            is_enforced = result.enforced
-            await self._world.write(lambda s: self._mounted(s, server, mount, is_enforced))
+            await self._world.write(lambda s: self._mounted(s, server, mount, result))
         return None
 
     @staticmethod
-    def _mounted(store: Store, server: ServerRecord, mount: MountRecord, enforced: bool) -> None:
+    def _mounted(
+        store: Store, server: ServerRecord, mount: MountRecord, result: MountResult
+    ) -> None:
         changed = store.mounts.update(
-            mount.id, where={"state": "mounting"}, state="mounted", enforced=enforced
+            mount.id,
+            where={"state": "mounting"},
+            state="mounted",
+            enforced=result.enforced,
+            message=result.note or None,
         )
         if changed:
             event = server_events.MOUNTED

@@ -1,0 +1,61 @@
+"""Datasets in running servers: shown by the agent of the node, else copied by the agent of the pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kpl_lab.engines.kubernetes.keeper import Keeper
+from kpl_lab.engines.kubernetes.ledger import Entry
+from kpl_lab.engines.kubernetes.nodes import Nodes
+
+_COPY_SECONDS = 3600.0
+
+
+class LiveMounts:
+    """Brings folders of the store into running servers.
+
+    Parameters
+    ----------
+    has_node_agents
+        Whether they are to be there: without, nothing is said of them.
+    """
+
+    def __init__(self, keeper: Keeper, nodes: Nodes, *, has_node_agents: bool) -> None:
+        self._keeper, self._nodes = keeper, nodes
+        self._has_node_agents = has_node_agents
+
+    async def mount(self, entry: Entry, name: str, folder: Path) -> str:
+        """Bring a folder in; return which way it went, as a sentence. The caller holds the lock.
+
+        Raises
+        ------
+        EngineError
+            Neither way.
+        """
+        is_copied = name in entry.mounted and name not in entry.shown
+        entry.mounted[name] = str(folder)
+        entry.save()
+        why = ""
+        if self._has_node_agents and not is_copied:
+            why = await self._nodes.show(entry, name, folder)
+            if not why:
+                return "The node agent shows it: a node keeps one copy for all servers."
+        await self._keeper.ask(entry.name, {"do": "mount", "name": name}, _COPY_SECONDS)
+        return f"It was copied into the server: {why.rstrip('.')}." if why else ""
+
+    async def unmount(self, entry: Entry, name: str) -> None:
+        """Take it away again; no-op where it is not. The caller holds the lock.
+
+        Raises
+        ------
+        EngineError
+            The agent does not answer.
+        """
+        if name in entry.shown:
+            await self._nodes.hide(entry, name)
+        elif name in entry.mounted:
+            status = entry.statuses.get(0)
+            if status is not None and not status.is_final:
+                await self._keeper.ask(entry.name, {"do": "unmount", "name": name}, _COPY_SECONDS)
+        entry.mounted.pop(name, None)
+        entry.save()

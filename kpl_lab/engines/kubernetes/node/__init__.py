@@ -1,0 +1,1 @@
+"""The node agent: shows versions of datasets in pods of its node, from one copy a node."""
