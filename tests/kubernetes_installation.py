@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from kpl_lab.engines.kubernetes import names
@@ -13,14 +13,18 @@ from tests.kubernetes.harness import Kubectl
 
 
 @contextmanager
-def kubernetes_installation(prefix: str) -> Iterator[Installation]:
+def kubernetes_installation(
+    prefix: str, options: Mapping[str, object] | None = None
+) -> Iterator[Installation]:
     """Start an installation; end it, and see that nothing of it runs or lies in the cluster."""
     namespace = f"kpl-test-{secrets.token_hex(3)}"
     kubectl = Kubectl(namespace)
+    given = {"namespace": namespace, **(options or {})}
+    lines = [f"c.KubernetesOptions.{name} = {value!r}\n" for name, value in given.items()]
     with running_installation(
         prefix,
         variables={"KPL_ENGINE": "kubernetes"},
-        files={"kubernetes_engine.py": f"c.KubernetesOptions.namespace = {namespace!r}\n"},
+        files={"kubernetes_engine.py": "".join(lines)},
     ) as found:
         yield found
         instance = json.loads((found.home / "settings.json").read_text())["instance"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from kpl_lab.engines.routing import Route, RouteState
 from kpl_lab.engines.spec import (
     Capacity,
     Handle,
@@ -112,6 +113,13 @@ class Engine(ABC):
         clear images away by themselves has nothing to do.
         """
         return True
+
+    async def route(self, wanted: Sequence[Route]) -> Sequence[RouteState]:
+        """Bring the ways past the front door to exactly these; say what has become of each.
+
+        Repeatable. An engine that has none leaves all calls to the front door, and says nothing.
+        """
+        return ()
 
     async def telemetry(self) -> str:
         """Return what the engine's own process counts, in Prometheus' format; empty: it has none."""

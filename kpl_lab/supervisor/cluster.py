@@ -10,6 +10,7 @@ from typing import TypeVar
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.namespace import ensure_namespace
+from kpl_lab.engines.kubernetes.objects.routes import KIND_OF
 from kpl_lab.engines.kubernetes.options import KubernetesOptions, load_options
 from kpl_lab.errors import EngineError, KplError
 from kpl_lab.settings import Settings
@@ -31,8 +32,15 @@ _RIGHTS = {
     ("ResourceQuota", ""): ("list",),
 }
 NEEDED = tuple((verb, kind, part) for (kind, part), verbs in _RIGHTS.items() for verb in verbs)
-# What is used where it may be: numbers in what is said, and how many GPUs there are.
+# More of it for routes of services, by what the options call them.
+NEEDED_BY_ROUTES = {
+    routes: (*((verb, kind, "") for verb in ("list", *_MADE)), ("list", "EndpointSlice", ""))
+    for routes, kind in KIND_OF.items()
+}
+# What is used where it may be: numbers in what is said, and how many GPUs there are; with routes by a
+# gateway, whether that is there.
 USEFUL = (("list", "PodMetrics", ""), ("list", "Node", ""))
+USEFUL_BY_ROUTES = {"gateway": (("get", "Gateway", ""),)}
 # In this order: what makes pods before the pods. Claims stay: homes are kept as they are elsewhere.
 _CLEARED = ("Deployment", "Job", "Pod", "Secret")
 _CLEARED_SINGLY = ("Service", "NetworkPolicy")
@@ -60,8 +68,9 @@ def ensure_cluster(settings: Settings, say: Say) -> None:
             f"Kubernetes {version.get('gitVersion', '')} at {cluster.host}, namespace "
             f"{cluster.namespace}; pods run {options.base_image} ({options.pull_policy})"
         )
-        allowed = await asyncio.gather(*(cluster.can(*right) for right in NEEDED))
-        missing = [right for right, may in zip(NEEDED, allowed, strict=True) if not may]
+        needed = (*NEEDED, *NEEDED_BY_ROUTES.get(options.routes, ()))
+        allowed = await asyncio.gather(*(cluster.can(*right) for right in needed))
+        missing = [right for right, may in zip(needed, allowed, strict=True) if not may]
         if missing:
             listed = ", ".join(_right(*one) for one in missing)
             raise EngineError(

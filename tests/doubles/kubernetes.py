@@ -53,6 +53,8 @@ class Server:
         What the metrics API says of pods; None: there is no such API.
     watch_seconds
         The longest that a watch may last, whatever is asked for.
+    unknown
+        Kinds that the server does not have: their definitions are not installed.
     tls
         With it the server speaks HTTPS.
     """
@@ -64,6 +66,7 @@ class Server:
     calls: list[tuple[str, str]] = field(default_factory=list)
     metrics: list[Json] | None = None
     watch_seconds: float = 300.0
+    unknown: set[str] = field(default_factory=set)
     port: int = 0
     tls: ssl.SSLContext | None = None
 
@@ -140,6 +143,8 @@ class Server:
         parts = request.path.strip("/").split("/")
         target = _target(parts)
         verb = _verb(request, target)
+        if target is not None and target.kind in self.unknown:
+            target = None
         kind = target.kind if target else parts[-1]
         self.calls.append((verb, kind))
         if (verb, kind) in self.faults.held:

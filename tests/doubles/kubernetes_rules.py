@@ -83,7 +83,7 @@ def fill_in(obj: Json) -> None:
             data[key] = base64.b64encode(value.encode()).decode()
     elif kind == "Event":
         del obj["spec"]
-    elif kind in ("Job", "Deployment"):
+    elif kind in ("Job", "Deployment", "HTTPRoute"):
         obj["metadata"].setdefault("generation", 1)
         obj.setdefault("status", {})
     elif kind == "Pod":

@@ -37,6 +37,10 @@ KINDS: Mapping[str, tuple[str, str, bool]] = {
     "ResourceQuota": ("v1", "resourcequotas", True),
     "Lease": ("coordination.k8s.io/v1", "leases", True),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", True),
+    "Ingress": ("networking.k8s.io/v1", "ingresses", True),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes", True),
+    "Gateway": ("gateway.networking.k8s.io/v1", "gateways", True),
+    "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices", True),
 }
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 FOREGROUND = "foregroundDeletion"
@@ -259,8 +263,12 @@ class Store:
         self._finish_owners(old)
 
     def _cascade(self, owner: Json) -> None:
+        there = {obj["metadata"]["uid"] for obj in self.objects.values()}
+        there.discard(owner["metadata"]["uid"])
         for key in self._dependents(owner):
-            if key in self.objects:
+            owners = self.objects[key]["metadata"]["ownerReferences"] if key in self.objects else ()
+            # What belongs to several goes with the last of them.
+            if owners and there.isdisjoint(one["uid"] for one in owners):
                 self.delete(key)
 
     def _dependents(self, owner: Json) -> list[Key]:

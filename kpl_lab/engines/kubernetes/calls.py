@@ -24,6 +24,8 @@ from kpl_lab.engines.kubernetes.plan import home_inside
 from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.pods import Pods
 from kpl_lab.engines.kubernetes.reach import Reach
+from kpl_lab.engines.kubernetes.routes import Routes
+from kpl_lab.engines.routing import Route
 from kpl_lab.engines.running.calls import Answer, Message, Stream
 from kpl_lab.engines.running.checks import check_digest, check_name, check_segment
 from kpl_lab.engines.running.protocol import Json, decode, encode
@@ -99,6 +101,7 @@ class Calls(WorkloadCalls[Entry]):
             self._ledger, planner, self._builder, self._keeper, self._reach, self._nodes
         )
         self._inspector = Inspector(cluster, planner)
+        self._routes = Routes(cluster, planner, self._ledger, self.pods)
         self._synced = asyncio.Event()
         self._trouble: dict[str, KplError] = {}
 
@@ -168,6 +171,7 @@ class Calls(WorkloadCalls[Entry]):
             "remove_image": self._remove_image,
             "inspect_image": self._inspect_image,
             "facts": self._facts,
+            "route": self._route,
         }
 
     async def _watch(self) -> AsyncIterator[Json]:
@@ -311,6 +315,11 @@ class Calls(WorkloadCalls[Entry]):
             "mounts": True,
             "node_agents": self._nodes.present if self._planner.options.has_node_agents else None,
         }
+
+    async def _route(self, routes: list[Message]) -> Json:
+        wanted = [decode(Route, one) for one in routes]
+        await self._until_synced()
+        return [encode(one) for one in await self._routes.bring(wanted)]
 
     async def _mount(self, name: str, source: str, mount: str) -> Json:
         check_segment(mount, "name of a mount")

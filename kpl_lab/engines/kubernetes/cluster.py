@@ -111,6 +111,10 @@ class Cluster:
         """Return the cluster that ``source`` gives the way to."""
         return cls(Transport(source, await source(), patience=patience), namespace)
 
+    def at(self, namespace: str) -> Cluster:
+        """Return the same cluster in another namespace, over the same connections."""
+        return Cluster(self._transport, namespace)
+
     @property
     def host(self) -> str:
         """URL of the API server."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from kpl_lab.engines.routing import Route, RouteState
 from kpl_lab.engines.running.client import RunnerEngine
+from kpl_lab.engines.running.protocol import decode, encode
 from kpl_lab.settings import Home, Settings
 
 
@@ -30,3 +34,8 @@ class KubernetesEngine(RunnerEngine):
     def from_settings(cls, settings: Settings) -> KubernetesEngine:
         """Return the engine of an installation; the entry point."""
         return cls(settings.home)
+
+    async def route(self, wanted: Sequence[Route]) -> Sequence[RouteState]:
+        """Bring routes of the cluster to exactly these, where the options want any."""
+        found = await self._call("route", {"routes": [encode(one) for one in wanted]})
+        return [decode(RouteState, one) for one in found or ()]

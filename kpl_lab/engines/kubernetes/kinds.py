@@ -51,6 +51,10 @@ _ALL = (
     Kind("ResourceQuota", "v1", "resourcequotas"),
     Kind("Lease", "coordination.k8s.io/v1", "leases"),
     Kind("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
+    Kind("Ingress", "networking.k8s.io/v1", "ingresses"),
+    Kind("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
+    Kind("Gateway", "gateway.networking.k8s.io/v1", "gateways"),
+    Kind("EndpointSlice", "discovery.k8s.io/v1", "endpointslices"),
     Kind("PodMetrics", "metrics.k8s.io/v1beta1", "pods"),
     Kind(
         "SelfSubjectAccessReview",

@@ -17,6 +17,10 @@ COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 # Of claims for homes, which outlive what uses them.
 HOME = PREFIX + "home"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "kpl-lab"}
+# Of the routes to services: which one it is, what it was made from, and whom it leads to.
+ROUTE = PREFIX + "route"
+ROUTE_DIGEST = PREFIX + "route-digest"
+ROUTE_LEADS_TO = PREFIX + "route-leads-to"
 # Annotations: the workload as JSON, without what is secret; when and with what grace it is to end.
 SPEC = PREFIX + "workload-spec"
 STOP = PREFIX + "stop"

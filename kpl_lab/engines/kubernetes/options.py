@@ -13,9 +13,14 @@ from traitlets import Bool, Dict, Enum, Int, List, Unicode
 from kpl_lab import __version__
 from kpl_lab.cluster_settings import ClusterSettings
 from kpl_lab.engines.running import options
+from kpl_lab.errors import Invalid
 from kpl_lab.settings import Home, own_image
 
 FILE_NAME = "kubernetes_engine.py"
+_ROUTES_NEED = {
+    "gateway": ("route_parents",),
+    "ingress": ("route_hosts", "ingress_annotations"),
+}
 
 
 class KubernetesOptions(options.RunningOptions):
@@ -84,11 +89,6 @@ class KubernetesOptions(options.RunningOptions):
         help="Whether nodes are added when pods wait for them: then more GPUs may be asked for than "
         "there are.",
     ).tag(config=True)
-    node_token_file = Unicode(
-        "",
-        help="File of the token that the agents of nodes show, which the chart installs with "
-        "`nodeAgent.enabled`; empty: there are none, and live mounts are copied into pods.",
-    ).tag(config=True)
     node_selector = Dict(
         key_trait=Unicode(), value_trait=Unicode(), help="Labels of the nodes that workloads use."
     ).tag(config=True)
@@ -119,6 +119,48 @@ class KubernetesOptions(options.RunningOptions):
     ).tag(config=True)
     keep_seconds = Int(
         86400, help="Seconds after its end that a Job is removed when nobody else has done it."
+    ).tag(config=True)
+    routes = Enum(
+        ["frontdoor", "gateway", "ingress"],
+        default_value="frontdoor",
+        help="How calls reach public services: all through the platform's own front door, or each by a "
+        "route of its own, an HTTPRoute of the Gateway API or an Ingress. Others always go through the "
+        "front door, which asks who calls.",
+    ).tag(config=True)
+    route_parents = List(
+        Dict(),
+        help="Gateways of the routes, as `parentRefs` of an HTTPRoute; the same as those of the "
+        "platform's own route, which takes all other calls.",
+    ).tag(config=True)
+    route_hosts = List(
+        Unicode(),
+        help="Host names of the routes, the same as those of the platform's own route; an Ingress "
+        "needs one.",
+    ).tag(config=True)
+    route_from = List(
+        Dict(),
+        help="Who calls the pods of public services, as peers of a NetworkPolicy: the namespace of "
+        "the gateway or Ingress controller. Empty: no policy is made.",
+    ).tag(config=True)
+    ingress_class = Unicode("", help="Class of Ingresses; empty: the cluster's default.").tag(
+        config=True
+    )
+    ingress_annotations = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Annotations with which the controller does to calls by an Ingress what the front door "
+        "does: it takes the path off, takes `Cookie` and `Authorization` off requests and `Set-Cookie` "
+        "off answers, and puts `Content-Security-Policy: sandbox allow-scripts allow-forms` and "
+        "`X-Content-Type-Options: nosniff` on answers. An Ingress itself cannot, so there is none "
+        "without annotations. `{path}` stands for the service's path.",
+    ).tag(config=True)
+    ingress_path = Unicode(
+        "{path}", help="Path of Ingresses; `{path}` stands for the service's own."
+    ).tag(config=True)
+    ingress_path_type = Enum(
+        ["Prefix", "ImplementationSpecific"],
+        default_value="Prefix",
+        help="How the controller reads that path: the second where it holds an expression.",
     ).tag(config=True)
     builder_image = Unicode(
         "",
@@ -160,11 +202,6 @@ class KubernetesOptions(options.RunningOptions):
     ).tag(config=True)
 
     @property
-    def has_node_agents(self) -> bool:
-        """Whether agents of nodes are to be there."""
-        return bool(self.node_token_file)
-
-    @property
     def pod_security(self) -> str:
         """The pod security standard that the namespace can be held to: builds need the lower one."""
         return "baseline" if self.builder_image and self.registry else "restricted"
@@ -178,11 +215,20 @@ def load_options(home: Home, variables: ClusterSettings) -> KubernetesOptions:
     Invalid
         The file or a variable cannot be used.
     """
-    return options.load_options(
+    path = home.root / FILE_NAME
+    found = options.load_options(
         KubernetesOptions,
-        home.root / FILE_NAME,
+        path,
         connect_host=variables.connect_host,
         base_image=variables.image,
         pull_policy=variables.pull_policy,
         registry=variables.registry,
     )
+    missing = [name for name in _ROUTES_NEED.get(found.routes, ()) if not getattr(found, name)]
+    if missing:
+        raise Invalid(
+            f"{path} cannot be used: routes = {found.routes!r} needs {' and '.join(missing)} too; "
+            "without, calls would not arrive as services need them.",
+            code="bad_settings",
+        )
+    return found

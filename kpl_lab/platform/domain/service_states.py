@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kpl_lab.engines.routing import RouteState
 from kpl_lab.engines.spec import Cause, Observation, Replica, ReplicaState
 from kpl_lab.errors import Conflict
 from kpl_lab.platform import auth
@@ -164,6 +165,17 @@ def note_state(store: Store, service: ServiceRecord, state: str, message: str) -
         note_change(store, service, f"Revision {service.number} {words}")
     else:
         note_change(store, service)
+
+
+def note_way(store: Store, service: ServiceRecord, way: RouteState) -> None:
+    """Tell whether calls go past the front door, where that is another thing than was told last."""
+    message = way.message or (
+        "Calls reach the service by a route of its own." if way.is_taken else ""
+    )
+    last = store.events.last("services", service.id, "route")
+    if message and (last is None or last.message != message):
+        level = "normal" if way.is_taken else "warning"
+        store.events.write(_subject(store, service), "route", message, level=level)
 
 
 def _subject(store: Store, service: ServiceRecord) -> Subject:

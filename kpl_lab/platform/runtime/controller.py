@@ -19,6 +19,7 @@ from kpl_lab.platform.runtime.reconcilers.builds import BuildReconciler
 from kpl_lab.platform.runtime.reconcilers.images import ImageReconciler
 from kpl_lab.platform.runtime.reconcilers.imports import ImportReconciler
 from kpl_lab.platform.runtime.reconcilers.outputs import OutputReconciler
+from kpl_lab.platform.runtime.reconcilers.passes import PassReconciler
 from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, ServerReconciler
 from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
@@ -98,6 +99,7 @@ class Controller:
             "dataset_versions": ImportReconciler(self.world, "dataset"),
             "model_versions": ImportReconciler(self.world, "model"),
             "routes": RouteReconciler(self.world),
+            "passes": PassReconciler(self.world),
         }
 
     def add(self, key: Key) -> None:
@@ -205,7 +207,7 @@ class Controller:
 
     def _wishes(self, store: Store) -> list[Key]:
         """Return everything that is not yet as it is wanted."""
-        keys = [Key("routes"), Key("schedule")]
+        keys = [Key("routes"), Key("passes"), Key("schedule")]
         keys += [
             Key("tasks", t.id) for t in store.tasks.active() if self._is_due(t.state, t.desired)
         ]

@@ -28,10 +28,22 @@ LOOK_AGAIN_SECONDS = 0.02
 GIVE_UP_SECONDS = 3.0
 NO_REPLICA_PATH = "/kpl/api/v1/internal/no-replica"
 NO_SERVICE_PATH = "/kpl/api/v1/internal/no-service"
+# What replicas and callers never see of each other, and what browsers do with every answer.
+REQUEST_WITHOUT = ("Cookie", "Authorization")
+ANSWER_WITHOUT = ("Set-Cookie",)
+ANSWER_WITH = {
+    "Content-Security-Policy": "sandbox allow-scripts allow-forms",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def _name(id: int) -> str:
     return f"kpl-svc-{id}"
+
+
+def path_of(service: ServiceRecord, workspace: str) -> str:
+    """Return what the addresses of a service begin with."""
+    return f"/svc/{workspace}/{service.name}"
 
 
 def _rule(prefix: str) -> str:
@@ -50,12 +62,8 @@ def _middlewares() -> dict[str, Any]:
         "kpl-no-service": {"replacePath": {"path": NO_SERVICE_PATH}},
         "kpl-sandbox": {
             "headers": {
-                "customRequestHeaders": {"Cookie": "", "Authorization": ""},
-                "customResponseHeaders": {
-                    "Set-Cookie": "",
-                    "Content-Security-Policy": "sandbox allow-scripts allow-forms",
-                    "X-Content-Type-Options": "nosniff",
-                },
+                "customRequestHeaders": dict.fromkeys(REQUEST_WITHOUT, ""),
+                "customResponseHeaders": {**dict.fromkeys(ANSWER_WITHOUT, ""), **ANSWER_WITH},
             }
         },
     }
@@ -74,8 +82,8 @@ def routes(
         if service.is_deleted or service.service_id is not None or workspace is None:
             continue
         name = _name(service.id)
-        prefix = f"/svc/{workspace}/{service.name}"
-        shares = _shares(service, found)
+        prefix = path_of(service, workspace)
+        shares = shares_of(service, found)
         routers[name] = _router(name, prefix, service.access, has_replicas=bool(shares))
         middlewares[f"{name}-sign-in"] = {
             "forwardAuth": {
@@ -130,7 +138,7 @@ class Share:
     addresses: tuple[str, ...]
 
 
-def _shares(service: ServiceRecord, found: Sequence[ServiceRecord]) -> list[Share]:
+def shares_of(service: ServiceRecord, found: Sequence[ServiceRecord]) -> list[Share]:
     """Return the revisions that calls go to; one without a ready replica gets none.
 
     A candidate of weight 0 gets none either, even where nothing else is ready.
@@ -191,9 +199,10 @@ class RouteReconciler:
         found, names = await self._world.read(lambda s: (s.services.every(), s.workspaces.names()))
         configuration = routes(found, names, settings.platform_url)
         self._world.fence.check()
-        write(settings.home.frontdoor / "dynamic" / FILE, configuration)
+        if write(settings.home.frontdoor / "dynamic" / FILE, configuration):
+            self._world.add(Key("passes"))
         heads = [service for service in found if service.service_id is None]
-        pending = [s for s in heads if not await self._is_taken_up(s, _shares(s, found))]
+        pending = [s for s in heads if not await self._is_taken_up(s, shares_of(s, found))]
         return LOOK_AGAIN_SECONDS if pending else None
 
     async def _is_taken_up(self, service: ServiceRecord, shares: Sequence[Share]) -> bool:

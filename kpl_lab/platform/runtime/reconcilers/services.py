@@ -114,7 +114,8 @@ class ServiceReconciler:
         if head is None or head.is_deleted or not head.is_wanted:
             return None
         ready = {i.get("address") for i in service.instances if i["state"] == "ready"}
-        if ready & self._world.routed.get(head.id, frozenset()):
+        is_led = workload_name(service) in self._world.led.get(head.id, frozenset())
+        if is_led or ready & self._world.routed.get(head.id, frozenset()):
             return LOOK_AGAIN_SECONDS
         age = (self._world.context.clock.now() - service.updated_at).total_seconds()
         return DRAIN_SECONDS - age if ready and age < DRAIN_SECONDS else None

@@ -116,6 +116,21 @@ class EventRepository(Repository[EventRow, EventRecord]):
         self.write_out()
         return self._session.scalar(select(func.max(EventRow.id))) or 0
 
+    def last(self, resource: str, resource_id: int, kind: str) -> EventRecord | None:
+        """Return the newest event of a kind about something."""
+        self.write_out()
+        statement = (
+            select(EventRow)
+            .where(
+                EventRow.resource == resource,
+                EventRow.resource_id == resource_id,
+                EventRow.kind == kind,
+            )
+            .order_by(EventRow.id.desc())
+            .limit(1)
+        )
+        return next(iter(self._all(statement)), None)
+
     def after(
         self, id: int, reader: Reader, *, resources: tuple[str, ...] | None = None, limit: int = 500
     ) -> list[EventRecord]:
