@@ -89,6 +89,11 @@ class KubernetesOptions(options.RunningOptions):
         help="Whether nodes are added when pods wait for them: then more GPUs may be asked for than "
         "there are.",
     ).tag(config=True)
+    node_token_file = Unicode(
+        "",
+        help="File of the token that the agents of nodes show, which the chart installs with "
+        "`nodeAgent.enabled`; empty: there are none, and live mounts are copied into pods.",
+    ).tag(config=True)
     node_selector = Dict(
         key_trait=Unicode(), value_trait=Unicode(), help="Labels of the nodes that workloads use."
     ).tag(config=True)
@@ -200,6 +205,11 @@ class KubernetesOptions(options.RunningOptions):
     ca_bundle = Unicode(
         "", help="File of certificates that builds trust instead of those of their base image."
     ).tag(config=True)
+
+    @property
+    def has_node_agents(self) -> bool:
+        """Whether agents of nodes are to be there."""
+        return bool(self.node_token_file)
 
     @property
     def pod_security(self) -> str:
