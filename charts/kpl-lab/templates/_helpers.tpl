@@ -71,6 +71,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ default (printf "%s-metrics" (include "kpl-lab.fullname" .)) .Values.metrics.existingSecret }}
 {{- end -}}
 
+{{/* A token in base64 that stays when the chart is rendered again: of (context, namespace, Secret, key). */}}
+{{- define "kpl-lab.keptToken" -}}
+{{- $kept := lookup "v1" "Secret" (index . 1) (index . 2) -}}
+{{- default (randAlphaNum 48 | b64enc) (index (default dict (default dict $kept).data) (index . 3)) -}}
+{{- end -}}
+
+{{- define "kpl-lab.nodeAgent" -}}
+{{ include "kpl-lab.fullname" . }}-node
+{{- end -}}
+
+{{- define "kpl-lab.nodeNamespace" -}}
+{{ default (printf "%s-node" .Release.Namespace) .Values.nodeAgent.namespace }}
+{{- end -}}
+
+{{/* Holds the token that the agents of nodes show; in both namespaces. */}}
+{{- define "kpl-lab.nodeSecret" -}}
+{{ default (include "kpl-lab.nodeAgent" .) .Values.nodeAgent.existingSecret }}
+{{- end -}}
+
+{{- define "kpl-lab.nodeSelectorLabels" -}}
+{{ include "kpl-lab.everybody" . }}
+app.kubernetes.io/component: node
+{{- end -}}
+
+{{- define "kpl-lab.nodeLabels" -}}
+{{ include "kpl-lab.nodeSelectorLabels" . }}
+{{ include "kpl-lab.chartLabels" . }}
+{{- end -}}
+
 {{/* Selects pods of the workloads, whatever namespace they are in. */}}
 {{- define "kpl-lab.workloadPods" -}}
 matchLabels:
@@ -111,6 +140,9 @@ podSelector:
   "queue" .Values.workloads.queue
   "node_selector" .Values.workloads.nodeSelector
   "tolerations" .Values.workloads.tolerations -}}
+{{- if .Values.nodeAgent.enabled -}}
+{{- $_ := set $own "node_token_file" "/run/secrets/kpl-lab-node/token" -}}
+{{- end -}}
 {{- mergeOverwrite $own (deepCopy .Values.workloads.options) | toJson -}}
 {{- end -}}
 
