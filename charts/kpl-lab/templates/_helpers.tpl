@@ -143,7 +143,43 @@ podSelector:
 {{- if .Values.nodeAgent.enabled -}}
 {{- $_ := set $own "node_token_file" "/run/secrets/kpl-lab-node/token" -}}
 {{- end -}}
-{{- mergeOverwrite $own (deepCopy .Values.workloads.options) | toJson -}}
+{{- mergeOverwrite $own (include "kpl-lab.routeOptions" . | fromJson) (deepCopy .Values.workloads.options) | toJson -}}
+{{- end -}}
+
+{{/* The way of calls to public services: at the same address as the platform, which takes all others. */}}
+{{- define "kpl-lab.routeOptions" -}}
+{{- $services := .Values.services -}}
+{{- $own := dict "routes" $services.routes -}}
+{{- if ne $services.routes "frontdoor" -}}
+{{- if and .Values.networkPolicy.enabled (not $services.callers) -}}
+{{- fail "services.callers is needed with services.routes and networkPolicy.enabled: who calls the pods of services" -}}
+{{- end -}}
+{{- $_ := set $own "route_from" $services.callers -}}
+{{- end -}}
+{{- if eq $services.routes "gateway" -}}
+{{- if not .Values.httpRoute.enabled -}}
+{{- fail "services.routes=gateway needs httpRoute.enabled: it takes all other calls" -}}
+{{- end -}}
+{{- $parents := list -}}
+{{- range .Values.httpRoute.parentRefs -}}
+{{- $parents = append $parents (mergeOverwrite (dict "namespace" $.Release.Namespace) .) -}}
+{{- end -}}
+{{- $_ := set $own "route_parents" $parents -}}
+{{- $_ := set $own "route_hosts" .Values.httpRoute.hostnames -}}
+{{- else if eq $services.routes "ingress" -}}
+{{- if not .Values.ingress.enabled -}}
+{{- fail "services.routes=ingress needs ingress.enabled: it takes all other calls" -}}
+{{- end -}}
+{{- if not $services.ingress.annotations -}}
+{{- fail "services.ingress.annotations is needed with services.routes=ingress: an Ingress by itself neither takes cookies off calls nor confines answers" -}}
+{{- end -}}
+{{- $_ := set $own "route_hosts" (list .Values.ingress.host) -}}
+{{- $_ := set $own "ingress_class" .Values.ingress.className -}}
+{{- $_ := set $own "ingress_annotations" $services.ingress.annotations -}}
+{{- $_ := set $own "ingress_path" $services.ingress.path -}}
+{{- $_ := set $own "ingress_path_type" $services.ingress.pathType -}}
+{{- end -}}
+{{- toJson $own -}}
 {{- end -}}
 
 {{- define "kpl-lab.confined" -}}
