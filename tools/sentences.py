@@ -50,6 +50,7 @@ MADE_OF_PARTS = (
     "Nothing has used it for a long time, so it was removed; it is built anew when it is needed.",
     "The node agent shows it: a node keeps one copy for all servers.",
     "It was copied into the server: {why}.",
+    "{done} of {all} MiB are on its node.",
     "waiting for {what} and {more}; {ahead} ahead of you",
     "waiting for {what} and {more}",
     "waiting for {what}; {ahead} ahead of you",

@@ -84,6 +84,10 @@ class Engine(ABC):
     async def mount(self, handle: Handle, source: Path, name: str) -> MountResult:
         """Show the folder ``source`` read-only as ``datasets/<name>`` in a running server."""
 
+    async def mounting(self, handle: Handle, name: str) -> tuple[int, int] | None:
+        """Return how many bytes of a mount that is under way have come, and all; None: unknown."""
+        return None
+
     @abstractmethod
     async def unmount(self, handle: Handle, name: str) -> None:
         """Take a live mount away; no-op when it is not there."""

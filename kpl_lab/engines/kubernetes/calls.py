@@ -167,6 +167,7 @@ class Calls(WorkloadCalls[Entry]):
             "collect": self._collect,
             "mount": self._mount,
             "unmount": self._unmount,
+            "mounting": self._mounting,
             "find_image": self._find_image,
             "remove_image": self._remove_image,
             "inspect_image": self._inspect_image,
@@ -330,6 +331,10 @@ class Calls(WorkloadCalls[Entry]):
             note = await self._live_mounts.mount(entry, mount, folder)
         path = f"{home_inside(home)}/datasets/{mount}"
         return encode(MountResult(path=path, enforced=True, note=note))
+
+    async def _mounting(self, name: str, mount: str) -> Json:
+        entry = self._ledger.entries.get(name)
+        return None if entry is None else self._nodes.progress(entry, mount)
 
     async def _unmount(self, name: str, mount: str) -> None:
         check_segment(mount, "name of a mount")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kpl_lab.engines.routing import Route, RouteState
 from kpl_lab.engines.running.client import RunnerEngine
 from kpl_lab.engines.running.protocol import decode, encode
+from kpl_lab.engines.spec import Handle
 from kpl_lab.settings import Home, Settings
 
 
@@ -15,7 +16,7 @@ class KubernetesEngine(RunnerEngine):
 
     The platform never holds the cluster's credentials: the runner does. Its :meth:`facts` are
     ``version``, ``namespace``, ``api`` (URL of the API server), ``gate`` (how pods reach us) and
-    ``gpus``.
+    ``gpus``, ``node_agents`` (nodes with an agent; None: there are to be none).
 
     Parameters
     ----------
@@ -34,6 +35,11 @@ class KubernetesEngine(RunnerEngine):
     def from_settings(cls, settings: Settings) -> KubernetesEngine:
         """Return the engine of an installation; the entry point."""
         return cls(settings.home)
+
+    async def mounting(self, handle: Handle, name: str) -> tuple[int, int] | None:
+        """Return how much of a live mount's files a node has, while an agent there fetches them."""
+        found = await self._call("mounting", {"name": handle.name, "mount": name})
+        return None if found is None else (int(found[0]), int(found[1]))
 
     async def route(self, wanted: Sequence[Route]) -> Sequence[RouteState]:
         """Bring routes of the cluster to exactly these, where the options want any."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from kpl_lab.engines.kubernetes.keeper import Keeper
 from kpl_lab.engines.kubernetes.ledger import Entry
 from kpl_lab.engines.kubernetes.nodes import Nodes
+from kpl_lab.errors import EngineError
 
 _COPY_SECONDS = 3600.0
 
@@ -40,6 +41,8 @@ class LiveMounts:
             why = await self._nodes.show(entry, name, folder)
             if not why:
                 return "The node agent shows it: a node keeps one copy for all servers."
+            if entry.is_deleting:
+                raise EngineError(f"{entry.name} is being deleted.", code="deleting")
         await self._keeper.ask(entry.name, {"do": "mount", "name": name}, _COPY_SECONDS)
         return f"It was copied into the server: {why.rstrip('.')}." if why else ""
 

@@ -107,8 +107,9 @@ class Nodes:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("the agent of the node %s cannot be understood: %s", node, error)
             return
-        if found.told is None:
-            self._tell(node)
+        if self._is_synced and found.told is None:
+            self._adopt(found.report)
+            self._tell()
         found.news.set()
 
     def _adopt(self, report: NodeReport) -> None:
@@ -130,43 +131,42 @@ class Nodes:
     def synced(self) -> None:
         """Begin to give orders: before the cluster has told of everything, they would lack pods."""
         self._is_synced = True
-        for node in list(self._nodes):
-            self._tell(node)
+        for found in self._nodes.values():
+            if found.report is not None:
+                self._adopt(found.report)
+        self._tell()
 
     def changed(self, label: str) -> None:
         """Look at a workload of which something has changed, named by its label."""
-        if label in self._watched:
-            for node in list(self._nodes):
-                self._tell(node)
+        if self._is_synced and label in self._watched:
+            self._tell()
 
-    def _wanted(self, node: str) -> Wanted:
-        found: Wanted = {}
+    def _wanted(self) -> dict[str, Wanted]:
+        """Return what is to be shown, by node."""
+        found: dict[str, Wanted] = {}
         self._watched = set()
         for entry in self._ledger.entries.values():
+            if not entry.shown:
+                continue
+            self._watched.add(names.label_value(entry.name))
             shown = {
                 name: version
                 for name, version in entry.shown.items()
                 if (entry.name, name) not in self._leaving
             }
-            if not entry.shown:
-                continue
-            self._watched.add(names.label_value(entry.name))
-            place = self._place(entry)
-            if place is not None and place[0] == node and shown:
-                found[place[1]] = shown
+            if shown and (place := self._place(entry)) is not None:
+                found.setdefault(place[0], {})[place[1]] = shown
         return found
 
-    def _tell(self, node: str) -> None:
-        """Say what is to be shown, where that is news, to an agent that has said what is."""
-        found = self._nodes.setdefault(node, _Node())
-        if not self._is_synced or found.line is None or found.report is None:
-            return
-        if found.told is None:
-            self._adopt(found.report)
-        wanted = self._wanted(node)
-        if wanted != found.told:
-            found.order, found.told = next(self._orders), wanted
-            found.line.order({"do": "show", "id": found.order, "pods": wanted})
+    def _tell(self) -> None:
+        """Say what is to be shown, where that is news, to all agents that have said what is."""
+        wanted = self._wanted()
+        for node, found in self._nodes.items():
+            mine = wanted.get(node, {})
+            if found.line is None or found.report is None or mine == found.told:
+                continue
+            found.order, found.told = next(self._orders), mine
+            found.line.order({"do": "show", "id": found.order, "pods": mine})
 
     def _place(self, entry: Entry) -> tuple[str, str] | None:
         """Return node and UID of the pod of a server, where it sees what is mounted into it."""
@@ -182,8 +182,7 @@ class Nodes:
             log.warning("%s is not shown in %s: %s", name, entry.name, why)
             entry.shown.pop(name, None)
             entry.save()
-            for node in list(self._nodes):
-                self._tell(node)
+            self._tell()
         return why
 
     async def _show(self, entry: Entry, name: str, folder: Path) -> str:
@@ -197,7 +196,18 @@ class Nodes:
         self._leaving.discard((entry.name, name))
         entry.shown[name] = version
         entry.save()
-        return await self._until_shown(node, uid, name)
+        self._tell()
+        while (pods := await self._followed(node)) is not None and not entry.is_deleting:
+            one = pods.get(uid, {}).get(name)
+            if one is None:
+                return "the server has ended"
+            if one.state is State.SHOWN:
+                return ""
+            if one.state is State.FAILED:
+                return one.error
+            if not await self._news(node):
+                break
+        return f"the node agent of {node} does not answer"
 
     async def _is_there(self, node: str) -> bool:
         """Say whether a node has an agent, which may be just being replaced."""
@@ -209,19 +219,13 @@ class Nodes:
                         await self._news(node)
         return found.line is not None
 
-    async def _until_shown(self, node: str, uid: str, name: str) -> str:
-        self._tell(node)
-        while (pods := await self._followed(node)) is not None:
-            one = pods.get(uid, {}).get(name)
-            if one is None:
-                return "the server has ended"
-            if one.state is State.SHOWN:
-                return ""
-            if one.state is State.FAILED:
-                return one.error
-            if not await self._news(node):
-                break
-        return f"the node agent of {node} does not answer"
+    def progress(self, entry: Entry, name: str) -> tuple[int, int] | None:
+        """Return the bytes that a node has of what it fetches for a live mount, and all of them."""
+        node, uid = self._place(entry) or ("", "")
+        found = self._nodes.get(node)
+        one = (found.pods or {}).get(uid, {}).get(name) if found else None
+        is_coming = one is not None and one.state is State.FETCHING and one.total > 0
+        return (one.done, one.total) if one is not None and is_coming else None
 
     async def hide(self, entry: Entry, name: str) -> None:
         """Have a version shown no more.
@@ -234,7 +238,7 @@ class Nodes:
         place = self._place(entry)
         if place is not None:
             self._leaving.add((entry.name, name))
-            self._tell(place[0])
+            self._tell()
             if await self._followed(place[0]) is None:
                 raise EngineError(
                     f"The node agent of {place[0]} does not answer just now; try again in a moment.",
@@ -281,7 +285,7 @@ class Nodes:
         EngineError
             It is not to be shown there.
         """
-        wanted = self._wanted(node).items()
+        wanted = self._wanted().get(node, {}).items()
         uids = {uid for uid, shown in wanted if version in shown.values()}
         for entry in self._ledger.entries.values():
             place = self._place(entry) if entry.shown else None

@@ -49,7 +49,7 @@ export function UseDataset(props: {
           )}
         </Notice>
       )}
-      {mount?.state === 'mounted' && mount.message && (
+      {mount?.message && mount.state !== 'failed' && (
         <p>{said(trans, mount.message)}</p>
       )}
       {mount?.state === 'failed' && (

@@ -49,12 +49,18 @@ class Node:
         if self.obeys:
             self.say("shown")
 
-    def say(self, state: str, error: str = "") -> None:
+    def say(self, state: str, error: str = "", done: int = 0, total: int = 0) -> None:
         """Tell how far all that was ordered is."""
         order = self.orders[-1]
         pods = {
             uid: {
-                name: {"state": state, "version": version, "error": error, "done": 0, "total": 0}
+                name: {
+                    "state": state,
+                    "version": version,
+                    "error": error,
+                    "done": done,
+                    "total": total,
+                }
                 for name, version in shown.items()
             }
             for uid, shown in order["pods"].items()
@@ -209,6 +215,40 @@ async def test_where_no_agent_of_the_node_shows_it_it_is_copied_and_told(
         assert (await agent.ordered("mount"))["name"] == "data"
         await bench.engine.unmount(handle, "data")
         assert (await agent.ordered("unmount"))["name"] == "data"
+
+
+async def test_how_much_has_come_to_the_node_is_told_meanwhile(bench: Doubled) -> None:
+    handle, uid = await started(bench)
+    async with Node(bench) as node:
+        node.obeys = False
+        await until(lambda: node.orders)
+        assert await bench.engine.mounting(handle, "data") is None
+        folder = bench.folder("data", {"a": "1"})
+        mounting = asyncio.create_task(bench.engine.mount(handle, folder, "data"))
+        await told(node, {uid: {"data"}})
+        node.say("fetching", done=3, total=7)
+        async with asyncio.timeout(5):
+            while await bench.engine.mounting(handle, "data") != (3, 7):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1.5)  # it says so all the time: that is no silence
+        node.say("shown")
+        assert (await mounting).note == SHOWN
+        assert await bench.engine.mounting(handle, "data") is None
+
+
+async def test_a_server_that_is_deleted_does_not_wait_for_what_it_mounts(bench: Doubled) -> None:
+    handle, uid = await started(bench)
+    async with Node(bench) as node:
+        node.obeys = False
+        folder = bench.folder("data", {"a": "1"})
+        mounting = asyncio.create_task(bench.engine.mount(handle, folder, "data"))
+        await told(node, {uid: {"data"}})
+        node.say("fetching")
+        async with asyncio.timeout(10):
+            await bench.engine.delete(handle)
+        with pytest.raises(EngineError, match="is being deleted"):
+            await mounting
+        await told(node, {})
 
 
 async def test_a_pod_from_before_the_agents_gets_a_copy(bench: Doubled) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from kpl_lab.engines.spec import (
     Cause,
@@ -15,6 +18,7 @@ from kpl_lab.engines.spec import (
     ReplicaState,
     Workload,
 )
+from kpl_lab.errors import KplError
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import (
     contract,
@@ -37,6 +41,8 @@ from kpl_lab.platform.runtime.world import (
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.store import Store
+
+_PROGRESS_SECONDS = 2.0
 
 
 def workload_name(server: ServerRecord) -> str:
@@ -229,13 +235,33 @@ class MountReconciler:
             return None
         source = self._world.context.files.dataset(mount.dataset_id, mount.version)
         try:
-            result = await self._world.engine.mount(handle, source, folder)
+            result = await self._mount(mount, handle, source, folder)
         except CANNOT_START as error:
             text = error.message
             await self._world.write(lambda s: self._failed(s, server, mount, text))
         else:
             await self._world.write(lambda s: self._mounted(s, server, mount, result))
         return None
+
+    async def _mount(
+        self, mount: MountRecord, handle: Handle, source: Path, folder: str
+    ) -> MountResult:
+        """Mount, and note meanwhile how far that is."""
+        engine = self._world.engine
+        mounting = asyncio.create_task(engine.mount(handle, source, folder))
+        try:
+            while not (await asyncio.wait({mounting}, timeout=_PROGRESS_SECONDS))[0]:
+                with contextlib.suppress(KplError):
+                    if (found := await engine.mounting(handle, folder)) is not None:
+                        done, all = (count >> 20 for count in found)
+                        await self._note_wait(mount, f"{done} of {all} MiB are on its node.")
+            return mounting.result()
+        finally:
+            mounting.cancel()
+
+    async def _note_wait(self, mount: MountRecord, text: str) -> None:
+        where = {"state": "mounting"}
+        await self._world.write(lambda s: s.mounts.update(mount.id, where=where, message=text))
 
     @staticmethod
     def _mounted(
