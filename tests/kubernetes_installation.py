@@ -14,7 +14,7 @@ from tests.kubernetes.harness import Kubectl
 
 @contextmanager
 def kubernetes_installation(
-    prefix: str, options: Mapping[str, object] | None = None
+    prefix: str, options: Mapping[str, object] | None = None, **variables: str
 ) -> Iterator[Installation]:
     """Start an installation; end it, and see that nothing of it runs or lies in the cluster."""
     namespace = f"kpl-test-{secrets.token_hex(3)}"
@@ -23,7 +23,7 @@ def kubernetes_installation(
     lines = [f"c.KubernetesOptions.{name} = {value!r}\n" for name, value in given.items()]
     with running_installation(
         prefix,
-        variables={"KPL_ENGINE": "kubernetes"},
+        variables={"KPL_ENGINE": "kubernetes", **variables},
         files={"kubernetes_engine.py": "".join(lines)},
     ) as found:
         yield found

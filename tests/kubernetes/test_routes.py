@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import threading
+import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,9 +24,13 @@ from typing import Any, Self
 import httpx
 import pytest
 
+from kpl_lab.engines.kubernetes.runner import own_address
+from kpl_lab.engines.routing import Route
+from kpl_lab.engines.spec import Kind, ReplicaState
 from kpl_lab.platform.runtime.frontdoor import ANSWER_WITH
+from tests.engines.harness import behaving, is_state, see, start
 from tests.installation import Installation, wait_for
-from tests.kubernetes.harness import Kubectl, why_not
+from tests.kubernetes.harness import Kubectl, kubernetes_bench, why_not
 from tests.kubernetes_installation import kubernetes_installation
 from tests.walk.conftest import Terminal
 
@@ -99,8 +105,8 @@ class Way:
         return Counter(self.get("").json()["tone"] for _ in range(count))
 
 
-def installation_of(options: Mapping[str, object]) -> Any:
-    return kubernetes_installation("kpl-way-", options)
+def installation_of(options: Mapping[str, object], **variables: str) -> Any:
+    return kubernetes_installation("kpl-way-", options, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +118,10 @@ def by_gateway() -> Iterator[Installation]:
         pytest.skip("KPL_GATEWAY and KPL_GATEWAY_URL name no Gateway")
     namespace, _, name = GATEWAY.partition("/")
     parents = [{"namespace": namespace, "name": name}]
-    with installation_of({"routes": "gateway", "route_parents": parents}) as found:
+    # At any address, so that a gateway can send on what no route takes.
+    with installation_of(
+        {"routes": "gateway", "route_parents": parents}, KPL_LISTEN="0.0.0.0"
+    ) as found:
         yield found
 
 
@@ -230,6 +239,117 @@ def check_the_end_of_routes(terminal: Terminal, way: Way, front: Way) -> None:
     terminal.done("service", "delete", "tone", "--yes")
     wait_for(lambda: kubectl.objects(ROUTES) == [], "the end of the route")
     assert way.get("").status_code == httpx.codes.NOT_FOUND
+
+
+@contextlib.contextmanager
+def everything_else_by_the_front_door(
+    installation: Installation, folder: Path
+) -> Iterator[Kubectl]:
+    """Have the gateway send what no route takes to the front door, as the chart's HTTPRoute does."""
+    kubectl = kubectl_of(installation)
+    server = kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+    namespace, _, name = GATEWAY.partition("/")
+    port = {"name": "http", "port": installation.port}
+    whole = {"path": {"type": "PathPrefix", "value": "/"}}
+    end = {"addresses": [own_address(server)], "conditions": {"ready": True}}
+    backend = {"name": "front", "port": installation.port}
+    rule = {"matches": [whole], "backendRefs": [backend]}
+    label = {"kubernetes.io/service-name": "front"}
+    manifests: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front"}, "spec": {"ports": [port]}},
+        {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "ports": [port],
+         "metadata": {"name": "front-1", "labels": label}, "addressType": "IPv4", "endpoints": [end]},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "front"},
+         "spec": {"parentRefs": [{"namespace": namespace, "name": name}], "rules": [rule]}},
+    ]  # fmt: skip
+    path = folder / "front.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+    kubectl("apply", "-f", str(path))
+    try:
+        yield kubectl
+    finally:
+        kubectl("delete", "--ignore-not-found", "-f", str(path))
+
+
+def test_what_has_no_route_goes_through_the_front_door(
+    by_gateway: Installation, tmp_path: Path
+) -> None:
+    terminal = Terminal(by_gateway, tmp_path)
+    path = deployed(terminal, "--access", "public", "--env", "TONE=first")
+    token = f"token {by_gateway.credentials['token']}"
+    mine = "kpl-lab.io/kind=route"
+    with (
+        everything_else_by_the_front_door(by_gateway, tmp_path) as kubectl,
+        Way(GATEWAY_URL, path) as way,
+    ):
+        wait_for(way.is_there, "the way through the gateway")
+        wait_for(lambda: kubectl.objects(ROUTES, mine), "the service's own route")
+        with way.calling():
+            # Between its own route and the front door no call is lost, here and back.
+            kubectl("delete", ROUTES, "-l", mine)
+            wait_for(lambda: kubectl.objects(ROUTES, mine), "the service's own route")
+            time.sleep(2)
+        assert way.failed == []
+        change_access(by_gateway, "private")
+        wait_for(lambda: way.get("").status_code == httpx.codes.UNAUTHORIZED, "a question")
+        assert way.get("", Authorization=token).status_code == httpx.codes.OK
+        change_access(by_gateway, "public")
+        wait_for(way.is_there, "the way through the gateway")
+        terminal.done("service", "stop", "tone")
+        wait_for(lambda: kubectl.objects(ROUTES, mine) == [], "the end of the route")
+        answer = way.get("")
+        assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        assert "stopped" in answer.json()["message"]
+        terminal.done("service", "delete", "tone", "--yes")
+
+
+@pytest.fixture
+def gateways(kubectl: Kubectl, tmp_path: Path) -> list[dict[str, str]]:
+    """Gateways of which none takes a route for ``lab.example``: parents for one."""
+    if not GATEWAY:
+        pytest.skip("KPL_GATEWAY names no Gateway")
+    namespace, _, name = GATEWAY.partition("/")
+    known = json.loads(
+        Kubectl(namespace)("get", "gateways.gateway.networking.k8s.io", name, "-o", "json")
+    )
+    listener = known["spec"]["listeners"][0]
+    nobody = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"nobody": "here"}}}}
+    changes = {"other": {"hostname": "other.example"}, "closed": {"allowedRoutes": nobody}}
+    path = tmp_path / "gateways.json"
+    made = [
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": own},
+            "spec": {**known["spec"], "listeners": [{**listener, **change}]},
+        }
+        for own, change in changes.items()
+    ]
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": made}))
+    kubectl("create", "namespace", kubectl.namespace, check=False)
+    kubectl("apply", "-f", str(path))
+    return [{"name": own, "namespace": kubectl.namespace} for own in (*changes, "absent")]
+
+
+async def test_what_gateways_refuse_is_said(
+    kubectl: Kubectl, gateways: list[dict[str, str]], tmp_path: Path
+) -> None:
+    options = {"routes": "gateway", "route_parents": gateways, "route_hosts": ["lab.example"]}
+    async with kubernetes_bench(tmp_path, kubectl, options) as bench:
+        web = behaving("web", "serves", kind=Kind.SERVICE, identity="service:1", port=9000)
+        await start(bench.engine, web)
+        await see(bench.engine, "web", is_state(ReplicaState.READY))
+        wanted = Route(name="route-1", path="/svc/default/web", shares={"web": 100})
+        for _ in range(100):
+            (state,) = await bench.engine.route([wanted])
+            if state.is_settled:
+                break
+            await asyncio.sleep(0.5)
+        place = kubectl.namespace
+        assert not state.is_taken
+        assert f"No listener of the gateway {place}/other has one of the route's" in state.message
+        assert f"The gateway {place}/closed takes no routes of the namespace" in state.message
+        assert f"There is no gateway {place}/absent in the cluster" in state.message
 
 
 def test_a_public_service_has_an_ingress_of_its_own(

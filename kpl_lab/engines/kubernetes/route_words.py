@@ -22,18 +22,23 @@ class Verdict:
 
     Attributes
     ----------
-    is_read
-        Each of them has read it as it is now.
+    unread
+        Those that have not read it as it is now.
     is_taken
         One of them at least sends calls by it.
     is_harmful
         Calls that go by it fail: it has to go.
     """
 
-    is_read: bool
+    unread: Sequence[Json] = ()
     is_taken: bool = False
     is_harmful: bool = False
     message: str = ""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of them have."""
+        return not self.unread
 
 
 def gateway_name(parent: Mapping[str, Any], namespace: str) -> str:
@@ -49,7 +54,7 @@ def verdict(route: Json) -> Verdict:
         _of_parent(parent, told, namespace, generation) for parent in route["spec"]["parentRefs"]
     ]
     return Verdict(
-        is_read=all(one.is_read for one in found),
+        unread=[parent for one in found for parent in one.unread],
         is_taken=any(one.is_taken for one in found),
         is_harmful=any(one.is_harmful for one in found),
         message=" ".join(dict.fromkeys(one.message for one in found if one.message)),
@@ -67,14 +72,14 @@ def _of_parent(parent: Json, told: Sequence[Json], namespace: str, generation: i
             continue
         name = gateway_name(parent, namespace)
         if accepted["status"] != "True":
-            return Verdict(is_read=True, message=_refused(name, namespace, accepted))
+            return Verdict(message=_refused(name, namespace, accepted))
         for kind, bad in (("ResolvedRefs", "False"), ("PartiallyInvalid", "True")):
             condition = conditions.get(kind)
             if condition is not None and condition["status"] == bad:
                 text = _broken(name, condition)
-                return Verdict(is_read=True, is_harmful=True, message=text)
-        return Verdict(is_read=True, is_taken=True)
-    return Verdict(is_read=False)
+                return Verdict(is_harmful=True, message=text)
+        return Verdict(is_taken=True)
+    return Verdict(unread=[parent])
 
 
 def _key(parent: Mapping[str, Any], namespace: str) -> tuple[object, ...]:

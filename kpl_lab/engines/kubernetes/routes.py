@@ -275,20 +275,20 @@ class Routes:
             return self._state(route, course, message=course.refused)
         message = found.message
         if not found.is_read and course.is_read:
-            message = await self._unheard()
+            message = f"{message} {await self._unheard(found.unread)}".strip()
         return self._state(route, course, is_taken=found.is_taken, message=message)
 
-    async def _unheard(self) -> str:
+    async def _unheard(self, parents: Sequence[Json]) -> str:
         """Return why nobody says anything of a route."""
         missing = []
-        for parent in self._shape.route_parents:
+        for parent in parents:
             there = self._cluster.at(parent.get("namespace") or self._planner.namespace)
             try:
                 if await there.get("Gateway", str(parent.get("name"))) is None:
                     missing.append(route_words.gateway_name(parent, self._planner.namespace))
             except Refused:
                 continue  # whether it is there we may not know
-        return route_words.unheard(self._shape.route_parents, self._planner.namespace, missing)
+        return route_words.unheard(parents, self._planner.namespace, missing)
 
     def _state(
         self, route: Route, course: _Course, *, is_taken: bool = False, message: str = ""

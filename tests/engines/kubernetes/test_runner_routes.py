@@ -164,6 +164,17 @@ async def test_a_gateway_that_never_answers_is_waited_for_no_longer(bench: Doubl
     assert "There is no gateway gateways/edge in the cluster" in state.message
 
 
+async def test_of_several_gateways_the_one_that_says_nothing_is_named(tmp_path: Path) -> None:
+    options = {**BY_GATEWAY, "route_parents": [PARENT, {"name": "inner", "namespace": NS}]}
+    async with doubled(tmp_path, **options) as bench:
+        await serving(bench, "a")
+        await asked(bench, route(a=100))
+        answer(bench)
+        state = await settled(bench, route(a=100))
+        assert state.is_taken
+        assert state.message.startswith(f"There is no gateway {NS}/inner in the cluster")
+
+
 async def test_a_route_that_is_not_wanted_any_more_goes(bench: Doubled) -> None:
     await serving(bench, "a")
     await asked(bench, route(a=100))
