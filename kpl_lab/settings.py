@@ -22,6 +22,8 @@ DEFAULT_BASE_IMAGE = "python:3.11-slim-bookworm"
 FRONTDOOR_API_USER = "kpl"  # whom Traefik's own API lets in, with Secret.FRONTDOOR_API
 FIRST_PORT, PORT_COUNT = 10_000, 20_000
 LOOPBACK = "127.0.0.1"
+# Groups: the bucket, and the prefix with a slash before it.
+BUCKET_URL = r"s3://([a-zA-Z0-9][a-zA-Z0-9._-]{1,61}[a-zA-Z0-9])((?:/[\w.=+-]+)*)/?"
 MAX_PORT = 65535
 
 
@@ -187,6 +189,9 @@ class Settings:
         empty: nowhere, the API's port on the loopback does.
     metrics_token_file
         ``KPL_METRICS_TOKEN_FILE``: holds the scrapers' token; None: one is made up.
+    storage_url
+        ``KPL_STORAGE_URL``: the bucket that keeps everything finished, as ``s3://bucket/prefix``;
+        empty: the folder ``storage`` of the home does.
     """
 
     home: Home
@@ -203,6 +208,7 @@ class Settings:
     config: Path | None = None
     metrics_listen: str = ""
     metrics_token_file: Path | None = None
+    storage_url: str = ""
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -302,7 +308,18 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         config=_path(env.get("KPL_CONFIG")),
         metrics_listen=_address_and_port(env.get("KPL_METRICS_LISTEN") or ""),
         metrics_token_file=_path(env.get("KPL_METRICS_TOKEN_FILE")),
+        storage_url=_bucket(env.get("KPL_STORAGE_URL") or ""),
     )
+
+
+def _bucket(url: str) -> str:
+    """Return the URL of a bucket, where one was named."""
+    if url and not re.fullmatch(BUCKET_URL, url, re.ASCII):
+        raise Invalid(
+            f"KPL_STORAGE_URL={url!r} is not a bucket, as in s3://bucket or s3://bucket/prefix.",
+            code="invalid_storage_url",
+        )
+    return url.rstrip("/")
 
 
 def _instance(chosen: str, kept: Mapping[str, str | int]) -> str:

@@ -15,8 +15,11 @@ from kpl_lab.engines.local.accounts import platform_account
 from kpl_lab.engines.local.options import load_options
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
+from kpl_lab.platform.context import open_files
+from kpl_lab.platform.domain import kept_files
 from kpl_lab.platform.settings import load_options as load_platform_options
 from kpl_lab.platform.storage import upgrade
+from kpl_lab.platform.storage.cached import CachedFiles
 from kpl_lab.platform.storage.database import open_engine
 from kpl_lab.settings import LOOPBACK, Settings
 from kpl_lab.supervisor import control, launch, ports
@@ -55,6 +58,7 @@ def examine(settings: Settings) -> list[Finding]:
         _ports,
         _disk,
         _database,
+        _storage,
         _engine,
         _docker,
         _kubernetes,
@@ -162,6 +166,23 @@ def _database(settings: Settings) -> Iterator[Finding]:
     finally:
         engine.dispose()
     yield Finding("database", "ok", f"revision {upgrade.head()}")
+
+
+def _storage(settings: Settings) -> Iterator[Finding]:
+    if not settings.storage_url:
+        return
+    control.check_storage(settings)
+    files = open_files(settings)
+    waiting = kept_files.only_here(files) if isinstance(files, CachedFiles) else 0
+    if waiting:
+        yield Finding(
+            "storage",
+            "note",
+            f"{waiting} versions and logs are not in {settings.storage_url} yet; the controller sends "
+            "them in the background.",
+        )
+    else:
+        yield Finding("storage", "ok", f"{settings.storage_url} holds everything that is finished")
 
 
 def _engine(settings: Settings) -> Iterator[Finding]:

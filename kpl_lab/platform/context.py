@@ -10,8 +10,11 @@ from kpl_lab.engines.base import Engine
 from kpl_lab.platform.auth import HubTokens
 from kpl_lab.platform.events import Bell, Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
+from kpl_lab.platform.storage.bucket import Bucket
+from kpl_lab.platform.storage.cached import CachedFiles
 from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
+from kpl_lab.platform.storage.remote import Remote
 from kpl_lab.settings import Secret, Settings
 
 # Well below the 40 threads in which requests are served.
@@ -56,6 +59,14 @@ class Context:
         self.hub_tokens.close()
         self.database.close()
         self.nudge.close()
+        self.files.close()
+
+
+def open_files(settings: Settings) -> FileStore:
+    """Return where the installation keeps its files."""
+    if not settings.storage_url:
+        return FileStore(settings.home.storage)
+    return CachedFiles(settings.home.storage, Remote(Bucket(settings.storage_url)))
 
 
 def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLOCK) -> Context:
@@ -76,7 +87,7 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         settings=settings,
         options=options,
         database=database,
-        files=FileStore(settings.home.storage),
+        files=open_files(settings),
         engine=engine,
         hub_tokens=hub_tokens,
         jwt_key=settings.home.read_secret(Secret.JWT),

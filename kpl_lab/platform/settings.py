@@ -93,6 +93,12 @@ class PlatformOptions(Configurable):
         help="Days after which an image or environment that was built here is removed, when neither "
         "the catalog nor an algorithm, service or task has used it since; 0: never.",
     ).tag(config=True)
+    storage_cache_mb = Int(
+        0,
+        min=0,
+        help="MiB that the folder storage may hold of what is also in the bucket of KPL_STORAGE_URL; "
+        "beyond, what was not used for the longest time is removed there. 0: any amount.",
+    ).tag(config=True)
     event_days = Int(30, help="Days for which events are kept.").tag(config=True)
 
 

@@ -14,6 +14,8 @@ from typing import NoReturn
 from kpl_lab.errors import Conflict
 from kpl_lab.formats.catalog_yml import catalog_of, find_catalog
 from kpl_lab.platform.settings import load_options
+from kpl_lab.platform.storage.bucket import Bucket
+from kpl_lab.platform.storage.remote import Remote
 from kpl_lab.platform.storage.upgrade import upgrade
 from kpl_lab.settings import Settings
 from kpl_lab.supervisor import frontdoor, launch, ports, records
@@ -35,6 +37,8 @@ from kpl_lab.supervisor.workloads import end_with_reasons, sweep, unmount_all
 
 Say = Callable[[str], None]
 READY_SECONDS = 90.0
+# Somebody waits for the answer.
+_STORAGE_ATTEMPTS = 3
 DOCKER, KUBERNETES = "docker", "kubernetes"
 _RETRY = signal.SIGHUP
 
@@ -59,7 +63,7 @@ def bring_up(settings: Settings, say: Say) -> None:
     ------
     KplError
         The engine cannot be had, the image catalog is wrong, a port is taken, a folder is closed,
-        the database is of another version, or a process does not come up.
+        the bucket cannot be used, the database is of another version, or a process does not come up.
     """
     wanted = _make_ready(settings, say)
     _supervise(settings, wanted, say)
@@ -106,6 +110,9 @@ def _make_ready(settings: Settings, say: Say) -> list[Plan]:
         launch.needs_namespace(settings.home, plan.account)
     found = {plan.name: records.read(settings.home, plan.name) for plan in wanted}
     _require_ports(settings, wanted, found)
+    if settings.storage_url:
+        check_storage(settings)
+        say(f"files are kept in {settings.storage_url}")
     if settings.engine == DOCKER:
         _ensure_base_image(settings, say)
     elif settings.engine == KUBERNETES:
@@ -114,6 +121,19 @@ def _make_ready(settings: Settings, say: Say) -> list[Plan]:
     if backup:
         say(f"database upgraded; the former one is kept as {backup}")
     return wanted
+
+
+def check_storage(settings: Settings) -> None:
+    """Look whether the bucket can be used, and note whose it is.
+
+    Raises
+    ------
+    KplError
+        It cannot, or is another installation's; says what to do.
+    """
+    remote = Remote(Bucket(settings.storage_url, attempts=_STORAGE_ATTEMPTS))
+    remote.bucket.check()
+    remote.claim(settings.instance)
 
 
 def _ensure_base_image(settings: Settings, say: Say) -> None:

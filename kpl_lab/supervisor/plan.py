@@ -101,6 +101,14 @@ def environment_of(settings: Settings, environment: Mapping[str, str]) -> dict[s
     return kept
 
 
+def storage_variables(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what those processes get beside that keep files: the bucket, and the way into it."""
+    if not settings.storage_url:
+        return {}
+    found = {key: value for key, value in environment.items() if key.startswith("AWS_")}
+    return found | {"KPL_STORAGE_URL": settings.storage_url}
+
+
 def _with_own_packages(path: str) -> str:
     # A checkout that was never installed must find itself from any working directory.
     own = str(Path(__file__).resolve().parents[2])
@@ -115,13 +123,16 @@ def plans(settings: Settings, account: Account, environment: Mapping[str, str]) 
     python = (sys.executable, "-P")
     unprivileged = account if os.geteuid() == 0 else None
 
+    of_storage = storage_variables(settings, environment)
+
     def plan(name: str, *command: str, account: Account | None = unprivileged) -> Plan:
         home = settings.home
+        has_files = name in (PLATFORM, CONTROLLER)
         directory = {HUB: home.hub, FRONTDOOR: home.frontdoor, RUNNER: home.engine(settings.engine)}
         return Plan(
             name=name,
             command=command,
-            environment=variables,
+            environment=variables | of_storage if has_files else variables,
             directory=directory.get(name, home.platform),
             log=home.logs / f"{name}.log",
             account=account,

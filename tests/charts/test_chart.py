@@ -245,6 +245,29 @@ def test_a_database_server_is_upgraded_before_anything_new_starts(render: Render
     assert not any(selects(one, labels) for one in of_kind(objects, "Service"))
 
 
+def test_files_go_to_a_bucket_with_keys_of_a_secret(render: Render) -> None:
+    words = "storage.url=s3://lab/kpl,storage.endpoint=http://s3:9000,storage.existingSecret=keys"
+    (pod,) = [o for o in render("--set", words) if o["kind"] == "StatefulSet"]
+    (platform,) = [
+        one for one in pod["spec"]["template"]["spec"]["containers"] if one["name"] == "platform"
+    ]
+    told = {one["name"]: one for one in platform["env"]}
+    assert told["KPL_STORAGE_URL"]["value"] == "s3://lab/kpl"
+    assert told["AWS_ENDPOINT_URL"]["value"] == "http://s3:9000"
+    keys = {name: told[name]["valueFrom"]["secretKeyRef"] for name in told if "KEY" in name}
+    assert {name: (key["name"], key["key"], key["optional"]) for name, key in keys.items()} == {
+        "AWS_ACCESS_KEY_ID": ("keys", "AWS_ACCESS_KEY_ID", False),
+        "AWS_SECRET_ACCESS_KEY": ("keys", "AWS_SECRET_ACCESS_KEY", False),
+    }
+    assert "AWS_DEFAULT_REGION" not in told
+
+
+def test_without_a_bucket_nothing_of_it_is_told(render: Render) -> None:
+    said = str(render("--set", "storage.existingSecret=keys"))
+    assert "KPL_STORAGE_URL" not in said
+    assert "AWS_" not in said
+
+
 SEVERAL = "api.replicas=3,database.existingSecret=postgres,volume.accessMode=ReadWriteMany"
 
 

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from tools import image_lint, image_sizes, images
 
-PLATFORM_EXTRAS = ("hub", "platform", "kubernetes")
+PLATFORM_EXTRAS = ("hub", "platform", "kubernetes", "s3")
 GOOD = """# A comment.
 ARG BASE_IMAGE=kpl-lab/base:0.1.0
 FROM ${BASE_IMAGE} AS packages

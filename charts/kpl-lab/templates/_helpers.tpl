@@ -237,6 +237,31 @@ seccompProfile:
       name: {{ .Values.database.existingSecret }}
       key: {{ .Values.database.secretKey }}
 {{- end }}
+{{- with .Values.storage }}
+{{- if .url }}
+- name: KPL_STORAGE_URL
+  value: {{ .url | quote }}
+{{- with .endpoint }}
+- name: AWS_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .region }}
+- name: AWS_DEFAULT_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- with .existingSecret }}
+{{- $secret := . }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ . }}
+      optional: {{ eq . "AWS_SESSION_TOKEN" }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.extraVariables }}
 - name: {{ $name }}
   value: {{ $value | quote }}

@@ -134,6 +134,7 @@ def list_records(
     """Return a page of records in storage order."""
     version = _version(store, caller, ref, number)
     folder = context.files.dataset(version.dataset_id, version.number)
+    context.files.at_hand(folder)
     href = f"datasets/{version.dataset_id}/versions/{number}/records"
     return records.page(folder, href, offset, limit, class_name)
 
@@ -151,9 +152,9 @@ def get_field(
 ) -> Response:
     """Return one field's bytes: with ``size`` as a PNG that is safe to show, else to save."""
     version = _version(store, caller, ref, number)
-    data = records.field_bytes(
-        context.files.dataset(version.dataset_id, version.number), index, field
-    )
+    folder = context.files.dataset(version.dataset_id, version.number)
+    context.files.at_hand(folder)
+    data = records.field_bytes(folder, index, field)
     if size is None:
         headers = downloads.attachment(f"{field}-{index}")
         return Response(data, media_type="application/octet-stream", headers=headers)
@@ -172,4 +173,4 @@ def download_dataset(
     record = access.find(store.datasets, ref, caller, NOUN)
     version = datasets.version_of(store, record, number)
     folder = context.files.dataset(record.id, version.number)
-    return downloads.tar_answer(folder, f"{record.name}-v{number}")
+    return downloads.tar_answer(context.files, folder, f"{record.name}-v{number}")

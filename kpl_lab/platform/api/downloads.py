@@ -10,12 +10,14 @@ from urllib.parse import quote
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.platform.storage.archives import plain_files
+from kpl_lab.platform.storage.files import FileStore
 
 COPY_BYTES = 1024 * 1024
 
 
-def _tar_parts(folder: Path) -> Iterator[bytes]:
+def _tar_parts(files: FileStore, folder: Path) -> Iterator[bytes]:
     for path in plain_files(folder):
+        files.is_at_hand(folder)  # so that it stays while somebody reads slowly
         info = tarfile.TarInfo(str(path.relative_to(folder)))
         facts = path.stat()
         info.size, info.mtime, info.mode = facts.st_size, int(facts.st_mtime), 0o644
@@ -38,8 +40,9 @@ def attachment(name: str) -> dict[str, str]:
     }
 
 
-def tar_answer(folder: Path, name: str) -> StreamingResponse:
+def tar_answer(files: FileStore, folder: Path, name: str) -> StreamingResponse:
     """Return the files of ``folder`` as ``<name>.tar``."""
+    files.at_hand(folder)
     return StreamingResponse(
-        _tar_parts(folder), media_type="application/x-tar", headers=attachment(f"{name}.tar")
+        _tar_parts(files, folder), media_type="application/x-tar", headers=attachment(f"{name}.tar")
     )

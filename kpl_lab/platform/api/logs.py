@@ -60,6 +60,11 @@ def handle_of(stored: dict[str, object] | None) -> Handle | None:
     )
 
 
+def _is_kept(context: Context, kept: Path, is_over: bool) -> bool:
+    """Say whether a log is in the store; of what has not ended, none is looked for far away."""
+    return kept.exists() or (is_over and context.files.has(kept))
+
+
 def of_build(store: Store, context: Context, id: int) -> LogSource:
     """Return where a build's log is."""
     build = store.builds.get(id)
@@ -67,7 +72,7 @@ def of_build(store: Store, context: Context, id: int) -> LogSource:
         return LogSource(has_ended=True)
     kept = context.files.path("logs", "builds", f"{id}.log")
     is_over = build.finished_at is not None
-    if kept.exists():
+    if _is_kept(context, kept, is_over):
         return LogSource(kept=kept, has_ended=True)
     return LogSource(handle=handle_of(build.handle), has_ended=is_over)
 
@@ -76,7 +81,7 @@ def of_task(context: Context, task: TaskRecord, node: int = 0) -> LogSource:
     """Return where the log of one node of a task is."""
     kept = context.files.task_log(task.id, node)
     is_over = task.finished_at is not None
-    if kept.exists():
+    if _is_kept(context, kept, is_over):
         return LogSource(kept=kept, has_ended=True)
     return LogSource(handle=handle_of(task.handle), replica=node, has_ended=is_over)
 
@@ -92,7 +97,7 @@ def of_server(context: Context, server: ServerRecord) -> LogSource:
     """Return where a notebook server's log is."""
     kept = context.files.path("logs", "servers", f"{server.id}.log")
     is_over = server.state in ("stopped", "failed")
-    if kept.exists():
+    if _is_kept(context, kept, is_over):
         return LogSource(kept=kept, has_ended=True)
     return LogSource(handle=handle_of(server.handle), has_ended=is_over)
 

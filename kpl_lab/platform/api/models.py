@@ -140,4 +140,4 @@ def download_model(
     record = access.find(store.models, ref, caller, NOUN)
     version = models.version_of(store, record, number)
     folder = context.files.model(record.id, version.number)
-    return downloads.tar_answer(folder, f"{record.name}-v{number}")
+    return downloads.tar_answer(context.files, folder, f"{record.name}-v{number}")

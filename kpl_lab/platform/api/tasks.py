@@ -71,7 +71,7 @@ def _facts(
 def _detail(store: Store, context: Context, task: TaskRecord) -> TaskDetail:
     book = _ledger(store, context) if task.state == "queued" else None
     folder = context.files.code(task.code_digest)
-    is_there = folder.is_dir()
+    is_there = context.files.has(folder)
     command = ""
     if is_there:
         loaded = code.load_code(context.files, task.code_digest)
@@ -232,6 +232,6 @@ def download_output(
     if key not in [o["key"] for o in task.outputs]:
         raise NotFound(f"The task {task.name!r} has no output {key!r}.")
     folder = context.files.path("outputs", task.id, key)
-    if not folder.is_dir():
+    if not context.files.has(folder):
         raise NotFound(f"Nothing was kept of the output {key!r}.")
-    return downloads.tar_answer(folder, f"{task.name}-{key}")
+    return downloads.tar_answer(context.files, folder, f"{task.name}-{key}")

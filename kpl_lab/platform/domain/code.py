@@ -140,7 +140,7 @@ def load_code(files: FileStore, digest: str) -> Code:
         It is no longer there.
     """
     folder = files.code(digest)
-    if not digest or not folder.is_dir():
+    if not digest or not files.has(folder):
         raise NotFound("The code snapshot is no longer stored.", code="code_missing")
     return _read_code(digest, folder)
 

@@ -8,7 +8,7 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads, uses
 from kpl_lab.platform.domain.imports import Imported as Imported
 from kpl_lab.platform.domain.versions import Shelf
-from kpl_lab.platform.storage.files import FileStore, remove_tree
+from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.datasets import DatasetCreate
@@ -97,6 +97,11 @@ def finish_version(store: Store, version: DatasetVersionRecord, found: Imported)
     )
 
 
+def version_waits(store: Store, version: DatasetVersionRecord, text: str) -> bool:
+    """Note what a version waits for; False where it is not being prepared any more."""
+    return _shelf(store).note_wait(version, text)
+
+
 def fail_version(store: Store, version: DatasetVersionRecord, reason: str, message: str) -> None:
     """End a version that could not be prepared; earlier versions stay in use."""
     _shelf(store).fail(version, reason, message)
@@ -123,4 +128,4 @@ def delete(store: Store, files: FileStore, record: DatasetRecord) -> None:
     """
     uses.refuse_while_used(store, NOUN, record)
     _shelf(store).delete(record)
-    store.after_commit(lambda: remove_tree(files.path("datasets", record.id)))
+    store.after_commit(lambda: files.remove(files.path("datasets", record.id)))

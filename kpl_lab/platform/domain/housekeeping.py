@@ -69,7 +69,7 @@ def _forget_starts(store: Store, files: FileStore, kept: int) -> None:
         store.tokens.forget("notebook", server.id)
         store.servers.delete(server.id)
         log = files.path("logs", "servers", f"{server.id}.log")
-        store.after_commit(partial(log.unlink, missing_ok=True))
+        store.after_commit(partial(files.remove, log))
 
 
 def _forget_uploads(store: Store, files: FileStore, before: dt.datetime) -> None:

@@ -10,7 +10,7 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, uploads, uses
 from kpl_lab.platform.domain.versions import Shelf
 from kpl_lab.platform.storage.archives import listing
-from kpl_lab.platform.storage.files import FileStore, remove_tree
+from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.platform.storage.records.assets import ModelRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.models import ModelCreate
@@ -88,6 +88,11 @@ def finish_version(store: Store, version: ModelVersionRecord, files: list[dict[s
     )
 
 
+def version_waits(store: Store, version: ModelVersionRecord, text: str) -> bool:
+    """Note what a version waits for; False where it is not being prepared any more."""
+    return _shelf(store).note_wait(version, text)
+
+
 def fail_version(store: Store, version: ModelVersionRecord, reason: str, message: str) -> None:
     """End a version that could not be prepared; earlier versions stay in use."""
     _shelf(store).fail(version, reason, message)
@@ -114,4 +119,4 @@ def delete(store: Store, files: FileStore, record: ModelRecord) -> None:
     """
     uses.refuse_while_used(store, NOUN, record)
     _shelf(store).delete(record)
-    store.after_commit(lambda: remove_tree(files.path("models", record.id)))
+    store.after_commit(lambda: files.remove(files.path("models", record.id)))

@@ -142,6 +142,13 @@ def note_stopped(store: Store, service: ServiceRecord) -> None:
         note_state(store, service, "stopped", "The service is stopped.")
 
 
+def waits(store: Store, service: ServiceRecord, text: str, *, is_progress: bool) -> None:
+    """Note what a service waits for before it can start, or how far that is."""
+    changed = text != service.message and update_as_seen(store, service, message=text)
+    if changed and not is_progress:
+        store.events.write(_subject(store, service), "waiting", text, level="warning")
+
+
 def note_change(store: Store, service: ServiceRecord, message: str = "") -> None:
     """Tell that something of a service is another one, its state apart."""
     store.events.write(_subject(store, service), "updated", message)

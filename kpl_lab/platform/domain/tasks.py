@@ -211,6 +211,14 @@ def waits(store: Store, task: TaskRecord, text: str, *, is_progress: bool) -> No
         store.events.write(access.subject("tasks", task), "waiting", text, level="warning")
 
 
+def waits_to_end(store: Store, task: TaskRecord, text: str) -> None:
+    """Note why the outputs of a task whose command has ended are not kept yet."""
+    if text != task.message and store.tasks.update(
+        task.id, where={"state": task.state}, message=text
+    ):
+        store.events.write(access.subject("tasks", task), "waiting", text, level="warning")
+
+
 def stop(store: Store, task: TaskRecord, reason: str = "user") -> TaskRecord:
     """Ask a task to end.
 
@@ -296,7 +304,7 @@ def delete(store: Store, context: Context, task: TaskRecord) -> None:
 
 def end(store: Store, task: TaskRecord, state: TaskState, explanation: Explanation | None) -> bool:
     """Put a task into its final state and end its token; repeatable."""
-    values: dict[str, Any] = {"finished_at": store.now()}
+    values: dict[str, Any] = {"finished_at": store.now(), "message": None}
     if state is TaskState.STOPPED:
         values |= stop_words(task.stop_reason or "user")
     elif explanation is not None:

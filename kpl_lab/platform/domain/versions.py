@@ -101,7 +101,7 @@ class Shelf(Generic[AssetT, VersionT]):
         record = self._asset_of(version)
         where = {"state": "preparing"}
         if record is None or not self.versions.update(
-            version.id, where=where, state="ready", **values
+            version.id, where=where, state="ready", message=None, **values
         ):
             return
         self.assets.update(
@@ -115,6 +115,15 @@ class Shelf(Generic[AssetT, VersionT]):
         ready = f"{self.noun.capitalize()} {record.name} version {version.number} is ready"
         message = f"{ready}: {what}." if what else f"{ready}."
         self.store.events.write(access.subject(self.resource, record), "ready", message)
+
+    def note_wait(self, version: VersionT, text: str) -> bool:
+        """Note what a prepared version waits for; False where it is not being prepared any more."""
+        changed = self.versions.update(version.id, where={"state": "preparing"}, message=text)
+        record = self._asset_of(version)
+        if changed and record is not None and text != version.message:
+            about = access.subject(self.resource, record)
+            self.store.events.write(about, "waiting", text, level="warning")
+        return changed
 
     def fail(self, version: VersionT, reason: str, message: str) -> None:
         """End a version that could not be prepared; earlier ones stay in use. Repeatable."""

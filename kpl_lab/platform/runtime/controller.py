@@ -12,6 +12,7 @@ from kpl_lab.errors import KplError
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import housekeeping
 from kpl_lab.platform.events import CONTROLLER, hearing
+from kpl_lab.platform.runtime.bucket_tidying import tidy_bucket
 from kpl_lab.platform.runtime.catalog import CatalogFollower
 from kpl_lab.platform.runtime.frontdoor import RouteReconciler
 from kpl_lab.platform.runtime.lease import Fence, Unfenced
@@ -123,6 +124,8 @@ class Controller:
         ):
             for queue in {self.queue, *self._long.values()}:
                 group.create_task(queue.run())
+            group.create_task(self.world.fetches.queue.run())
+            group.create_task(tidy_bucket(self.world))
             group.create_task(self._watch())
             group.create_task(self._look())
             group.create_task(self._tidy())

@@ -12,11 +12,13 @@ from typing import Any, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
 from kpl_lab.engines.spec import Handle, Observation, RegistryLogin, Replica, ReplicaState
-from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
+from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound, Unavailable
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import images
 from kpl_lab.platform.domain.faults import Explanation, explain
+from kpl_lab.platform.runtime.fetches import Fetches
 from kpl_lab.platform.runtime.lease import Fence, Unfenced
+from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.platform.storage.store import Store
 
 T = TypeVar("T")
@@ -85,6 +87,10 @@ class World:
     add: Callable[[Key], None] = lambda _key: None
     is_at: Callable[[Key], bool] = lambda _key: False
     image_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    fetches: Fetches[Key] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fetches = Fetches(self.context.files, lambda key: self.add(key))
 
     @property
     def engine(self) -> Engine:
@@ -129,8 +135,7 @@ class World:
 
     def publish(self, filled: Path, target: Path) -> None:
         """Move a filled folder to its place, unless another controller may act by now."""
-        self.fence.check()
-        self.context.files.publish(filled, target)
+        self.context.files.publish(filled, target, self.fence.check)
 
     def handle(self, name: str, stored: dict[str, Any] | None) -> Handle:
         """Return the handle of a workload: the stored one, else one that holds its name alone."""
@@ -159,7 +164,8 @@ class World:
 
     async def keep_log(self, handle: Handle, target: Path, replica: int = 0) -> None:
         """Copy a workload's log into the store, whole or not at all; repeatable."""
-        if await asyncio.to_thread(target.exists):
+        files = self.context.files
+        if await asyncio.to_thread(_is_kept, files, target):
             return
         fresh = target.with_suffix(f".{self.fence.epoch}.part")
         await asyncio.to_thread(_begin_file, fresh)
@@ -171,6 +177,7 @@ class World:
             pass  # what could be read is kept
         self.fence.check()
         await asyncio.to_thread(_keep_file, fresh, target)
+        await asyncio.to_thread(files.keep, target)
 
     async def login(self, reference: str) -> RegistryLogin | None:
         """Return what a registry lets us in with for an image of the catalog; None: nothing."""
@@ -185,6 +192,14 @@ class World:
         return await asyncio.to_thread(
             explain, replica.cause, replica.exit_code, replica.detail, tail
         )
+
+
+def _is_kept(files: FileStore, log: Path) -> bool:
+    """Say whether a log was kept; no end waits for an object storage that does not answer."""
+    try:
+        return files.has(log)
+    except Unavailable:
+        return False
 
 
 def _begin_file(path: Path) -> None:

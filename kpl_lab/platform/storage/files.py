@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,13 @@ from kpl_lab import trees
 from kpl_lab.errors import Invalid, StorageFull
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+MayCommit = Callable[[], None]
+# How long somebody waits for what has to be fetched first; a large version takes several such calls.
+PATIENCE_SECONDS = 20.0
+
+
+def free_to_commit() -> None:
+    """Let a publication go on: nobody else is at work."""
 
 
 @contextmanager
@@ -94,8 +101,15 @@ class FileStore:
             finally:
                 remove_tree(folder)
 
-    def publish(self, filled: Path, target: Path) -> None:
-        """Move a filled folder to its place in one step; an earlier try's is replaced."""
+    def publish(self, filled: Path, target: Path, check: MayCommit = free_to_commit) -> None:
+        """Move a filled folder to its place in one step; an earlier try's is replaced.
+
+        Parameters
+        ----------
+        check
+            Is called right before that; what it raises leaves things as they were.
+        """
+        check()
         with explain_full_disk():
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
@@ -112,6 +126,42 @@ class FileStore:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             target.chmod(0o555)
+
+    def keep(self, path: Path) -> None:
+        """Have a file that was written to its place kept for good; here it is already."""
+
+    def is_at_hand(self, path: Path) -> bool:
+        """Say whether something can be read at once; here it always can."""
+        del path
+        return True
+
+    def at_hand(self, path: Path, seconds: float | None = PATIENCE_SECONDS) -> Path:
+        """Return ``path`` once what is kept there can be read.
+
+        Parameters
+        ----------
+        seconds
+            How long to wait; None: as long as it takes.
+        """
+        del seconds
+        return path
+
+    def progress(self, path: Path) -> str:
+        """Return how far something is on its way, as words in brackets; here nothing is."""
+        del path
+        return ""
+
+    def has(self, path: Path, seconds: float | None = PATIENCE_SECONDS) -> bool:
+        """Say whether something is kept at ``path``; it can then be read. As :meth:`at_hand`."""
+        del seconds
+        return path.exists()
+
+    def remove(self, path: Path) -> None:
+        """Remove a folder or a file for good; no-op when it is not there."""
+        remove_tree(path)
+
+    def close(self) -> None:
+        """Give up what is on its way."""
 
     def free_bytes(self) -> int:
         """Return the room that is left."""

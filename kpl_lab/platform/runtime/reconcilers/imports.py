@@ -7,17 +7,19 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kpl_lab.errors import StorageFull, Unavailable
 from kpl_lab.platform.domain import access, datasets, models, uploads
 from kpl_lab.platform.importers import Job
 from kpl_lab.platform.runtime.world import World
 from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.assets import DatasetVersionRecord, ModelVersionRecord
 from kpl_lab.platform.storage.store import Store
+from kpl_lab.retry import backoff
 
 
 class ImportReconciler:
@@ -47,8 +49,9 @@ class ImportReconciler:
         job = self._job(version, files.upload(upload.id), upload.filename)
         said = await self._run(job, version)
         if "imported" in said:
-            await asyncio.to_thread(self._publish, version, job)
-            await self._end(upload.id, partial(_finish, version=version, found=said["imported"]))
+            if await self._publish(version, job):
+                found = said["imported"]
+                await self._end(upload.id, partial(_finish, version=version, found=found))
         else:
             error = said.get("error") or {
                 "code": "import_crashed",
@@ -137,7 +140,26 @@ class ImportReconciler:
 
         await self._world.write(change)
 
-    def _publish(self, version: DatasetVersionRecord | ModelVersionRecord, job: Job) -> None:
+    async def _publish(self, version: DatasetVersionRecord | ModelVersionRecord, job: Job) -> bool:
+        """Put what was imported in its place; False where nobody wants it any more.
+
+        While the storage is away or full it waits here, and says so: to import it all once more for
+        each try would be worse.
+        """
+        waits = backoff(1.0, max_seconds=30.0)
+        while True:
+            try:
+                await asyncio.to_thread(self._place, version, job)
+            except (Unavailable, StorageFull) as error:
+                note = partial(_wait, version=version, text=error.message)
+                if not await self._world.write(note):
+                    return False
+                version = replace(version, message=error.message)
+                await asyncio.sleep(next(waits))
+            else:
+                return True
+
+    def _place(self, version: DatasetVersionRecord | ModelVersionRecord, job: Job) -> None:
         files = self._world.context.files
         if isinstance(version, DatasetVersionRecord):
             target = files.dataset(version.dataset_id, version.number)
@@ -176,6 +198,12 @@ def _finish(
         datasets.finish_version(store, version, datasets.Imported(**found))
     else:
         models.finish_version(store, version, found["files"])
+
+
+def _wait(store: Store, version: DatasetVersionRecord | ModelVersionRecord, text: str) -> bool:
+    if isinstance(version, DatasetVersionRecord):
+        return datasets.version_waits(store, version, text)
+    return models.version_waits(store, version, text)
 
 
 def _fail(

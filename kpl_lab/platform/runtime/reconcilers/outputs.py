@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kpl_lab.errors import StorageFull, Unavailable
 from kpl_lab.platform.domain import tasks
 from kpl_lab.platform.runtime.outputs import OutputKeeper
 from kpl_lab.platform.runtime.reconcilers.tasks import workload_name
@@ -30,5 +31,10 @@ class OutputReconciler:
             return
         ending = task.ending
         handle = self._world.handle(workload_name(task), task.handle)
-        await self._outputs.keep(task, handle, register=ending["state"] == "succeeded")
+        try:
+            await self._outputs.keep(task, handle, register=ending["state"] == "succeeded")
+        except (Unavailable, StorageFull) as error:
+            text = error.message
+            await self._world.write(lambda s: tasks.waits_to_end(s, task, text))
+            raise  # it is tried again
         await self._world.write(lambda s: tasks.end_as_noted(s, task, ending))

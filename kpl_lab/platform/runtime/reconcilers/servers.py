@@ -235,6 +235,10 @@ class MountReconciler:
             return None
         source = self._world.context.files.dataset(mount.dataset_id, mount.version)
         try:
+            lack = await self._world.fetches.lacking([source], Key("mounts", id))
+            if lack is not None:
+                await self._note_wait(mount, lack.text)
+                return None
             result = await self._mount(mount, handle, source, folder)
         except CANNOT_START as error:
             text = error.message

@@ -11,6 +11,7 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, service_plans, service_revisions, service_states
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
+from kpl_lab.platform.domain.kept_files import input_folders
 from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
@@ -171,8 +172,17 @@ class ServiceReconciler:
         image = await self._image(service)
         if image is None:
             return None
+        files = self._world.context.files
         try:
-            files = self._world.context.files
+            lack = await self._world.fetches.lacking(
+                input_folders(files, service.inputs), Key("services", service.id)
+            )
+            if lack is not None:
+                text, is_progress = lack.text, lack.is_progress
+                await self._world.write(
+                    lambda s: service_states.waits(s, service, text, is_progress=is_progress)
+                )
+                return None
             code = await asyncio.to_thread(load_code, files, service.code_digest)
             token = await self._world.write(lambda s: self._issue(s, service))
             login = await self._world.login(image)

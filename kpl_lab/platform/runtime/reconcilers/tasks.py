@@ -31,6 +31,7 @@ from kpl_lab.platform.domain.capacity import (
 )
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
+from kpl_lab.platform.domain.kept_files import input_folders
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     Key,
@@ -40,7 +41,6 @@ from kpl_lab.platform.runtime.world import (
     labels,
     stored_handle,
 )
-from kpl_lab.platform.storage.files import remove_tree
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView
@@ -56,12 +56,11 @@ def workload_name(task: TaskRecord) -> str:
 
 def input_sources(world: World, inputs: list[Any]) -> tuple[Input, ...]:
     """Return the folders of resolved inputs."""
-    files = world.context.files
-    found = []
-    for entry in inputs:
-        place = files.dataset if entry["kind"] == "dataset" else files.model
-        found.append(Input(key=entry["key"], source=str(place(entry["id"], entry["version"]))))
-    return tuple(found)
+    folders = input_folders(world.context.files, inputs)
+    return tuple(
+        Input(key=entry["key"], source=str(folder))
+        for entry, folder in zip(inputs, folders, strict=True)
+    )
 
 
 class TaskReconciler:
@@ -125,8 +124,18 @@ class TaskReconciler:
         await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
 
     async def _start(self, task: TaskRecord) -> None:
+        files = self._world.context.files
         try:
-            code = await asyncio.to_thread(load_code, self._world.context.files, task.code_digest)
+            lack = await self._world.fetches.lacking(
+                input_folders(files, task.inputs), Key("tasks", task.id)
+            )
+            if lack is not None:
+                text, is_progress = lack.text, lack.is_progress
+                await self._world.write(
+                    lambda s: tasks.waits(s, task, text, is_progress=is_progress)
+                )
+                return
+            code = await asyncio.to_thread(load_code, files, task.code_digest)
             token = await self._world.write(lambda s: self._issue(s, task))
             login = await self._world.login(task.image or "")
             workload = replace(self._workload(task, code, token), login=login)
@@ -259,8 +268,8 @@ class TaskReconciler:
         await self._world.write(lambda s: self._remove(s, task))
         files = self._world.context.files
         for node in range(task.nodes):
-            await asyncio.to_thread(files.task_log(task.id, node).unlink, missing_ok=True)
-        await asyncio.to_thread(remove_tree, files.path("outputs", task.id))
+            await asyncio.to_thread(files.remove, files.task_log(task.id, node))
+        await asyncio.to_thread(files.remove, files.path("outputs", task.id))
 
     @staticmethod
     def _remove(store: Store, task: TaskRecord) -> None:
