@@ -25,9 +25,6 @@ FILE = ROOT / "src" / "sentences.json"
 SOURCES = (
     "kpl_lab/platform/api",
     "kpl_lab/platform/domain",
-    "kpl_lab/platform/storage/bucket_errors.py",
-    "kpl_lab/platform/storage/cached.py",
-    "kpl_lab/platform/storage/remote.py",
     "kpl_lab/engines/docker/images.py",
     "kpl_lab/engines/local/images.py",
     "kpl_lab/engines/local/accounts.py",
@@ -43,7 +40,8 @@ ERRORS = frozenset(
     if isinstance(value, type) and issubclass(value, errors.KplError)
 )
 # What is made of parts elsewhere: ends that no fault of the dictionary fits (`faults._by_exit_code`),
-# a built image that was removed (`unused_images`), how a cluster mounts (`kubernetes.live_mounts`), and what is
+# a built image that was removed (`unused_images`), how calls arrive
+# (`service_states.note_way`), how a cluster mounts (`kubernetes.live_mounts`), and what is
 # waited for (`capacity.words`,
 # `tasks._position`, `server_queue._sentence`).
 MADE_OF_PARTS = (
@@ -51,6 +49,7 @@ MADE_OF_PARTS = (
     "The command ended with exit code {code}.",
     "The end of the log says what it was doing.",
     "Nothing has used it for a long time, so it was removed; it is built anew when it is needed.",
+    "Calls reach the service by a route of its own.",
     "The node agent shows it: a node keeps one copy for all servers.",
     "It was copied into the server: {why}.",
     "{done} of {all} MiB are on its node.",
@@ -67,7 +66,6 @@ MADE_OF_PARTS = (
     "waiting behind a notebook server that needs {what}",
     "waiting behind a notebook server that needs {what}; {ahead} ahead of you",
     "about to start",
-    "Its files are being fetched from the object storage{far}.",
     "about to start; {ahead} ahead of you",
     "its environment is being built",
     "its environment is being built; {ahead} ahead of you",

@@ -314,7 +314,10 @@ def gateways(kubectl: Kubectl, tmp_path: Path) -> list[dict[str, str]]:
     )
     listener = known["spec"]["listeners"][0]
     nobody = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"nobody": "here"}}}}
-    changes = {"other": {"hostname": "other.example"}, "closed": {"allowedRoutes": nobody}}
+    changes: dict[str, dict[str, Any]] = {
+        "other": {"hostname": "other.example"},
+        "closed": {"allowedRoutes": nobody},
+    }
     path = tmp_path / "gateways.json"
     made = [
         {

@@ -28,7 +28,7 @@ from kpl_lab.engines.kubernetes.objects.routes import (
 )
 from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.pods import Json, Pods
-from kpl_lab.engines.kubernetes.words import Missing, Refused
+from kpl_lab.engines.kubernetes.words import ClusterAway, Refused
 from kpl_lab.engines.routing import Route, RouteState
 from kpl_lab.engines.spec import Kind
 from kpl_lab.errors import KplError
@@ -74,6 +74,7 @@ class Routes:
         self._there: dict[tuple[str, str], Json] = {}
         self._listed_at: float | None = None
         self._is_swept = False
+        self._said = ""
         self._lock = asyncio.Lock()
 
     @property
@@ -89,7 +90,12 @@ class Routes:
             try:
                 await self._look()
                 await self._remove_others(wanted)
+                self._said = ""
             except KplError as error:
+                # What was not removed leads calls on, perhaps to what not everybody may call any more.
+                if error.message != self._said:
+                    log.warning("routes of services stay as they were: %s", error.message)
+                self._said = error.message
                 return [self._troubled(one, error) for one in wanted]
             return [await self._one(route) for route in wanted]
 
@@ -97,15 +103,16 @@ class Routes:
         """Remove, once, what is left of a way that the options no longer want."""
         if self._is_swept:
             return
-        self._is_swept = True
-        for kind in KIND_OF.values():
-            if kind == self._kind:
-                continue
+        unwanted = [kind for kind in KIND_OF.values() if kind != self._kind]
+        for kind in unwanted if self._kind else (*unwanted, POLICY):
             try:
                 for one in (await self._cluster.list(kind, self._selector))[0]:
                     await self._cluster.delete(kind, one["metadata"]["name"])
-            except KplError as error:
+            except Refused as error:
                 log.debug("whether there are routes of another kind is not known: %s", error)
+            except ClusterAway:
+                return
+        self._is_swept = True
 
     @property
     def _selector(self) -> str:
@@ -306,7 +313,7 @@ class Routes:
 
     def _troubled(self, route: Route, error: KplError) -> RouteState:
         """Say what keeps a route from being made; what was made stays."""
-        is_refused = isinstance(error, Refused | Missing)
+        is_refused = isinstance(error, Refused)
         course = self._courses.setdefault(self._name(route), _Course())
         message = route_words.refused(error, self._kind) if is_refused else ""
         return dataclasses.replace(

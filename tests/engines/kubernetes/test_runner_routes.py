@@ -249,6 +249,22 @@ async def test_what_is_changed_by_others_or_known_to_nobody_is_put_right(bench: 
     assert there(bench)["metadata"]["name"] == found["metadata"]["name"]
 
 
+async def test_a_route_that_cannot_be_removed_is_said_in_the_log_and_removed_later(
+    bench: Doubled, caplog: pytest.LogCaptureFixture
+) -> None:
+    await serving(bench, "a")
+    await asked(bench, route(a=100))
+    bench.server.faults.forbidden.add(("delete", "httproutes"))
+    for _ in range(2):
+        assert await bench.engine.route([]) == []
+    said = [one for one in caplog.messages if "routes of services stay as they were" in one]
+    assert len(said) == 1
+    assert "may not delete httproutes" in said[0]
+    bench.server.faults.forbidden.clear()
+    assert await bench.engine.route([]) == []
+    assert bench.objects(*OBJECTS) == []
+
+
 async def test_an_ingress_leads_to_one_revision_alone(tmp_path: Path) -> None:
     async with doubled(tmp_path, **BY_INGRESS) as bench:
         await serving(bench, "a", "b")
@@ -261,9 +277,10 @@ async def test_an_ingress_leads_to_one_revision_alone(tmp_path: Path) -> None:
 
 
 async def test_another_way_removes_what_the_former_has_left(tmp_path: Path) -> None:
-    async with doubled(tmp_path, **BY_INGRESS) as bench:
+    async with doubled(tmp_path, **BY_INGRESS, route_from=[PEER]) as bench:
         await serving(bench, "a")
         await asked(bench, route(a=100))
+        assert len(bench.objects(*OBJECTS)) == 2
         await bench.crash()
         (bench.settings.home.root / "kubernetes_engine.py").write_text(
             "c.KubernetesOptions.connect_host = '127.0.0.1'\n"
