@@ -25,6 +25,9 @@ FILE = ROOT / "src" / "sentences.json"
 SOURCES = (
     "kpl_lab/platform/api",
     "kpl_lab/platform/domain",
+    "kpl_lab/platform/storage/bucket_errors.py",
+    "kpl_lab/platform/storage/cached.py",
+    "kpl_lab/platform/storage/remote.py",
     "kpl_lab/engines/docker/images.py",
     "kpl_lab/engines/local/images.py",
     "kpl_lab/engines/local/accounts.py",
@@ -66,6 +69,7 @@ MADE_OF_PARTS = (
     "waiting behind a notebook server that needs {what}",
     "waiting behind a notebook server that needs {what}; {ahead} ahead of you",
     "about to start",
+    "Its files are being fetched from the object storage{far}.",
     "about to start; {ahead} ahead of you",
     "its environment is being built",
     "its environment is being built; {ahead} ahead of you",
