@@ -47,6 +47,10 @@ class Logs:
         """Return the log of a container, which has started with that."""
         return self._logs.setdefault((pod, container, previous), Log())
 
+    def forget(self, pod: str, container: str) -> None:
+        """Let go of what a container has written."""
+        self._logs.pop((pod, container, False), None)
+
     async def answer(self, request: web.Request, namespace: str, pod: str) -> web.StreamResponse:
         """Answer a request for a log."""
         query = request.query

@@ -11,10 +11,10 @@ import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from tests.doubles.kubernetes_store import Json, Store, now
+from tests.doubles.kubernetes_store import Change, Json, Key, Store, now
 
 NODE = "node-1"
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -41,9 +41,16 @@ async def playing(store: Store, *, kubelet: bool = True) -> AsyncIterator[None]:
     """Run the controllers for the time of a block; a kubelet lets go of pods that are deleted."""
 
     async def play() -> None:
+        seen = -1
         while True:
             changed = store.changed
-            step(store)
+            if seen < store.oldest:
+                seen = store.version
+                step(store)
+            else:
+                changes = list(store.since(seen))
+                seen = store.version
+                _follow(store, changes)
             if kubelet:
                 let_go(store)
             if changed is store.changed:
@@ -57,14 +64,23 @@ async def playing(store: Store, *, kubelet: bool = True) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+def _follow(store: Store, changes: Iterable[Change]) -> None:
+    """Do what controllers would do after some changes: look at what has changed, and at its owners."""
+    keys: dict[Key, None] = {}
+    for change in changes:
+        keys[change.key] = None
+        metadata = (change.new or change.old or {})["metadata"]
+        for owner in metadata.get("ownerReferences") or ():
+            keys[owner["kind"], change.key[1], owner["name"]] = None
+    for key in keys:
+        found = store.objects.get(key)
+        if found is not None and key[0] in _PLAYED:
+            _PLAYED[key[0]](store, found)
+
+
 def pods_of(store: Store, owner: Json) -> list[Json]:
     """Return the pods that an object owns, the oldest first."""
-    uid = owner["metadata"]["uid"]
-    owned = [
-        pod
-        for pod in store.all("Pod", owner["metadata"]["namespace"])
-        if any(r["uid"] == uid for r in pod["metadata"].get("ownerReferences", ()))
-    ]
+    owned = [one for one in store.owned(owner) if one["kind"] == "Pod"]
     return sorted(owned, key=lambda pod: int(pod["metadata"]["resourceVersion"]))
 
 
@@ -146,6 +162,9 @@ def play_deployment(store: Store, deployment: Json) -> None:
     ready = sum(_is_ready(pod) for pod in present[:replicas])
     numbers = {"replicas": replicas, "readyReplicas": ready}
     store.set_status("Deployment", metadata["namespace"], metadata["name"], **numbers)
+
+
+_PLAYED = {"Job": play_job, "Deployment": play_deployment}
 
 
 def _make(store: Store, owner: Json, part: str) -> None:

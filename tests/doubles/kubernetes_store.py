@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import copy
 import datetime as dt
 import re
@@ -99,6 +100,9 @@ class Store:
         self.changed = asyncio.Event()
         self.admission: list[Callable[[str, Json], None]] = []
         self._applied: dict[Key, Json] = {}
+        # The same objects by kind, and the keys of what an object owns, by its uid.
+        self._kinds: dict[str, dict[Key, Json]] = {}
+        self._owned: dict[str, set[Key]] = {}
         for name in ("default", "kpl-lab"):
             self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
@@ -113,11 +117,12 @@ class Store:
 
     def all(self, kind: str, namespace: str = "") -> list[Json]:
         """Return the objects of a kind in order of their names; without a namespace, of all."""
-        return [
-            obj
-            for key, obj in sorted(self.objects.items())
-            if key[0] == kind and namespace in ("", key[1])
-        ]
+        found = self._kinds.get(kind, {})
+        return [found[key] for key in sorted(found) if namespace in ("", key[1])]
+
+    def owned(self, owner: Json) -> list[Json]:
+        """Return what an object owns."""
+        return [self.objects[key] for key in sorted(self._dependents(owner))]
 
     def check_kept(self, version: int) -> None:
         """Refuse with 410 where the history since a version is not all there."""
@@ -127,7 +132,8 @@ class Store:
 
     def since(self, version: int) -> Iterator[Change]:
         """Yield what came after a version."""
-        return (change for change in self.history if change.version > version)
+        first = bisect.bisect_right(self.history, version, key=lambda change: change.version)
+        return iter(self.history[first:])
 
     def forget(self) -> None:
         """Let nobody begin a watch before now; those that are open go on."""
@@ -250,9 +256,10 @@ class Store:
 
     def remove(self, kind: str, namespace: str, name: str, *, orphan: bool = False) -> None:
         """Let an object be gone, and what it owned with it."""
-        old = self.objects.pop((kind, namespace, name), None)
+        old = self.objects.get((kind, namespace, name))
         if old is None:
             return
+        self._hold((kind, namespace, name), old, None)
         self._applied.pop((kind, namespace, name), None)
         self._record((kind, namespace, name), old, None)
         if kind == "Namespace":
@@ -272,21 +279,19 @@ class Store:
                 self.delete(key)
 
     def _dependents(self, owner: Json) -> list[Key]:
-        uid = owner["metadata"]["uid"]
-        return [
-            key
-            for key, obj in self.objects.items()
-            if any(r["uid"] == uid for r in obj["metadata"].get("ownerReferences") or [])
-        ]
+        return list(self._owned.get(owner["metadata"]["uid"], ()))
 
     def _finish_owners(self, gone: Json) -> None:
-        uids = {r["uid"] for r in gone["metadata"].get("ownerReferences") or []}
-        for key, obj in list(self.objects.items()):
-            metadata = obj["metadata"]
-            if metadata["uid"] not in uids or FOREGROUND not in metadata.get("finalizers", ()):
+        namespace = gone["metadata"].get("namespace", "")
+        for reference in gone["metadata"].get("ownerReferences") or []:
+            kind = reference["kind"]
+            key = (kind, namespace if KINDS[kind][2] else "", reference["name"])
+            owner = self.objects.get(key)
+            if owner is None or owner["metadata"]["uid"] != reference["uid"]:
                 continue
-            if not self._dependents(obj):
-                rest = [f for f in metadata["finalizers"] if f != FOREGROUND]
+            finalizers = owner["metadata"].get("finalizers") or []
+            if FOREGROUND in finalizers and not self._dependents(owner):
+                rest = [one for one in finalizers if one != FOREGROUND]
                 self.merge(key, {"metadata": {"finalizers": rest}})
 
     # --- inside
@@ -314,9 +319,23 @@ class Store:
     def _put(self, key: Key, old: Json | None, new: Json) -> Json:
         self.version += 1
         new["metadata"]["resourceVersion"] = str(self.version)
-        self.objects[key] = new
+        self._hold(key, old, new)
         self._tell(Change(self.version, key, old, new))
         return new
+
+    def _hold(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """Put an object in the place of another, everywhere."""
+        for reference in old["metadata"].get("ownerReferences") or [] if old else []:
+            self._owned[reference["uid"]].discard(key)
+            if not self._owned[reference["uid"]]:
+                del self._owned[reference["uid"]]
+        for reference in new["metadata"].get("ownerReferences") or [] if new else []:
+            self._owned.setdefault(reference["uid"], set()).add(key)
+        for place in (self.objects, self._kinds.setdefault(key[0], {})):
+            if new is None:
+                place.pop(key, None)
+            else:
+                place[key] = new
 
     def _record(self, key: Key, old: Json, new: None) -> None:
         self.version += 1

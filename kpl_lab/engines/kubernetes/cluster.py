@@ -13,6 +13,7 @@ from kpl_lab.engines.kubernetes.access import Access, load_access
 from kpl_lab.engines.kubernetes.contact import unreachable
 from kpl_lab.engines.kubernetes.forms import Items, delete_options, given, whole
 from kpl_lab.engines.kubernetes.kinds import KINDS
+from kpl_lab.engines.kubernetes.recent import Recent
 from kpl_lab.engines.kubernetes.transport import AccessSource, Patience, Request, Transport
 from kpl_lab.engines.kubernetes.words import Call, ClusterAway, Gone, Json, Missing, Refused
 
@@ -24,6 +25,8 @@ _NOT_FOUND, _FORBIDDEN, _CONFLICT = 404, 403, 409
 # A server ends a watch at the time that it was asked to; this much later it is broken, in seconds.
 _LATE = 15.0
 _LOG_SILENCE = 30.0
+# So old may be what is known of nodes.
+_NODES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ class Cluster:
     def __init__(self, transport: Transport, namespace: str) -> None:
         self._transport = transport
         self.namespace = namespace
+        self._nodes = Recent(_NODES_SECONDS, self._list_nodes)
 
     @classmethod
     async def open(
@@ -340,7 +344,13 @@ class Cluster:
         return bool(answer["status"].get("allowed"))
 
     async def nodes(self) -> Items | None:
-        """Return the cluster's nodes; None when our account may not see them."""
+        """Return the cluster's nodes as they are or were a moment ago; None when we may not see them.
+
+        They are many and large, and are asked for by each pod that waits and each admission.
+        """
+        return await self._nodes.get()
+
+    async def _list_nodes(self) -> Items | None:
         try:
             return (await self.list("Node"))[0]
         except Refused as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.ending import over
@@ -44,6 +46,11 @@ from kpl_lab.trees import remove_tree
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS, _STOP_LOOK_SECONDS = 5.0, 0.5
+# Of one that runs well everything is told: this look is only for what may have been missed.
+_CALM_LOOK_SECONDS = 60.0
+_CALM = (ReplicaState.RUNNING, ReplicaState.READY)
+# What agents measure changes all the time and is no news: it counts at the end.
+_MEASURES = frozenset({"memory_mb", "memory_peak_mb", "cpu", "cpu_seconds", "processes"})
 # So long the end of a replica waits for the last lines of its log.
 _LOG_SECONDS = 15.0
 # Objects are looked for so long after they were made before they count as gone.
@@ -103,11 +110,12 @@ class Life:
 
     def reported(self, pod: str, report: Json) -> None:
         """Take what an agent says; the command may lie in its name."""
-        self._reports.pop(pod, None)
-        self._reports[pod] = report_of(report)
+        before = self._reports.pop(pod, None)
+        found = self._reports[pod] = report_of(report)
         while len(self._reports) > self._entry.workload.replicas + _MORE_REPORTS:
             del self._reports[next(iter(self._reports))]
-        self.wake()
+        if before is None or _news(before) != _news(found):
+            self.wake()
 
     def line(self, index: int = 0) -> Line | None:
         """Return the connection to the agent of a replica."""
@@ -165,8 +173,12 @@ class Life:
             else:
                 await self._with_pod(status, pod)
         is_stopping = any(entry.place(i).stop.exists() for i in entry.statuses)
-        is_starting = any(s.state is ReplicaState.STARTING for s in entry.statuses.values())
-        return _STOP_LOOK_SECONDS if is_stopping or is_starting else _LOOK_SECONDS
+        states = {status.state for status in entry.statuses.values()}
+        if is_stopping or ReplicaState.STARTING in states:
+            return _STOP_LOOK_SECONDS
+        is_calm = states <= {*_CALM} and not self._ends and len(pods) == len(indices)
+        # Not all of them at once.
+        return random.uniform(0.5, 1) * _CALM_LOOK_SECONDS if is_calm else _LOOK_SECONDS  # noqa: S311
 
     def _is_of_before(self, status: Status, pod: Json) -> bool:
         """Say whether a pod is what a stop has left of a service that was started again."""
@@ -337,7 +349,7 @@ class Life:
 
     def _keep(self, status: Status, seen: Seen) -> None:
         """Write down what was seen, and tell of it where it is news."""
-        before = asdict(status)
+        before = _news(vars(status))
         for name in ("state", "address", "exit_code", "cause", "is_final"):
             setattr(status, name, getattr(seen, name))
         status.restarts = seen.restarts + status.replaced
@@ -352,9 +364,14 @@ class Life:
         if status.is_final:
             status.state, status.address = ReplicaState.EXITED, None
             self._tools.reach.forget(Caller(self._entry.name, status.pod or ""))
-        if asdict(status) != before:
+        if _news(vars(status)) != before:
             status.write(self._entry.place(status.index).root)
             self._tools.publish(self._entry)
+
+
+def _news(found: Mapping[str, Any]) -> Json:
+    """Return a report or a status without what was measured."""
+    return {key: value for key, value in found.items() if key not in _MEASURES}
 
 
 def object_name_of(planner: Planner, entry: Entry) -> str:

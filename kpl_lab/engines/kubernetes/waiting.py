@@ -12,8 +12,10 @@ from kpl_lab.engines.kubernetes.telling import tell, tell_claim, tell_owner
 
 _UNBOUND = "volume_unbound"
 _CLAIM = "PersistentVolumeClaim"
-_LOOK_SECONDS = 2.0
-_FORGET_SECONDS = 60.0
+# A pod that has waited for long is looked at more and more seldom: thousands may wait for hours.
+_LOOK_SECONDS, _SELDOM_SECONDS = 2.0, 60.0
+_SHARE_OF_AGE = 0.25
+_FORGET_SECONDS = 2 * _SELDOM_SECONDS
 
 
 class Waiting:
@@ -29,10 +31,11 @@ class Waiting:
         self._cluster = cluster
         self._claim = claim
         self._next: dict[str, float] = {}
+        self._since: dict[str, float] = {}
         self._last: dict[str, Saying] = {}
 
     async def look(self, pod: Mapping[str, Any]) -> Saying:
-        """Return what a pod waits for; the cluster is not asked more often than every two seconds."""
+        """Return what a pod waits for; the cluster is asked every two seconds at most, then each minute."""
         metadata = pod["metadata"]
         if self._is_due(metadata["uid"]):
             events = await self._cluster.events_of(metadata["name"], uid=metadata["uid"])
@@ -66,5 +69,7 @@ class Waiting:
         # Pods come and go for as long as a service runs.
         self._next = {one: at for one, at in self._next.items() if now - at < _FORGET_SECONDS}
         self._last = {one: said for one, said in self._last.items() if one in self._next}
-        self._next[uid] = now + _LOOK_SECONDS
+        self._since = {one: at for one, at in self._since.items() if one in self._next}
+        age = now - self._since.setdefault(uid, now)
+        self._next[uid] = now + min(max(_LOOK_SECONDS, age * _SHARE_OF_AGE), _SELDOM_SECONDS)
         return True
