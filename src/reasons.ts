@@ -199,6 +199,10 @@ export function reasonWords(
       return trans.__('GPU processes lost');
     case 'never_fits':
       return trans.__('more than the machine has');
+    case 'pool_never_fits':
+      return trans.__('more than the pool has');
+    case 'pool_gone':
+      return trans.__('its pool is gone');
     case 'never_listened':
       return trans.__('never listened');
     case 'no_display':

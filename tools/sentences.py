@@ -61,6 +61,8 @@ MADE_OF_PARTS = (
     "waiting for {what}; {ahead} ahead of you",
     "waiting for {what}; {ahead} ahead of it",
     "waiting for {what}",
+    "{what} in the pool {pool}",
+    "{what} of your quota in the pool {pool}",
     "waiting for its turn",
     "waiting for its turn; {ahead} ahead of you",
     "waiting for its turn; {ahead} ahead of it",

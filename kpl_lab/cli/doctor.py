@@ -14,7 +14,8 @@ from kpl_lab.engines.local import connect_filter, namespace
 from kpl_lab.engines.local.accounts import platform_account
 from kpl_lab.engines.local.options import load_options
 from kpl_lab.engines.registry import create_engine
-from kpl_lab.errors import KplError
+from kpl_lab.errors import Invalid, KplError
+from kpl_lab.formats.pools_yml import FILE, load_pools
 from kpl_lab.platform.context import open_files
 from kpl_lab.platform.domain import kept_files
 from kpl_lab.platform.settings import load_options as load_platform_options
@@ -64,6 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
         _kubernetes,
         _limits,
         _replicas,
+        _pools,
         _tools,
     )
     found: list[Finding] = []
@@ -87,6 +89,17 @@ def _home(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("home", "ok", str(home.root))
+
+
+def _pools(settings: Settings) -> Iterator[Finding]:
+    path = settings.home.root / FILE
+    try:
+        found = load_pools(path)
+    except Invalid as error:
+        yield Finding("pools", "error", error.message)
+        return
+    if found:
+        yield Finding("pools", "ok", f"{', '.join(one.name for one in found)}, of {path}")
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from kpl_lab.cli.dataset import dataset
 from kpl_lab.cli.image import image
 from kpl_lab.cli.login import login
 from kpl_lab.cli.model import model
+from kpl_lab.cli.pool import pool
 from kpl_lab.cli.server import server
 from kpl_lab.cli.service import service
 from kpl_lab.cli.session import (
@@ -66,7 +67,7 @@ def completion(shell: str) -> None:
 
 for made in (image_making.build, image_making.load, image_making.save):
     image.add_command(made)
-for noun in (dataset, task, algorithm, model, service, server, image, build, login):
+for noun in (dataset, task, algorithm, model, service, server, image, build, pool, login):
     cli.add_command(noun)
 
 

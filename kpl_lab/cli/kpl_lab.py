@@ -118,6 +118,21 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
+@cli.command("pools")
+@click.option(
+    "--as",
+    "way",
+    type=click.Choice(["kueue", "resource-quota"]),
+    help="Print their limits as objects of a cluster, for `kubectl apply -f -`.",
+)
+def pools(way: str | None) -> None:
+    """Check the file of resource pools, pools.yml in KPL_HOME, and list them."""
+    from kpl_lab.cli import pools as known
+
+    settings = installation.load()
+    click.echo(known.told(settings) if way is None else known.mirrored(settings, way).rstrip())
+
+
 @cli.command("prepare", hidden=True)
 def prepare() -> None:
     """Make folders, secrets and database for a hub that is started by hand."""

@@ -91,8 +91,9 @@ def delete_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def resource_options(function: Callable[P, R]) -> Callable[P, R]:
-    """``--cpu``, ``--memory`` and ``--gpu``: ceilings in place of the declared ones."""
+    """``--pool``, and ``--cpu``, ``--memory``, ``--gpu``: ceilings in place of the declared ones."""
     options = (
+        click.option("--pool", help="Resource pool (`kpl pool list`); default: your first."),
         click.option("--gpu", type=click.IntRange(min=0), help="GPUs."),
         click.option("--memory", type=click.IntRange(min=16), metavar="MB", help="Memory in MB."),
         click.option("--cpu", type=click.FloatRange(min=0, min_open=True), help="Cores."),

@@ -50,6 +50,7 @@ class DeployOptions(TypedDict):
     cpu: float | None
     memory: int | None
     gpu: int | None
+    pool: str | None
     access: str | None
     description: str
 
@@ -107,6 +108,7 @@ def _service_create(name: str, options: DeployOptions) -> ServiceCreate:
         parameters=merged(options["parameters"], "--param"),
         environment=merged(options["environment"], "--env"),
         resources=resource_override(options["cpu"], options["memory"], options["gpu"]),
+        pool=options["pool"],
         access=options["access"],
         description=options["description"],
     )

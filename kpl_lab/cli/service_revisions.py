@@ -38,6 +38,7 @@ class UpdateOptions(TypedDict):
     cpu: float | None
     memory: int | None
     gpu: int | None
+    pool: str | None
     weight: int
     promote: bool
 
@@ -104,6 +105,7 @@ def update(
         parameters=merged(options["parameters"], "--param"),
         environment=merged(options["environment"], "--env"),
         resources=resource_override(options["cpu"], options["memory"], options["gpu"]),
+        pool=options["pool"],
         weight=options["weight"],
         promote=options["promote"],
     )

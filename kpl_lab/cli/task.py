@@ -117,6 +117,7 @@ class SubmitOptions(TypedDict):
     cpu: float | None
     memory: int | None
     gpu: int | None
+    pool: str | None
     name: str | None
     description: str
     time_limit: int | None
@@ -203,6 +204,7 @@ def _task_create(options: SubmitOptions) -> TaskCreate:
         environment=merged(options["environment"], "--env"),
         save_as=list(options["save_as"]),
         resources=resource_override(options["cpu"], options["memory"], options["gpu"]),
+        pool=options["pool"],
         name=options["name"],
         description=options["description"],
         time_limit_seconds=options["time_limit"],

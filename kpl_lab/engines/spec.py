@@ -106,6 +106,8 @@ class Workload:
         Of a task: they run at once, and stand and fall together.
     login
         What the image is pulled with, where it is not there; None: what the engine has itself.
+    pool
+        Resource pool whose machines it runs on; empty: any.
     meeting_ports
         How many ports the replicas of a task need to find each other; 0: they do not.
     health
@@ -139,6 +141,7 @@ class Workload:
     templates: tuple[str, ...] | None = None
     meeting_ports: int = 0
     login: RegistryLogin | None = None
+    pool: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,11 +329,18 @@ class Usage:
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What the engine can give in all: cores, MiB, whole GPUs."""
+    """What the engine can give in all: cores, MiB, whole GPUs.
+
+    Attributes
+    ----------
+    pools
+        The same for each resource pool that has machines of its own; they may share machines.
+    """
 
     cpu: float
     memory_mb: int
     gpu: int
+    pools: Mapping[str, Capacity] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

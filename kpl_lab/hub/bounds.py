@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.images import ImageView
+from kpl_lab.schemas.pools import Amount, PoolView
 from kpl_lab.schemas.servers import CapacityView
 
 KINDS = {"cpu": "CPU cores", "memory": "Memory", "gpu": "GPUs", "shm": "Shared memory"}
@@ -32,6 +33,22 @@ class Lowered:
             before=amount(self.kind, self.before),
             after=amount(self.kind, self.after),
         )
+
+
+def of_pool(capacity: CapacityView, pool: PoolView | None) -> dict[str, Amount]:
+    """Return how much there is for a user in a pool, by kind, and how much of it is promised.
+
+    Of all, of the pool, or of the user's quota in it, whichever is least.
+    """
+    found = {}
+    for kind in ("cpu", "memory", "gpu"):
+        all_of = [getattr(capacity, kind)]
+        if pool is not None:
+            all_of += [getattr(pool, kind), *(one for k, one in pool.quota.items() if k == kind)]
+        limit = min(one.limit for one in all_of)
+        free = min(one.limit - one.used for one in all_of)
+        found[kind] = Amount(limit=limit, used=limit - free)
+    return found
 
 
 def of_machine(capacity: CapacityView | None) -> dict[str, float]:

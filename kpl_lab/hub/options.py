@@ -12,7 +12,7 @@ from kpl_lab.errors import Invalid
 from kpl_lab.schemas.common import Resources
 
 LIMITS = ("cpu", "memory", "gpu", "shm")
-FIELDS = ("image", *LIMITS, "mounts", "idle_stop")
+FIELDS = ("image", *LIMITS, "pool", "mounts", "idle_stop")
 PRESET = "preset"
 _WORDS = {
     "cpu": "CPU cores",
@@ -37,6 +37,7 @@ class Choice:
     memory: int | None = None
     gpu: int | None = None
     shm: int | None = None
+    pool: str | None = None
     mounts: tuple[str, ...] = ()
     idle_stop: float | None = None
 
@@ -92,6 +93,7 @@ def read(options: Mapping[str, Any]) -> Choice:
         memory=_whole(options, "memory", least=16),
         gpu=_whole(options, "gpu", least=0),
         shm=_whole(options, "shm", least=0),
+        pool=str(options["pool"]) if options.get("pool") else None,
         mounts=tuple(mounts),
         idle_stop=_idle_minutes(options),
     )

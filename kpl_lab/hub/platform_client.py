@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -92,9 +92,10 @@ class PlatformClient:
             found = [one for one in found if is_shown(one, person.name, person.groups)]
         return sorted(found, key=lambda one: one.owner not in (person.name, PRESET_OWNER))
 
-    async def capacity(self) -> CapacityView:
-        """Return what there is and what of it is promised."""
-        return await self._call("GET", "/capacity", CapacityView)
+    async def capacity(self, person: Person) -> CapacityView:
+        """Return what there is and what of it is promised, with the pools that somebody may use."""
+        query = urlencode([("user", person.name), *(("group", one) for one in person.groups)])
+        return await self._call("GET", f"/capacity?{query}", CapacityView)
 
     async def datasets(self) -> list[DatasetView]:
         """Return the newest datasets of everybody; who may see which is left to the caller."""

@@ -18,6 +18,7 @@ from kpl_lab.hub.platform_client import Person, PlatformClient
 from kpl_lab.schemas.common import Resources, Visibility
 from kpl_lab.schemas.datasets import DatasetView
 from kpl_lab.schemas.images import PRESET_OWNER, ImageView
+from kpl_lab.schemas.pools import PoolView
 from kpl_lab.schemas.servers import CapacityView, ServerView
 
 T = TypeVar("T")
@@ -68,6 +69,12 @@ class Scene:
     ended: str = ""
 
     @property
+    def pool(self) -> PoolView | None:
+        """The resource pool that is chosen at first; None where there are none."""
+        pools = self.capacity.pools if self.capacity else []
+        return next((p for p in pools if p.name == self.choice.pool), pools[0] if pools else None)
+
+    @property
     def chosen_mounts(self) -> list[str]:
         """The datasets that are chosen at first: those of the last server that are still there."""
         there = {dataset.name for dataset in self.datasets}
@@ -80,7 +87,7 @@ async def collect(
     """Ask the platform for everything at once; what does not answer is left out and named."""
     images, capacity, datasets, servers = await asyncio.gather(
         _or_none(platform.images(person)),
-        _or_none(platform.capacity()),
+        _or_none(platform.capacity(person)),
         _or_none(platform.datasets()),
         _or_none(platform.servers()),
     )
@@ -218,6 +225,7 @@ def _jinja() -> Environment:
         "gib": bounds.in_gib,
         "kinds": list(bounds.KINDS),
         "of_image": bounds.of_image,
+        "of_pool": bounds.of_pool,
         "preset_owner": PRESET_OWNER,
     }
     return found

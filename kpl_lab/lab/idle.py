@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -21,6 +22,7 @@ from kpl_lab.schemas.servers import IdleReport
 
 # As the platform's domain/server_idle.py sets them.
 MINUTES, WARNING = "KPL_IDLE_STOP_MINUTES", "KPL_IDLE_WARNING_MINUTES"
+GPU_MINUTES = "KPL_IDLE_GPU_MINUTES"
 LONGEST_LOOK_SECONDS = 30.0
 LOOKS_UNTIL_THE_END = 12
 
@@ -29,10 +31,14 @@ Report = Callable[[IdleReport], Awaitable[None]]
 
 @dataclass(frozen=True)
 class IdlePolicy:
-    """After how many seconds without work the server is stopped, and how long before it warns."""
+    """After how many seconds without work the server is stopped, and how long before it warns.
+
+    ``what`` has to be used: anything of the server, or its GPUs, whatever else runs.
+    """
 
     stop_seconds: float
     warning_seconds: float
+    what: Literal["server", "gpu"] = "server"
 
     @property
     def look_seconds(self) -> float:
@@ -41,14 +47,19 @@ class IdlePolicy:
         return min(LONGEST_LOOK_SECONDS, shortest / LOOKS_UNTIL_THE_END)
 
 
-def policy_of(environment: Mapping[str, str]) -> IdlePolicy | None:
-    """Return what the platform has set for this server; None where it never stops by itself."""
+def policies_of(environment: Mapping[str, str]) -> list[IdlePolicy]:
+    """Return what the platform has set for this server; nothing where it never stops by itself."""
     try:
-        minutes = float(environment.get(MINUTES, "0"))
         warning = float(environment.get(WARNING, "0"))
+        whole, gpu = (float(environment.get(name, "0")) for name in (MINUTES, GPU_MINUTES))
     except ValueError:
-        return None
-    return IdlePolicy(minutes * 60, min(warning, minutes) * 60) if minutes > 0 else None
+        return []
+    found = []
+    if whole > 0:
+        found.append(IdlePolicy(whole * 60, min(warning, whole) * 60))
+    if gpu > 0:
+        found.append(IdlePolicy(gpu * 60, min(warning, gpu / 2) * 60, "gpu"))
+    return found
 
 
 class Stage(StrEnum):
@@ -80,6 +91,7 @@ class IdleView(BaseModel):
     """``GET local/idle``."""
 
     minutes: float | None = Field(description="without work after which it stops; null: never")
+    what: Literal["server", "gpu"] = Field("server", description="of what nothing is used")
     stage: Stage = Stage.WORK
     work: str | None = Field(None, description="what keeps it running just now")
     seconds_left: float | None = Field(None, description="until it is stopped, if nothing is done")
@@ -144,6 +156,7 @@ class IdleWatch:
         again = until_warning if until_warning > 0 else self.seconds_left / LOOKS_UNTIL_THE_END
         return IdleView(
             minutes=policy.stop_seconds / 60,
+            what=policy.what,
             stage=self.stage,
             work=self._work,
             seconds_left=self.seconds_left,
@@ -199,15 +212,17 @@ class IdleStop:
         self._told = Stage.WORK
         if was_warned:
             try:
-                await self._report(IdleReport(state="kept", minutes=0))
+                said = IdleReport(state="kept", what=self._policy.what, minutes=0)
+                await self._report(said)
             except KplError as error:
                 self._log.warning("the platform was not told: %s", error.message)
 
     async def _tell(self, stage: Stage) -> None:
         if stage is Stage.WARNING:
-            said = IdleReport(state="warned", minutes=self.watch.seconds_left / 60)
+            state, seconds = "warned", self.watch.seconds_left
         else:
-            said = IdleReport(state="over", minutes=self._policy.stop_seconds / 60)
+            state, seconds = "over", self._policy.stop_seconds
+        said = IdleReport(state=state, what=self._policy.what, minutes=seconds / 60)
         try:
             await self._report(said)
         except KplError as error:
@@ -215,3 +230,35 @@ class IdleStop:
             self._log.warning("the platform was not told of idleness: %s", error.message)
         else:
             self._told = stage
+
+
+class IdleStops:
+    """All of a server's: that of the whole server, and that of its GPUs.
+
+    Parameters
+    ----------
+    stops
+        At least one.
+    """
+
+    def __init__(self, stops: Sequence[IdleStop]) -> None:
+        self._stops = stops
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        await asyncio.gather(*(one.run() for one in self._stops))
+
+    async def keep(self) -> None:
+        """Begin anew because somebody asked for it."""
+        for one in self._stops:
+            await one.keep()
+
+    def view(self) -> IdleView:
+        """Return what the page is told: of what comes to its end first."""
+        return min((one.watch.view() for one in self._stops), key=_seconds_left)
+
+
+def _seconds_left(view: IdleView) -> float:
+    # What is at work has no end in sight, however short its time is.
+    is_at_work = view.stage is Stage.WORK
+    return math.inf if is_at_work or view.seconds_left is None else view.seconds_left

@@ -10,8 +10,8 @@ from typing import Any
 from kpl_lab.client.failures import error_from
 from kpl_lab.clock import SYSTEM_CLOCK
 from kpl_lab.lab.client import Door, Outgoing
-from kpl_lab.lab.idle import IdleStop, policy_of
-from kpl_lab.lab.work import SERVER_ID, ServerWork
+from kpl_lab.lab.idle import IdleStop, IdleStops, policies_of
+from kpl_lab.lab.work import SERVER_ID, ServerWork, gpus_of
 from kpl_lab.schemas.servers import IdleReport
 
 
@@ -20,17 +20,24 @@ def idle_stop_of(
     door: Door,
     environment: Mapping[str, str],
     log: logging.Logger,
-) -> IdleStop | None:
+) -> IdleStops | None:
     """Return what stops this server when it is idle; None where it never stops by itself."""
-    policy, server = policy_of(environment), environment.get(SERVER_ID, "")
-    if policy is None or not server.isdecimal():
+    policies, server = policies_of(environment), environment.get(SERVER_ID, "")
+    if not policies or not server.isdecimal():
         return None
 
     async def report(said: IdleReport) -> None:
         await _tell(door, int(server), said)
 
-    measure = ServerWork(app, os.getpid(), environment, SYSTEM_CLOCK)
-    return IdleStop(policy, measure, report, SYSTEM_CLOCK, log)
+    stops = []
+    for policy in policies:
+        measure = (
+            gpus_of(environment)
+            if policy.what == "gpu"
+            else ServerWork(app, os.getpid(), environment, SYSTEM_CLOCK)
+        )
+        stops.append(IdleStop(policy, measure, report, SYSTEM_CLOCK, log))
+    return IdleStops(stops)
 
 
 async def _tell(door: Door, server: int, said: IdleReport) -> None:

@@ -185,6 +185,12 @@ class Gpus:
         return Work("A GPU is in use") if any(gpu.busy for gpu in found) else None
 
 
+def gpus_of(environment: Mapping[str, str]) -> Gpus:
+    """Return what looks at the GPUs of this server."""
+    count = environment.get(GPUS, "0")
+    return Gpus(int(count) if count.isdecimal() else 0, gpus.Gpus(environment))
+
+
 class ServerWork:
     """All of it together.
 
@@ -198,8 +204,7 @@ class ServerWork:
         self._app = app
         self._kernels = Kernels(app.kernel_manager, clock.now)
         self._processes = Processes(pid, environment.get(SERVER_ID, ""), clock)
-        count = environment.get(GPUS, "0")
-        self._gpus = Gpus(int(count) if count.isdecimal() else 0, gpus.Gpus(environment))
+        self._gpus = gpus_of(environment)
 
     async def look(self) -> Work | None:
         """Return the latest work; None where none is known."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
+from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.platform.auth import HubTokens
 from kpl_lab.platform.events import Bell, Nudge
 from kpl_lab.platform.settings import PlatformOptions, load_options
@@ -45,6 +46,7 @@ class Context:
     at_rest_key: str
     clock: Clock
     nudge: Nudge
+    pools: PoolsFile
     bell: Bell = field(default_factory=Bell)
     writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
@@ -94,4 +96,5 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         at_rest_key=settings.home.read_secret(Secret.AT_REST),
         clock=clock,
         nudge=nudge,
+        pools=PoolsFile(settings.home.root),
     )

@@ -81,6 +81,12 @@ class PlatformOptions(Configurable):
         help="So many minutes before an idle server is stopped, JupyterLab says so and offers to "
         "keep it running; at most half of the time until then.",
     ).tag(config=True)
+    idle_gpu_minutes = Float(
+        0.0,
+        min=0.0,
+        help="Minutes after which a notebook server is stopped that holds GPUs and computes nothing "
+        "on them, whatever else it does; 0: never. A pool's own idle_gpu_minutes comes first.",
+    ).tag(config=True)
     server_starts_kept = Int(
         20,
         min=1,

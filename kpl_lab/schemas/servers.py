@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kpl_lab.schemas.common import Event, Resources, Schema
 from kpl_lab.schemas.datasets import MountView
+from kpl_lab.schemas.pools import Amount, PoolView
 
 
 class ServerCreate(Schema):
@@ -20,6 +21,7 @@ class ServerCreate(Schema):
     resources: Resources
     mounts: list[str] = Field([], description="datasets to mount at the start: NAME[:VERSION]")
     groups: list[str] = Field([], description="groups of the hub that the user is in")
+    pool: str | None = Field(None, description="resource pool; null: the user's first")
 
 
 class ServerGrant(Schema):
@@ -70,6 +72,7 @@ class ServerStart(Schema):
     state: str
     created_at: dt.datetime
     resources: Resources
+    pool: str = Field("", description="resource pool; empty: there are none")
     reason: str | None = None
     message: str | None = None
     events: list[Event] = Field(
@@ -82,6 +85,9 @@ class IdleReport(Schema):
     """A running server says how idle it is; with ``over`` it asks to be stopped."""
 
     state: Literal["warned", "kept", "over"]
+    what: Literal["server", "gpu"] = Field(
+        "server", description="of what nothing is used: of the whole server, or of its GPUs"
+    )
     minutes: float = Field(
         ge=0, description="warned: until it is stopped; over: for which nothing has run"
     )
@@ -106,6 +112,7 @@ class ServerView(Schema):
     state: str
     created_at: dt.datetime
     resources: Resources
+    pool: str = Field("", description="resource pool; empty: there are none")
     mounts: list[MountView]
     wanted_mounts: list[str] = Field(
         [],
@@ -115,13 +122,6 @@ class ServerView(Schema):
     url: str
     reason: str | None = None
     message: str | None = None
-
-
-class Amount(Schema):
-    """Capacity of one kind; ``limit`` is what may be promised, ``used`` what is."""
-
-    limit: float
-    used: float
 
 
 class CapacityView(Schema):
@@ -134,6 +134,9 @@ class CapacityView(Schema):
     queued_tasks: int
     running_tasks: int
     storage_free_bytes: int
+    pools: list[PoolView] = Field(
+        [], description="resource pools that the caller may use; the first is theirs by default"
+    )
 
 
 class Me(Schema):

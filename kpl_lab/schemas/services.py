@@ -34,6 +34,7 @@ class ServiceCreate(Schema):
     replicas: int = Field(1, ge=0, le=64)
     parameters: dict[str, Any] = {}
     resources: ResourceOverride = ResourceOverride.model_construct()
+    pool: str | None = Field(None, description="resource pool; null: the caller's first")
     environment: dict[str, str] = {}
     inputs: dict[str, str] = Field(
         {}, description="input key to model:NAME[:V] or dataset:NAME[:V]"
@@ -73,6 +74,7 @@ class RevisionCreate(Schema):
     code_name: str | None = None
     parameters: dict[str, Any] = {}
     resources: ResourceOverride = ResourceOverride.model_construct()
+    pool: str | None = Field(None, description="resource pool; null: as now")
     environment: dict[str, str] = {}
     inputs: dict[str, str] | None = Field(
         None, description="input key to model:NAME[:V] or dataset:NAME[:V]; null: as now"
@@ -110,6 +112,7 @@ class ServiceView(ResourceView):
     algorithm: str | None = Field(None, description="NAME:VERSION, or null for a code folder")
     code_name: str
     resources: Resources
+    pool: str = Field("", description="resource pool; empty: there are none")
 
 
 class RevisionView(Schema):
@@ -125,6 +128,7 @@ class RevisionView(Schema):
     algorithm: str | None = None
     code_name: str
     resources: Resources
+    pool: str = ""
     parameters: dict[str, Any]
     environment: dict[str, str]
     instances: list[ReplicaView]

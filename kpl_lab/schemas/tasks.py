@@ -71,6 +71,7 @@ class TaskCreate(Schema):
         {}, description="merged over parameter.yml: nested, or dotted keys"
     )
     resources: ResourceOverride = ResourceOverride.model_construct()
+    pool: str | None = Field(None, description="resource pool; null: the caller's first")
     environment: dict[str, str] = Field({}, description="further environment variables")
     save_as: list[SaveAs] = []
     time_limit_seconds: int | None = Field(None, ge=1)
@@ -114,6 +115,7 @@ class TaskView(ResourceView):
     description: str
     labels: dict[str, str]
     resources: Resources = Field(description="of each node")
+    pool: str = Field("", description="resource pool; empty: there are none")
     nodes: int
     processes: int = Field(description="on each node")
     priority: int

@@ -11,6 +11,11 @@ export interface IIdle {
    */
   minutes: number | null;
 
+  /**
+   * Of what nothing is used: of the whole server, or of its GPUs.
+   */
+  what?: 'server' | 'gpu';
+
   stage: 'work' | 'idle' | 'warning' | 'over';
   seconds_left: number | null;
 

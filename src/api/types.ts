@@ -1643,6 +1643,12 @@ export interface components {
             running_tasks: number;
             /** Storage Free Bytes */
             storage_free_bytes: number;
+            /**
+             * Pools
+             * @description resource pools that the caller may use; the first is theirs by default
+             * @default []
+             */
+            pools: components["schemas"]["PoolView"][];
         };
         /**
          * CatalogView
@@ -2079,6 +2085,13 @@ export interface components {
              * @enum {string}
              */
             state: "warned" | "kept" | "over";
+            /**
+             * What
+             * @description of what nothing is used: of the whole server, or of its GPUs
+             * @default server
+             * @enum {string}
+             */
+            what: "server" | "gpu";
             /**
              * Minutes
              * @description warned: until it is stopped; over: for which nothing has run
@@ -2778,6 +2791,33 @@ export interface components {
             next: string | null;
         };
         /**
+         * PoolView
+         * @description A pool that the caller may use: what it has, what is promised of it, and of their quota.
+         */
+        PoolView: {
+            /** Name */
+            name: string;
+            /** Title */
+            title: string;
+            /** Description */
+            description: string;
+            /** Dedicated */
+            dedicated: boolean;
+            /** @description cores */
+            cpu: components["schemas"]["Amount"];
+            /** @description MiB */
+            memory: components["schemas"]["Amount"];
+            /** @description whole GPUs */
+            gpu: components["schemas"]["Amount"];
+            /**
+             * Quota
+             * @description by kind (cpu, memory, gpu), where each user's share has a limit
+             */
+            quota: {
+                [key: string]: components["schemas"]["Amount"];
+            };
+        };
+        /**
          * PortView
          * @description An input or output of a function.
          */
@@ -3026,6 +3066,11 @@ export interface components {
             /** @default {} */
             resources: components["schemas"]["ResourceOverride"];
             /**
+             * Pool
+             * @description resource pool; null: as now
+             */
+            pool?: string | null;
+            /**
              * Environment
              * @default {}
              */
@@ -3083,6 +3128,11 @@ export interface components {
             /** Code Name */
             code_name: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @default
+             */
+            pool: string;
             /** Parameters */
             parameters: {
                 [key: string]: unknown;
@@ -3166,6 +3216,11 @@ export interface components {
              * @default []
              */
             groups: string[];
+            /**
+             * Pool
+             * @description resource pool; null: the user's first
+             */
+            pool?: string | null;
         };
         /**
          * ServerGrant
@@ -3230,6 +3285,12 @@ export interface components {
              */
             created_at: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
             /** Reason */
             reason: string | null;
             /** Message */
@@ -3295,6 +3356,12 @@ export interface components {
              */
             created_at: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
             /** Mounts */
             mounts: components["schemas"]["MountView"][];
             /**
@@ -3345,6 +3412,11 @@ export interface components {
             };
             /** @default {} */
             resources: components["schemas"]["ResourceOverride"];
+            /**
+             * Pool
+             * @description resource pool; null: the caller's first
+             */
+            pool?: string | null;
             /**
              * Environment
              * @default {}
@@ -3438,6 +3510,12 @@ export interface components {
             /** Code Name */
             code_name: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
             /** Instances */
             instances: components["schemas"]["ReplicaView"][];
             /**
@@ -3551,6 +3629,12 @@ export interface components {
             /** Code Name */
             code_name: string;
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
         };
         /**
          * TaskCreate
@@ -3598,6 +3682,11 @@ export interface components {
             };
             /** @default {} */
             resources: components["schemas"]["ResourceOverride"];
+            /**
+             * Pool
+             * @description resource pool; null: the caller's first
+             */
+            pool?: string | null;
             /**
              * Environment
              * @description further environment variables
@@ -3710,6 +3799,12 @@ export interface components {
             };
             /** @description of each node */
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
             /** Nodes */
             nodes: number;
             /**
@@ -3945,6 +4040,12 @@ export interface components {
             };
             /** @description of each node */
             resources: components["schemas"]["Resources"];
+            /**
+             * Pool
+             * @description resource pool; empty: there are none
+             * @default
+             */
+            pool: string;
             /** Nodes */
             nodes: number;
             /**
@@ -4100,6 +4201,7 @@ export type PageServerStart = components['schemas']['Page_ServerStart_'];
 export type PageServerView = components['schemas']['Page_ServerView_'];
 export type PageServiceView = components['schemas']['Page_ServiceView_'];
 export type PageTaskView = components['schemas']['Page_TaskView_'];
+export type PoolView = components['schemas']['PoolView'];
 export type PortView = components['schemas']['PortView'];
 export type Problem = components['schemas']['Problem'];
 export type PushTarget = components['schemas']['PushTarget'];
@@ -6600,7 +6702,12 @@ export interface operations {
     };
     get_capacity_kpl_api_v1_capacity_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description for whom: the hub alone may ask */
+                user?: string | null;
+                /** @description groups of the user */
+                group?: string[];
+            };
             header?: never;
             path?: never;
             cookie?: never;

@@ -5,6 +5,7 @@ import type { CapacityView } from '../api/types';
 import { useKpl } from '../context';
 import { bytes, memory, percent, trimmed } from '../format';
 import { useCapacity } from '../hooks/capacity';
+import { amountOf, poolOf } from '../pools';
 import type { ISending } from '../hooks/form';
 import type { PlatformError } from '../request';
 import { said } from '../said';
@@ -233,6 +234,8 @@ export function PathField(props: {
   );
 }
 
+const KINDS = ['cpu', 'memory', 'gpu'] as const;
+
 /**
  * What is asked for, before the words of the card.
  */
@@ -240,6 +243,11 @@ export interface IDemand {
   cpu: number;
   memory: number;
   gpu: number;
+
+  /**
+   * Resource pool; empty for one's first.
+   */
+  pool: string;
 
   /**
    * Whether it waits for its turn where there is no room now, or is refused.
@@ -286,25 +294,26 @@ function Demand(props: {
   const { demand, capacity } = props;
   const of = (wanted: string, free: string | null): string =>
     free === null ? wanted : trans.__('%1 · %2 free', wanted, free);
-  const free = capacity && {
-    cpu: capacity.cpu.limit - capacity.cpu.used,
-    memory: capacity.memory.limit - capacity.memory.used,
-    gpu: capacity.gpu.limit - capacity.gpu.used
+  const pool = poolOf(capacity, demand.pool);
+  const there = capacity && {
+    cpu: amountOf(capacity, demand.pool, 'cpu'),
+    memory: amountOf(capacity, demand.pool, 'memory'),
+    gpu: amountOf(capacity, demand.pool, 'gpu')
+  };
+  const free = there && {
+    cpu: Math.max(0, there.cpu.limit - there.cpu.used),
+    memory: Math.max(0, there.memory.limit - there.memory.used),
+    gpu: Math.max(0, there.gpu.limit - there.gpu.used)
   };
   const never =
-    capacity !== null &&
-    (demand.cpu > capacity.cpu.limit ||
-      demand.memory > capacity.memory.limit ||
-      demand.gpu > capacity.gpu.limit);
+    there !== null && KINDS.some(kind => demand[kind] > there[kind].limit);
   const isShort =
-    free !== null &&
-    (demand.cpu > free.cpu ||
-      demand.memory > free.memory ||
-      demand.gpu > free.gpu);
+    free !== null && KINDS.some(kind => demand[kind] > free[kind]);
   return (
     <>
       <Facts
         items={[
+          [trans.__('Resource pool'), pool && pool.title],
           [
             trans.__('CPU'),
             of(trimmed(demand.cpu, 1), free && trimmed(free.cpu, 1))
@@ -315,7 +324,7 @@ function Demand(props: {
           ],
           [
             trans.__('GPU'),
-            demand.gpu > 0 || (capacity?.gpu.limit ?? 0) > 0
+            demand.gpu > 0 || (there?.gpu.limit ?? 0) > 0
               ? of(String(demand.gpu), free && String(free.gpu))
               : null
           ]
@@ -323,7 +332,9 @@ function Demand(props: {
       />
       {never ? (
         <Notice tone="bad">
-          {trans.__('This is more than the machine can ever give.')}
+          {pool
+            ? trans.__('This is more than this pool can ever give you.')
+            : trans.__('This is more than the machine can ever give.')}
         </Notice>
       ) : (
         isShort && (

@@ -37,6 +37,13 @@ export class IdleModel implements IDisposable {
   }
 
   /**
+   * Of what nothing is used.
+   */
+  get what(): 'server' | 'gpu' {
+    return this._what;
+  }
+
+  /**
    * Whether the server went away after its time was over.
    */
   get wasStopped(): boolean {
@@ -110,6 +117,7 @@ export class IdleModel implements IDisposable {
   }
 
   private _take(idle: IIdle): void {
+    this._what = idle.what ?? 'server';
     const isNear = idle.stage === 'warning' || idle.stage === 'over';
     const wasNear = this._stopsAt !== null;
     this._stopsAt = isNear
@@ -129,6 +137,7 @@ export class IdleModel implements IDisposable {
   private readonly _changed = new Signal<this, void>(this);
   private _isDisposed = false;
   private _looking = 0;
+  private _what: 'server' | 'gpu' = 'server';
   private _stopsAt: number | null = null;
   private _ticking = 0;
   private _wasStopped = false;

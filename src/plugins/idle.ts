@@ -48,22 +48,31 @@ namespace Private {
      * Show, change or take back the notification.
      */
     update(): void {
-      const { secondsLeft, wasStopped } = this._model;
+      const { secondsLeft, wasStopped, what } = this._model;
       if (wasStopped) {
         this._show(
-          this._trans.__(
-            'This server was stopped: nothing had run in it. Your files are kept; start it again from the start page.'
-          ),
+          what === 'gpu'
+            ? this._trans.__(
+                'This server was stopped: its GPUs had computed nothing. Your files are kept; start it again from the start page.'
+              )
+            : this._trans.__(
+                'This server was stopped: nothing had run in it. Your files are kept; start it again from the start page.'
+              ),
           []
         );
       } else if (secondsLeft === null) {
         this._takeBack();
       } else {
         this._show(
-          this._trans.__(
-            'Nothing runs in this server. It will be stopped in %1.',
-            left(this._trans, secondsLeft)
-          ),
+          what === 'gpu'
+            ? this._trans.__(
+                'The GPUs of this server compute nothing. It will be stopped in %1.',
+                left(this._trans, secondsLeft)
+              )
+            : this._trans.__(
+                'Nothing runs in this server. It will be stopped in %1.',
+                left(this._trans, secondsLeft)
+              ),
           [
             {
               label: this._trans.__('Keep running'),

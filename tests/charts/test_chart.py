@@ -13,6 +13,7 @@ import yaml
 
 from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.options import load_options
+from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.settings import load
 from kpl_lab.supervisor.cluster import LEAVING, NEEDED, USEFUL
 from tests.charts.conftest import Objects, Render
@@ -155,7 +156,8 @@ def test_what_the_platform_reads_is_what_the_values_say(render: Render, tmp_path
     assert (options.queue, options.registry) == ("everybody", "registry.example/built")
     assert options.tolerations == values["workloads"]["tolerations"]
     assert options.scratch_mb == 1024
-    assert set(config["data"]) == {"kubernetes_engine.py", "platform.py", "jupyterhub_config.py", "images.yml"}  # fmt: skip
+    assert set(config["data"]) == {"kubernetes_engine.py", "platform.py", "jupyterhub_config.py", "images.yml", "pools.yml"}  # fmt: skip
+    assert [one.name for one in PoolsFile(tmp_path).pools] == ["a100"]
 
 
 def test_all_options_are_all_options() -> None:

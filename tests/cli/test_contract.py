@@ -65,7 +65,7 @@ def test_the_commands_are_those_of_the_manual() -> None:
         "server list", "server start", "server stop", "server history",
         "image list", "image show", "image register", "image set", "image look", "image delete",
         "image build", "image load", "image save", "build list", "build show", "build logs", "build log",
-        "build stop", "login", "version", "completion",
+        "build stop", "pool list", "login", "version", "completion",
     }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from kpl_lab.hub.platform_client import Person, PlatformClient
 from kpl_lab.hub.start_page import Scene
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.images import ImageView
-from kpl_lab.schemas.servers import Amount, CapacityView
+from kpl_lab.schemas.pools import Amount, PoolView
+from kpl_lab.schemas.servers import CapacityView
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -186,6 +187,38 @@ def test_a_card_leads_to_its_documentation_and_names_whoever_made_it() -> None:
     html = start_page.render(scene(images=[of_bob]))
     assert 'href="https://example.org/bobs"' in html
     assert "Made by bob." in html
+
+
+def pooled(quota: float | None = None) -> CapacityView:
+    """A machine of eight cores with two pools, in the first of which alice may hold some."""
+    pools = []
+    for name, most in (("shared", 8), ("vision", 4)):
+        amounts = {kind: Amount(limit=most, used=1) for kind in ("cpu", "memory", "gpu")}
+        own = {} if quota is None or name == "vision" else {"cpu": Amount(limit=quota, used=0.5)}
+        facts = {
+            "name": name,
+            "title": name.title(),
+            "description": "",
+            "dedicated": name != "shared",
+        }
+        pools.append(PoolView(**facts, **amounts, quota=own))
+    return capacity(gpus=2).model_copy(update={"pools": pools})
+
+
+def test_a_pool_can_be_chosen_where_there_are_several() -> None:
+    form = Inputs(start_page.render(scene(capacity=pooled())))
+    assert [f["value"] for f in form.named("pool")] == ["shared", "vision"]
+    assert [f["value"] for f in form.named("pool") if "checked" in f] == ["shared"]
+    again = Inputs(start_page.render(scene(capacity=pooled(), choice=Choice(pool="vision"))))
+    assert [f["value"] for f in again.named("pool") if "checked" in f] == ["vision"]
+    assert Inputs(start_page.render(scene())).named("pool") == []
+
+
+def test_what_is_free_is_the_least_of_machine_pool_and_quota() -> None:
+    html = start_page.render(scene(capacity=pooled(quota=3)))
+    assert 'data-kind="cpu" data-limit="3.0" data-used="0.5"' in html
+    chosen = scene(capacity=pooled(quota=3), choice=Choice(pool="vision"))
+    assert 'data-kind="cpu" data-limit="4.0" data-used="1.0"' in start_page.render(chosen)
 
 
 def test_how_cpu_is_shared_is_said_with_numbers() -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from kpl_lab.clock import SYSTEM_CLOCK, ManualClock
 from kpl_lab.errors import Unavailable
-from kpl_lab.lab.idle import IdlePolicy, IdleStop, IdleWatch, Stage, Work, policy_of
+from kpl_lab.lab.idle import IdlePolicy, IdleStop, IdleStops, IdleWatch, Stage, Work, policies_of
 from kpl_lab.lab.work import Gpus, Kernels, Processes
 from kpl_lab.measures import gpus
 from kpl_lab.schemas.servers import IdleReport
@@ -74,11 +74,39 @@ def idle(clock: ManualClock, found: Found, told: Told) -> IdleStop:
 
 
 def test_it_is_off_unless_the_platform_has_set_it() -> None:
-    assert policy_of({}) is None
-    assert policy_of({"KPL_IDLE_STOP_MINUTES": "0"}) is None
-    assert policy_of({"KPL_IDLE_STOP_MINUTES": "soon"}) is None
-    found = policy_of({"KPL_IDLE_STOP_MINUTES": "30", "KPL_IDLE_WARNING_MINUTES": "5"})
-    assert found == IdlePolicy(1800.0, 300.0)
+    assert policies_of({}) == []
+    assert policies_of({"KPL_IDLE_STOP_MINUTES": "0"}) == []
+    assert policies_of({"KPL_IDLE_STOP_MINUTES": "soon"}) == []
+    given = {"KPL_IDLE_STOP_MINUTES": "30", "KPL_IDLE_WARNING_MINUTES": "5"}
+    assert policies_of(given) == [IdlePolicy(1800.0, 300.0)]
+    found = policies_of({**given, "KPL_IDLE_GPU_MINUTES": "8"})
+    assert found == [IdlePolicy(1800.0, 300.0), IdlePolicy(480.0, 240.0, "gpu")]
+
+
+async def test_gpus_that_compute_nothing_end_a_server_in_which_a_kernel_is_busy(
+    clock: ManualClock, told: Told
+) -> None:
+    log, kernels, on_gpus = logging.getLogger("test"), Found(), Found()
+    kernels.work = Work("A kernel is busy")
+    on_gpus.work = Work("A GPU is in use")
+    whole = IdleStop(POLICY, kernels, told, clock, log)
+    of_gpus = IdleStop(IdlePolicy(300.0, 60.0, "gpu"), on_gpus, told, clock, log)
+    both = IdleStops([whole, of_gpus])
+    await of_gpus.look()
+    on_gpus.work = None
+    for _ in range(6):
+        await whole.look()
+        await of_gpus.look()
+        clock.advance(60)
+    assert told.states == ["warned", "over"]
+    assert both.view().what == "gpu"
+    await both.keep()
+    assert (both.view().what, both.view().stage) == ("gpu", Stage.IDLE)
+    on_gpus.work = Work("A GPU is in use")
+    kernels.work = None
+    await whole.look()
+    await of_gpus.look()
+    assert both.view().what == "server"
 
 
 def test_it_looks_often_enough_for_a_warning_to_come_in_time() -> None:

@@ -11,6 +11,7 @@ import pytest
 from kpl_lab.engines.fake import FakeEngine, Script
 from kpl_lab.engines.spec import Handle, Kind, Limits, Observation, Workload
 from kpl_lab.errors import Unavailable
+from kpl_lab.platform.runtime.wishes import wishes
 from tests.platform.running import BUILT, CODE, FINAL, WAITS, Site, User, until
 
 
@@ -278,3 +279,24 @@ async def test_a_database_that_is_away_for_a_while_ends_nothing(
     await until(lambda: next(failures, None) is None)
     assert (await alice.ended(task))["state"] == "succeeded"
     assert begun == {f"task-{task['id']}-1": 1}
+
+
+async def test_of_what_runs_well_nothing_is_looked_at_again(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    ids = [(await alice.submit(CODE))["id"] for _ in range(3)]
+    names = [f"task-{id}-1" for id in ids]
+
+    async def all_run() -> bool:
+        return all([(await alice.get(f"tasks/{id}"))["state"] == "running" for id in ids])
+
+    await until(all_run)
+    world = site.controller.world
+
+    def looked_at() -> set[int]:
+        with site.context.database.store() as store:
+            return {key.id for key in wishes(world, store) if key.resource == "tasks"}
+
+    assert looked_at() == set()
+    del world.seen[names[0]]  # lost
+    assert looked_at() == {ids[0]}

@@ -39,16 +39,41 @@ def test_the_user_decides_within_what_the_administrator_leaves(
 
 
 def test_nothing_stops_by_itself_unless_somebody_asks_for_it() -> None:
-    assert server_idle.variables(options(), {}, gpus=1) == {}
+    assert server_idle.variables(options(), {}, gpus=1, gpu_minutes=0) == {}
+    assert server_idle.variables(options(), {}, gpus=0, gpu_minutes=30) == {}
 
 
 def test_a_warning_leaves_at_least_half_of_the_time_unwarned() -> None:
-    found = server_idle.variables(options(), {"idle_stop_minutes": 4}, gpus=2)
+    found = server_idle.variables(options(), {"idle_stop_minutes": 4}, gpus=2, gpu_minutes=0)
     assert found == {
         "KPL_IDLE_STOP_MINUTES": "4",
         "KPL_IDLE_WARNING_MINUTES": "2",
         "KPL_SERVER_GPUS": "2",
     }
+
+
+def test_gpus_that_compute_nothing_can_end_a_server_that_never_stops_otherwise() -> None:
+    assert server_idle.variables(options(), {}, gpus=1, gpu_minutes=30) == {
+        "KPL_IDLE_GPU_MINUTES": "30",
+        "KPL_IDLE_WARNING_MINUTES": "5",
+        "KPL_SERVER_GPUS": "1",
+    }
+
+
+async def test_the_pool_says_how_long_gpus_may_be_idle(site: Site) -> None:
+    pools = "version: 1\npools: [{name: a, title: A, idle_gpu_minutes: 20}]"
+    (site.context.settings.home.root / "pools.yml").write_text(pools)
+    site.context.options.idle_gpu_minutes = 60
+    id = await create(site, resources={"cpu": 1, "memory": 512, "gpu": 1, "shm": 64})
+    await site.internal().post(f"internal/servers/{id}/start", LAUNCH)
+    await site.internal().until(f"internal/servers/{id}", "running")
+    assert site.workload(f"server-{id}").environment["KPL_IDLE_GPU_MINUTES"] == "20"
+    body = {"state": "over", "what": "gpu", "minutes": 20}
+    assert (await site.user("alice").http.post(f"servers/{id}/idle", json=body)).status_code == 204
+    status = await site.internal().until(f"internal/servers/{id}", "stopped")
+    assert status["message"] == (
+        "The server was stopped: its GPUs had computed nothing for 20 minutes."
+    )
 
 
 async def test_the_server_is_told_what_was_chosen(site: Site) -> None:

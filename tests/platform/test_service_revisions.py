@@ -12,7 +12,7 @@ from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from kpl_lab.errors import Conflict
 from kpl_lab.platform.domain import service_revisions, service_states, services
-from kpl_lab.platform.domain.capacity import Amounts, Ledger
+from kpl_lab.platform.domain.capacity import Amounts, Books, Ledger
 from kpl_lab.platform.storage.repositories.census import CensusRepository
 from kpl_lab.schemas.services import ServiceUpdate
 from tests.platform.running import CODE, Site, User, until
@@ -341,15 +341,13 @@ async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure
         for change in (
             lambda: service_revisions._exchange(store, service, candidate),
             lambda: service_revisions._drop(store, candidate),
-            lambda: services.update(
-                store, service, ServiceUpdate(running=False), Ledger(_ALL, _NONE)
-            ),
+            lambda: services.update(store, service, ServiceUpdate(running=False), _ENDLESS),
         ):
             with pytest.raises(Conflict, match="at this very moment"):
                 change()
 
 
-_ALL, _NONE = Amounts(cpu=99, memory=10**9, gpu=9), Amounts()
+_ENDLESS = Books(Ledger(Amounts(cpu=99, memory=10**9, gpu=9)), {}, {}, {})
 
 
 async def test_no_candidate_is_added_to_a_service_that_is_deleted_at_that_moment(

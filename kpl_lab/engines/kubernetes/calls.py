@@ -33,6 +33,7 @@ from kpl_lab.engines.running.rules import pick_gpus
 from kpl_lab.engines.running.trees import Account
 from kpl_lab.engines.running.workload_calls import Grounds, WorkloadCalls
 from kpl_lab.engines.spec import (
+    Capacity,
     Kind,
     MountResult,
     Recipe,
@@ -185,7 +186,7 @@ class Calls(WorkloadCalls[Entry]):
         wanted = decode(Workload, workload)
         self._planner.check(wanted)
         await self._until_synced()
-        await self._check_gpus(wanted.limits.gpu)
+        await self._check_gpus(wanted)
         entry = self._ledger.entries.get(wanted.name) or self._ledger.create(wanted)
         async for item in self._have(entry, wanted):
             yield item
@@ -199,12 +200,12 @@ class Calls(WorkloadCalls[Entry]):
             await self._bring(entry, wanted)
         yield self._handle(wanted.name, started=True)
 
-    async def _check_gpus(self, count: int) -> None:
-        """Refuse more GPUs than the whole cluster has: no wait would bring them."""
-        options = self._planner.options
-        if count and not options.node_autoscaling:
-            there = await resources.capacity(self._cluster, options.gpu_resource)
-            pick_gpus(count, there.gpu, set())
+    async def _check_gpus(self, wanted: Workload) -> None:
+        """Refuse more GPUs than all its nodes have: no wait would bring them."""
+        if wanted.limits.gpu and not self._planner.options.node_autoscaling:
+            shape = self._planner.pools.shape(wanted.pool)
+            there = await resources.capacity(self._cluster, shape)
+            pick_gpus(wanted.limits.gpu, there.gpu, set())
 
     async def _bring(self, entry: Entry, wanted: Workload) -> None:
         """Make the objects, or bring a service to its replicas."""
@@ -301,12 +302,16 @@ class Calls(WorkloadCalls[Entry]):
         return None
 
     async def _capacity(self) -> Json:
-        return encode(await resources.capacity(self._cluster, self._planner.options.gpu_resource))
+        return encode(await self._there())
+
+    async def _there(self) -> Capacity:
+        pools = self._planner.pools.all()
+        return await resources.capacity(self._cluster, self._planner.shape, pools)
 
     async def _facts(self) -> Message:
         """Return what rests on this cluster; ``kpl-lab doctor`` tells it."""
         version = await self._cluster.version()
-        capacity = await resources.capacity(self._cluster, self._planner.options.gpu_resource)
+        capacity = await self._there()
         return {
             "version": version.get("gitVersion", ""),
             "namespace": self._planner.namespace,

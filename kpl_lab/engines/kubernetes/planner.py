@@ -12,12 +12,14 @@ from kpl_lab.engines.kubernetes.gate import token_of
 from kpl_lab.engines.kubernetes.objects.parts import home_claim
 from kpl_lab.engines.kubernetes.options import KubernetesOptions
 from kpl_lab.engines.kubernetes.plan import Plan, Shape, home_inside
+from kpl_lab.engines.kubernetes.pools import Pools
 from kpl_lab.engines.local.accounts import PLATFORM, accounts_of
 from kpl_lab.engines.running.checks import check_paths, check_source
 from kpl_lab.engines.running.rules import doors_of, port_of, timing_of
 from kpl_lab.engines.running.trees import Account
 from kpl_lab.engines.spec import Kind, Workload
 from kpl_lab.errors import EngineError
+from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.settings import Settings
 
 # How often an agent looks at what its command takes, in seconds.
@@ -49,6 +51,7 @@ class Planner:
         self.installation = settings.instance
         self.namespace = options.namespace
         self.shape = shape_of(options)
+        self.pools = Pools(PoolsFile(settings.home.root), self.shape)
         self.platform = accounts_of(settings).get(PLATFORM)
         self.own = Account(os.geteuid(), os.getegid())
         self.way_text = f"{way.host}:{way.port}"
@@ -88,16 +91,25 @@ class Planner:
         """Return the name of the claim for its home; empty where it has none of ours."""
         if workload.home is None or workload.kind is not Kind.SERVER:
             return ""
-        found = home_claim(self.plan(workload))
+        found = home_claim(self._plan(workload, self.shape))  # also when its pool is gone
         return "" if found is None else str(found["metadata"]["name"])
 
     def plan(self, workload: Workload) -> Plan:
-        """Return what the objects of a workload follow from."""
+        """Return what the objects of a workload follow from.
+
+        Raises
+        ------
+        EngineError
+            Its pool is no longer there.
+        """
+        return self._plan(workload, self.pools.shape(workload.pool))
+
+    def _plan(self, workload: Workload, shape: Shape) -> Plan:
         return Plan(
             installation=self.installation,
             namespace=self.namespace,
             workload=workload,
-            shape=self.shape,
+            shape=shape,
             port=self.port(workload),
             agent=self._agent(workload).plain(),
         )

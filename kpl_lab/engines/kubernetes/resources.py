@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.plan import Shape
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import EngineError
 
 _MIB = 1 << 20
+_KEEPS_AWAY = ("NoSchedule", "NoExecute")
+_OF_THE_CLUSTER = "node.kubernetes.io/"
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?")
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _FACTORS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
@@ -34,8 +39,17 @@ def quantity(text: str | float) -> float:
     return float(number) * 10.0 ** int(exponent or 0) * factor
 
 
-async def capacity(cluster: Cluster, gpu_resource: str) -> Capacity:
+async def capacity(
+    cluster: Cluster, shape: Shape, pools: Mapping[str, Shape] = MappingProxyType({})
+) -> Capacity:
     """Return what the nodes have that take pods; the namespace's quota where they may not be seen.
+
+    Parameters
+    ----------
+    shape
+        How pods of no pool are: which nodes they go to.
+    pools
+        The same for each resource pool.
 
     Raises
     ------
@@ -44,14 +58,18 @@ async def capacity(cluster: Cluster, gpu_resource: str) -> Capacity:
     """
     nodes = await cluster.nodes()
     if nodes is not None:
-        return _sum([one["status"].get("allocatable") or {} for one in nodes if _takes_pods(one)],
-                    gpu_resource)  # fmt: skip
+        ready = [one for one in nodes if _takes_pods(one)]
+        return replace(
+            _in_all(ready, [shape, *pools.values()]),
+            pools={name: _in_all(ready, [one]) for name, one in pools.items()},
+        )
     quotas, _ = await cluster.list("ResourceQuota")
     hard = [one["spec"].get("hard") or {} for one in quotas]
     for found in hard:
         if "limits.memory" in found or "requests.memory" in found:
             plain = {key.partition(".")[2]: value for key, value in found.items() if "." in key}
-            return _sum([plain], gpu_resource)
+            kinds = {one.gpu_resource for one in (shape, *pools.values())}
+            return _sum([(plain, kinds)])
     raise EngineError(
         "The platform's account may not see the nodes of the cluster, and the namespace has no quota "
         "that says what there is: let it list nodes, or make a ResourceQuota.",
@@ -59,13 +77,51 @@ async def capacity(cluster: Cluster, gpu_resource: str) -> Capacity:
     )
 
 
-def _sum(found: list[Mapping[str, Any]], gpu_resource: str) -> Capacity:
-    def total(name: str) -> float:
-        return sum(quantity(one.get(name, 0)) for one in found)
+def _in_all(nodes: Sequence[Mapping[str, Any]], shapes: Sequence[Shape]) -> Capacity:
+    """Return what those nodes have that pods of at least one of the shapes go to."""
+    found = []
+    for node in nodes:
+        gpus = {one.gpu_resource for one in shapes if _goes_to(one, node)}
+        if gpus:
+            found.append((node["status"].get("allocatable") or {}, gpus))
+    return _sum(found)
 
-    return Capacity(
-        cpu=total("cpu"), memory_mb=int(total("memory")) // _MIB, gpu=int(total(gpu_resource))
+
+def _sum(found: Iterable[tuple[Mapping[str, Any], Iterable[str]]]) -> Capacity:
+    """Return the sum of what nodes have, of each with the resources that count as GPUs."""
+    cpu, memory, gpu = 0.0, 0.0, 0.0
+    for there, gpus in found:
+        cpu += quantity(there.get("cpu", 0))
+        memory += quantity(there.get("memory", 0))
+        gpu += sum(quantity(there.get(one, 0)) for one in gpus)
+    return Capacity(cpu=cpu, memory_mb=int(memory) // _MIB, gpu=int(gpu))
+
+
+def _goes_to(shape: Shape, node: Mapping[str, Any]) -> bool:
+    """Tell whether pods may be placed on a node: by its labels and taints."""
+    labels = node["metadata"].get("labels") or {}
+    if any(labels.get(key) != value for key, value in shape.node_selector.items()):
+        return False
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return all(
+        any(_tolerates(one, taint) for one in shape.tolerations)
+        for taint in taints
+        # Of a node that is lost or full for a while; it is back by itself.
+        if taint.get("effect") in _KEEPS_AWAY and not taint["key"].startswith(_OF_THE_CLUSTER)
     )
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    """Tell whether a toleration matches a taint.
+
+    https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
+    """
+    if toleration.get("effect") not in (None, "", taint.get("effect")):
+        return False
+    if toleration.get("operator", "Equal") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    same = (taint["key"], taint.get("value") or "")
+    return (toleration.get("key"), toleration.get("value") or "") == same
 
 
 def _takes_pods(node: Mapping[str, Any]) -> bool:

@@ -149,6 +149,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
                 image=image.name,
                 resources=resources,
                 mounts=list(choice.mounts),
+                pool=choice.pool,
                 groups=sorted(self._person.groups),
             )
         )

@@ -7,16 +7,16 @@ from typing import cast
 from tornado import web
 
 from kpl_lab.lab.base import KplHandler
-from kpl_lab.lab.idle import IdleStop, IdleView
+from kpl_lab.lab.idle import IdleStops, IdleView
 
 
 class IdleHandler(KplHandler):
     """``GET|POST local/idle``."""
 
     @property
-    def idle_stop(self) -> IdleStop | None:
+    def idle_stop(self) -> IdleStops | None:
         """What stops this server; None where nothing does."""
-        return cast("IdleStop | None", self.settings.get("kpl_lab_idle"))
+        return cast("IdleStops | None", self.settings.get("kpl_lab_idle"))
 
     @web.authenticated
     async def get(self) -> None:
@@ -32,4 +32,4 @@ class IdleHandler(KplHandler):
 
     def _answer_now(self) -> None:
         idle = self.idle_stop
-        self.answer(IdleView(minutes=None) if idle is None else idle.watch.view())
+        self.answer(IdleView(minutes=None) if idle is None else idle.view())

@@ -19,15 +19,16 @@ from kpl_lab.platform.api.deps import (
     needs,
 )
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import server_idle, server_queue, servers, shutdown
-from kpl_lab.platform.domain.capacity import ledger
+from kpl_lab.platform.domain import pools, server_idle, server_queue, servers, shutdown
+from kpl_lab.platform.domain.capacity import books
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServerRecord
+from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Event, Page
 from kpl_lab.schemas.datasets import MountCreate, MountView
+from kpl_lab.schemas.pools import Amount
 from kpl_lab.schemas.servers import (
-    Amount,
     CapacityView,
     IdleReport,
     ServerCreate,
@@ -57,6 +58,7 @@ def _view(store: Store, server: ServerRecord) -> ServerView:
         state=server.state,
         created_at=server.created_at,
         resources=server.resources,
+        pool=server.pool,
         mounts=[MountView.model_validate(m) for m in store.mounts.of(server.id)],
         wanted_mounts=server.wanted_mounts,
         url=f"/user/{server.user}{suffix}/",
@@ -80,6 +82,7 @@ def _start(store: Store, server: ServerRecord) -> ServerStart:
         state=server.state,
         created_at=server.created_at,
         resources=server.resources,
+        pool=server.pool,
         reason=server.reason,
         message=server.message,
         events=_history(store, server),
@@ -192,11 +195,22 @@ def delete_mount(id: int, mount: int, store: StoreDep, caller: Writing) -> None:
 
 
 @router.get("/capacity")
-def get_capacity(context: ContextDep, store: ReadingStoreDep, caller: Anyone) -> CapacityView:
+def get_capacity(
+    context: ContextDep,
+    store: ReadingStoreDep,
+    caller: Anyone,
+    user: Annotated[str | None, Query(description="for whom: the hub alone may ask")] = None,
+    group: Annotated[tuple[str, ...], Query(description="groups of the user")] = (),
+) -> CapacityView:
     """Return what there is, what is promised, and what waits."""
-    del caller
+    reader = caller.reader
+    if user is not None:
+        if scopes.INTERNAL not in caller.scopes:
+            raise Forbidden("Only the hub may ask for somebody else's pools.")
+        reader = Reader(name=user, groups=frozenset(group))
     capacity = anyio.from_thread.run(context.engine.capacity)
-    book = ledger(store, capacity, context.options)
+    found = books(store, context, capacity)
+    book = found.whole
     counts = store.tasks.counts()
     return CapacityView(
         cpu=Amount(limit=book.limit.cpu, used=book.used.cpu),
@@ -206,6 +220,7 @@ def get_capacity(context: ContextDep, store: ReadingStoreDep, caller: Anyone) ->
         queued_tasks=counts.get("queued", 0),
         running_tasks=counts.get("running", 0),
         storage_free_bytes=context.files.free_bytes(),
+        pools=pools.views(context, reader, found),
     )
 
 

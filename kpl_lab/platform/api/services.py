@@ -23,7 +23,7 @@ from kpl_lab.platform.domain import (
     service_revisions,
     services,
 )
-from kpl_lab.platform.domain.capacity import Ledger, ledger
+from kpl_lab.platform.domain.capacity import Books, books
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.service_states import CANDIDATE, CURRENT, PREVIOUS
 from kpl_lab.platform.scopes import scope
@@ -50,9 +50,8 @@ Writing = Annotated[Caller, Depends(needs(scope("services", "write")))]
 NOUN = services.NOUN
 
 
-def _ledger(store: Store, context: Context) -> Ledger:
-    capacity = anyio.from_thread.run(context.engine.capacity)
-    return ledger(store, capacity, context.options)
+def _books(store: Store, context: Context) -> Books:
+    return books(store, context, anyio.from_thread.run(context.engine.capacity))
 
 
 def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
@@ -66,6 +65,7 @@ def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
         "algorithm": service.algorithm,
         "code_name": service.code_name,
         "resources": service.resources,
+        "pool": service.pool,
     }
 
 
@@ -93,6 +93,7 @@ def _revisions(store: Store, service: ServiceRecord) -> list[RevisionView]:
             algorithm=one.algorithm,
             code_name=one.code_name,
             resources=one.resources,
+            pool=one.pool,
             parameters=one.parameters,
             environment=one.environment,
             instances=_instances(one),
@@ -166,7 +167,7 @@ def create_service(
     """Deploy a service."""
     service = key.made(store, caller, "services", store.services)
     if service is None:
-        book = _ledger(store, context)
+        book = _books(store, context)
         service = services.deploy(store, context, caller, body, received, book)
         key.keep(store, caller, "services", service.id)
     response.headers["Location"] = f"/kpl/api/v1/services/{service.id}"
@@ -197,7 +198,7 @@ def update_service(
 ) -> ServiceDetail:
     """Scale, stop, start, or change who may call."""
     found = _find_own(store, caller, ref)
-    changed = services.update(store, found, body, _ledger(store, context))
+    changed = services.update(store, found, body, _books(store, context))
     return _detail(store, context, caller, changed)
 
 
@@ -235,7 +236,7 @@ def create_service_revision(
     """Start a candidate beside the current revision, behind the same address."""
     found = _find_own(store, caller, ref)
     if key.made(store, caller, "service_revisions", store.services) is None:
-        book = _ledger(store, context)
+        book = _books(store, context)
         wish = service_revisions.Wish(service=found, request=body, received=received)
         made = service_revisions.add(store, context, caller, wish, book)
         key.keep(store, caller, "service_revisions", made.id)
@@ -268,7 +269,7 @@ def roll_back_service(
 ) -> ServiceDetail:
     """Start the previous revision as a candidate that is promoted as soon as it is ready."""
     found = _find_own(store, caller, ref)
-    service_revisions.roll_back(store, found, _ledger(store, context))
+    service_revisions.roll_back(store, found, _books(store, context))
     return _detail(store, context, caller, found)
 
 

@@ -16,7 +16,7 @@ from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, code, metrics, runs, tasks
-from kpl_lab.platform.domain.capacity import Ledger, ledger
+from kpl_lab.platform.domain.capacity import Books, books
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import TaskRecord
@@ -39,13 +39,12 @@ Writing = Annotated[Caller, Depends(needs(scope("tasks", "write")))]
 NOUN = tasks.NOUN
 
 
-def _ledger(store: Store, context: Context) -> Ledger:
-    capacity = anyio.from_thread.run(context.engine.capacity)
-    return ledger(store, capacity, context.options)
+def _books(store: Store, context: Context) -> Books:
+    return books(store, context, anyio.from_thread.run(context.engine.capacity))
 
 
 def _facts(
-    store: Store, task: TaskRecord, names: dict[int, str], book: Ledger | None
+    store: Store, task: TaskRecord, names: dict[int, str], book: Books | None
 ) -> dict[str, Any]:
     return views.base_fields(task, names) | {
         "function": task.function,
@@ -54,6 +53,7 @@ def _facts(
         "description": task.description,
         "labels": task.labels,
         "resources": task.resources,
+        "pool": task.pool,
         "nodes": task.nodes,
         "processes": task.processes,
         "priority": task.priority,
@@ -69,7 +69,7 @@ def _facts(
 
 
 def _detail(store: Store, context: Context, task: TaskRecord) -> TaskDetail:
-    book = _ledger(store, context) if task.state == "queued" else None
+    book = _books(store, context) if task.state == "queued" else None
     folder = context.files.code(task.code_digest)
     is_there = context.files.has(folder)
     command = ""
@@ -109,7 +109,7 @@ def list_tasks(
 ) -> Page[TaskView]:
     """Return tasks, newest first."""
     found = store.tasks.page(listing.query(caller))
-    book = _ledger(store, context) if any(t.state == "queued" for t in found) else None
+    book = _books(store, context) if any(t.state == "queued" for t in found) else None
     names = views.workspace_names(store)
     return listing.page(found, lambda t: TaskView(**_facts(store, t, names, book)))
 

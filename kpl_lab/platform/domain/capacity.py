@@ -1,17 +1,25 @@
-"""The one ledger: notebook servers, tasks, services and builds share what there is."""
+"""The books: notebook servers, tasks, services and builds share what there is.
+
+Whatever runs is promised from up to three ledgers: of everything, of its resource pool, and of its
+owner's quota in that pool.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import QuotaExceeded
+from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.pools import Quota
 
 ALIVE_INSTANCES = ("starting", "ready", "unhealthy")
 KINDS = {"cpu": "CPU cores", "memory": "MiB of memory", "gpu": "GPUs"}
@@ -37,6 +45,16 @@ class Amounts:
     def __sub__(self, other: Amounts) -> Amounts:
         return Amounts(self.cpu - other.cpu, self.memory - other.memory, self.gpu - other.gpu)
 
+    @classmethod
+    def most(cls, quota: Quota) -> Amounts:
+        """Return a quota as amounts; endless where it has no limit."""
+        kinds = (quota.cpu, quota.memory, quota.gpu)
+        return cls(*(math.inf if most is None else float(most) for most in kinds))
+
+    def within(self, most: Amounts) -> Amounts:
+        """Return the lesser of each kind."""
+        return Amounts(*(min(getattr(self, kind), getattr(most, kind)) for kind in KINDS))
+
     def lacks(self, wanted: Amounts) -> list[str]:
         """Return the kinds of which ``wanted`` needs more than this."""
         tolerance = 1e-6  # sums of fractions of cores
@@ -45,10 +63,20 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What may be promised and what is."""
+    """What may be promised and what is; of everything, of a pool, or of one user's quota in it.
+
+    Attributes
+    ----------
+    place
+        Where, as a sentence goes on after an amount; empty: in all.
+    is_own
+        Whether it is one user's: who waits for it keeps nobody else waiting.
+    """
 
     limit: Amounts
-    used: Amounts
+    used: Amounts = Amounts()
+    place: str = ""
+    is_own: bool = False
 
     @property
     def free(self) -> Amounts:
@@ -57,45 +85,189 @@ class Ledger:
 
     def with_use(self, more: Amounts) -> Ledger:
         """Return the ledger with a further promise."""
-        return Ledger(self.limit, self.used + more)
+        return replace(self, used=self.used + more)
 
 
-def limits(capacity: Capacity, options: PlatformOptions) -> Amounts:
-    """Return what may be promised: CPU up to a multiple of the cores, the rest as it is."""
-    return Amounts(
-        capacity.cpu * options.cpu_overcommit, float(capacity.memory_mb), float(capacity.gpu)
+@dataclass(frozen=True)
+class Shortage:
+    """Of which kinds there is not enough, and in which ledger.
+
+    Attributes
+    ----------
+    held
+        Pool and kind of which others may take nothing meanwhile; the pool is empty for all of them.
+    """
+
+    kinds: list[str]
+    ledger: Ledger
+    wanted: Amounts
+    held: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def text(self) -> str:
+        """What is waited for, as a sentence's end."""
+        return words(self.kinds, self.wanted, self.ledger)
+
+
+@dataclass(frozen=True)
+class Books:
+    """All ledgers: of everything, of each pool, and of each user's quota in it."""
+
+    whole: Ledger
+    pools: Mapping[str, Ledger]
+    quotas: Mapping[tuple[str, str], Ledger]
+    shares: Mapping[str, Amounts]
+
+    def ledgers(self, pool: str, owner: str) -> list[Ledger]:
+        """Return what something of a user in a pool is promised from, the narrowest first.
+
+        A pool that is gone has nothing.
+        """
+        if not pool:
+            return [self.whole]
+        found = [self.pools.get(pool) or _gone(pool), self.whole]
+        if pool in self.shares:
+            found.insert(0, self._quota(pool, owner))
+        return found
+
+    def _quota(self, pool: str, owner: str) -> Ledger:
+        place = f" of your quota in the pool {pool}"
+        known = self.quotas.get((pool, owner))
+        return known or Ledger(self.shares[pool], place=place, is_own=True)
+
+    def quota(self, pool: str, owner: str) -> Ledger | None:
+        """Return a user's quota in a pool; None: it has none."""
+        return self._quota(pool, owner) if pool in self.shares else None
+
+    def shortage(self, pool: str, owner: str, wanted: Amounts) -> Shortage | None:
+        """Return what is lacking for something; None: there is room."""
+        lacking = [(one, one.free.lacks(wanted)) for one in self.ledgers(pool, owner)]
+        lacking = [(ledger, kinds) for ledger, kinds in lacking if kinds]
+        if not lacking:
+            return None
+        first, kinds = lacking[0]
+        # A user's own quota keeps nobody else waiting; everything else keeps all that come later.
+        held = {(pool if one.place else "", kind) for one, found in lacking for kind in found}
+        return Shortage(kinds, first, wanted, frozenset() if first.is_own else frozenset(held))
+
+    def never(self, pool: str, owner: str, wanted: Amounts) -> Shortage | None:
+        """Return what there is too little of even when nothing else runs; None: it fits."""
+        for ledger in self.ledgers(pool, owner):
+            kinds = ledger.limit.lacks(wanted)
+            if kinds:
+                return Shortage(kinds, ledger, wanted)
+        return None
+
+    def with_use(self, pool: str, owner: str, more: Amounts) -> Books:
+        """Return the books with a further promise."""
+        pools, quotas = dict(self.pools), dict(self.quotas)
+        if pool in pools:
+            pools[pool] = pools[pool].with_use(more)
+        if pool in self.shares:
+            quotas[pool, owner] = self._quota(pool, owner).with_use(more)
+        return replace(self, whole=self.whole.with_use(more), pools=pools, quotas=quotas)
+
+
+def _gone(pool: str) -> Ledger:
+    return Ledger(Amounts(), place=f" in the pool {pool}")
+
+
+class Blocked:
+    """What others wait for: later ones of the same pool may not take of these kinds.
+
+    What is lacking in all is lacking in every pool.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: set[tuple[str, str]] = set()
+
+    def add(self, shortage: Shortage) -> None:
+        """Take up what somebody waits for."""
+        self._kinds |= shortage.held
+
+    def of(self, pool: str, wanted: Amounts) -> list[str]:
+        """Return the kinds of which something in a pool wants a part and may not take it."""
+        return [
+            kind
+            for kind in KINDS
+            if getattr(wanted, kind) > 0 and not self._kinds.isdisjoint({(pool, kind), ("", kind)})
+        ]
+
+
+def limits(context: Context, capacity: Capacity) -> Books:
+    """Return what may be promised where nothing is: CPU up to a multiple of the cores."""
+    overcommit = context.options.cpu_overcommit
+    there = _amounts(capacity, overcommit)
+    pools, shares = {}, {}
+    for pool in context.pools.pools:
+        own = _amounts(capacity.pools.get(pool.name, capacity), overcommit)
+        least = own.within(Amounts.most(pool.limits))
+        pools[pool.name] = Ledger(least, place=f" in the pool {pool.name}")
+        share = Amounts.most(pool.per_user)
+        if share != Amounts.most(Quota()):
+            shares[pool.name] = share
+    return Books(Ledger(there), pools, {}, shares)
+
+
+def _amounts(capacity: Capacity, overcommit: float) -> Amounts:
+    return Amounts(capacity.cpu * overcommit, float(capacity.memory_mb), float(capacity.gpu))
+
+
+def books(store: Store, context: Context, capacity: Capacity) -> Books:
+    """Return the present state of all promises; nobody else promises until this transaction ends."""
+    store.lock("promises")
+    used: dict[tuple[str, str], Amounts] = {}
+
+    def add(pool: str, owner: str, resources: Resources, count: int = 1) -> None:
+        used[pool, owner] = used.get((pool, owner), Amounts()) + Amounts.of(resources, count)
+
+    for task in store.tasks.holding():
+        add(task.pool, task.owner, task.resources, task.nodes)
+    for server in store.servers.active():
+        if server.state != "pending":
+            add(server.pool, server.user, server.resources)
+    for service in store.services.every():
+        add(service.pool, service.owner, service.resources, held_replicas(service))
+    for build in store.builds.active():
+        if build.state == "running":
+            add("", build.owner, build_resources(capacity, context.options))
+    return _with_all(limits(context, capacity), used)
+
+
+def _with_all(empty: Books, used: Mapping[tuple[str, str], Amounts]) -> Books:
+    """Return the books with all promises, each ledger copied but once."""
+    whole, pools, quotas = Amounts(), {name: Amounts() for name in empty.pools}, {}
+    for (pool, owner), amounts in used.items():
+        whole += amounts
+        if pool in pools:
+            pools[pool] += amounts
+        quota = empty.quota(pool, owner)
+        if quota is not None:
+            quotas[pool, owner] = quota.with_use(amounts)
+    return replace(
+        empty,
+        whole=empty.whole.with_use(whole),
+        pools={name: ledger.with_use(pools[name]) for name, ledger in empty.pools.items()},
+        quotas=quotas,
     )
 
 
-def ledger(store: Store, capacity: Capacity, options: PlatformOptions) -> Ledger:
-    """Return the present state of all promises; nobody else promises until this transaction ends."""
-    store.lock("promises")
-    used = Amounts()
-    for task in store.tasks.holding():
-        used += Amounts.of(task.resources, task.nodes)
-    for server in store.servers.active():
-        if server.state != "pending":
-            used += Amounts.of(server.resources)
-    for service in store.services.every():
-        used += Amounts.of(service.resources, held_replicas(service))
-    for build in store.builds.active():
-        if build.state == "running":
-            used += Amounts.of(build_resources(capacity, options))
-    return Ledger(limits(capacity, options), used)
+def held_for_servers(store: Store, found: Books) -> Blocked:
+    """Return what notebook servers wait for: what becomes free of these kinds is theirs.
 
-
-def held_for_servers(store: Store, free: Amounts) -> list[str]:
-    """Return the kinds that a notebook server waits for: what becomes free of them is the server's.
-
-    Somebody sits before it, so nothing else may take of these kinds meanwhile.
+    Somebody sits before them, so nothing else may take of these kinds meanwhile.
     """
-    lacking = [free.lacks(Amounts.of(server.resources)) for server in store.servers.waiting()]
-    return [kind for kind in KINDS if any(kind in kinds for kinds in lacking)]
+    blocked = Blocked()
+    for server in store.servers.waiting():
+        lacking = found.shortage(server.pool, server.user, Amounts.of(server.resources))
+        if lacking is not None:
+            blocked.add(lacking)
+    return blocked
 
 
-def behind_servers(held: list[str], wanted: Amounts) -> str:
-    """Return that a server comes before what is wanted, as a sentence's end; empty: none does."""
-    kinds = [KINDS[kind].removeprefix("MiB of ") for kind in held if getattr(wanted, kind) > 0]
+def behind_servers(held: list[str]) -> str:
+    """Return that a server comes first which needs these kinds, as a sentence's end; empty: none."""
+    kinds = [KINDS[kind].removeprefix("MiB of ") for kind in held]
     return f"waiting behind a notebook server that needs {' and '.join(kinds)}" if kinds else ""
 
 
@@ -106,24 +278,24 @@ def build_resources(capacity: Capacity, options: PlatformOptions) -> Resources:
 
 
 def why_build_waits(
-    store: Store, build: BuildRecord, capacity: Capacity, options: PlatformOptions
+    store: Store, context: Context, build: BuildRecord, capacity: Capacity
 ) -> str | None:
     """Return what an ordered build waits for, as a sentence's end; None when it may begin.
 
-    Builds begin in the order in which they were ordered.
+    Builds begin in the order in which they were ordered. They belong to no pool.
     """
     others = [b for b in store.builds.active() if b.id != build.id]
     running = sum(1 for other in others if other.state == "running")
     ahead = sum(1 for other in others if other.state == "queued" and other.id < build.id)
     behind = f"; {ahead} ahead of it" if ahead else ""
-    if running >= options.builds_at_once:
+    if running >= context.options.builds_at_once:
         return f"waiting for one of {running} other builds to end{behind}"
-    wanted = Amounts.of(build_resources(capacity, options))
-    free = ledger(store, capacity, options).free
-    lacking = free.lacks(wanted)
-    if lacking:
-        return words(lacking, wanted, free) + behind
-    after_server = behind_servers(held_for_servers(store, free), wanted)
+    wanted = Amounts.of(build_resources(capacity, context.options))
+    found = books(store, context, capacity)
+    lacking = found.shortage("", build.owner, wanted)
+    if lacking is not None:
+        return lacking.text + behind
+    after_server = behind_servers(held_for_servers(store, found).of("", wanted))
     if after_server:
         return after_server + behind
     return f"waiting for its turn{behind}" if ahead else None
@@ -143,35 +315,53 @@ def held_replicas(service: ServiceRecord) -> int:
     return service.replicas if is_unseen else alive
 
 
-def require_possible(wanted: Resources, limit: Amounts, count: int = 1) -> None:
+def require_possible(found: Books, pool: str, owner: str, wanted: Amounts) -> None:
     """Refuse at once what can never fit.
 
     Raises
     ------
     QuotaExceeded
-        Names the resource, what was asked for and what there is in all.
+        Names the resource, what was asked for and what there is in all, in the pool or in the quota.
     """
-    amounts = Amounts.of(wanted, count)
-    for kind in limit.lacks(amounts):
-        asked, there = getattr(amounts, kind), getattr(limit, kind)
+    never = found.never(pool, owner, wanted)
+    if never is None:
+        return
+    kind = never.kinds[0]
+    asked, there = getattr(wanted, kind), getattr(never.ledger.limit, kind)
+    what, most = f"{_plain(asked)} {KINDS[kind]}", _plain(there)
+    detail = {"resource": kind, "asked": asked, "limit": there, "pool": pool}
+    if never.ledger.is_own:
         raise QuotaExceeded(
-            f"This asks for {_plain(asked)} {KINDS[kind]}; there are {_plain(there)} in all, so it could never "
-            "start. Ask for less, or use a larger machine.",
+            f"This asks for {what}; your quota in the pool {pool} is {most}, so it could never "
+            "start. Ask for less, or have an administrator raise the quota.",
             code="never_fits",
-            detail={"resource": kind, "asked": asked, "limit": there},
+            detail=detail,
         )
-
-
-def explain_impossible(wanted: Amounts, limit: Amounts) -> Explanation | None:
-    """Return why something that was admitted once can never start by now; None where it can."""
-    lacking = limit.lacks(wanted)
-    if not lacking:
-        return None
-    asked, there = (
-        " and ".join(f"{_plain(getattr(amounts, kind))} {KINDS[kind]}" for kind in lacking)
-        for amounts in (wanted, limit)
+    if never.ledger.place:
+        raise QuotaExceeded(
+            f"This asks for {what}; the pool {pool} has {most}, so it could never start. "
+            "Ask for less, or choose another pool.",
+            code="never_fits",
+            detail=detail,
+        )
+    raise QuotaExceeded(
+        f"This asks for {what}; there are {most} in all, so it could never start. "
+        "Ask for less, or use a larger machine.",
+        code="never_fits",
+        detail=detail,
     )
-    return explain_fault(BY_CODE["never_fits"], {"asked": asked, "there": there})
+
+
+def explain_impossible(never: Shortage, pool: str) -> Explanation:
+    """Return why something that was admitted once to a pool, or none, can never start by now."""
+    asked, there = (
+        " and ".join(f"{_plain(getattr(amounts, kind))} {KINDS[kind]}" for kind in never.kinds)
+        for amounts in (never.wanted, never.ledger.limit)
+    )
+    code = "pool_never_fits" if never.ledger.place else "never_fits"
+    if never.ledger.limit == Amounts():
+        code = "pool_gone"
+    return explain_fault(BY_CODE[code], {"asked": asked, "there": there, "pool": pool})
 
 
 def _plain(amount: float) -> str:
@@ -179,11 +369,11 @@ def _plain(amount: float) -> str:
     return f"{amount:.2f}".rstrip("0").rstrip(".")
 
 
-def words(lacking: list[str], wanted: Amounts, free: Amounts) -> str:
+def words(lacking: list[str], wanted: Amounts, ledger: Ledger) -> str:
     """Return what something waits for, as a sentence's end."""
     parts = [
         f"{_plain(asked)} {(_ONE if asked == 1 else KINDS)[kind]} "
-        f"({_plain(max(getattr(free, kind), 0))} free)"
+        f"({_plain(max(getattr(ledger.free, kind), 0))} free)"
         for kind, asked in ((kind, getattr(wanted, kind)) for kind in lacking)
     ]
-    return "waiting for " + " and ".join(parts)
+    return "waiting for " + " and ".join(parts) + ledger.place

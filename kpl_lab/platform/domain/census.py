@@ -9,7 +9,7 @@ from prometheus_client import Metric
 from kpl_lab import __version__
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain.capacity import ledger
+from kpl_lab.platform.domain.capacity import books
 from kpl_lab.platform.domain.servers import ALIVE
 from kpl_lab.platform.domain.tasks import TRANSITIONS
 from kpl_lab.platform.storage.repositories.census import CensusRepository
@@ -89,7 +89,7 @@ def count(store: Store) -> list[Metric]:
 
 def promised(store: Store, context: Context, capacity: Capacity) -> Iterator[Metric]:
     """Yield what there is in all, and what of it is promised."""
-    book = ledger(store, capacity, context.options)
+    book = books(store, context, capacity).whole
     for entry, kind, unit in ((CPU, "cpu", 1), (MEMORY, "memory", _MIB), (GPU, "gpu", 1)):
         family = entry.family()
         for amount, amounts in (("total", book.limit), ("used", book.used), ("free", book.free)):

@@ -11,7 +11,7 @@ from kpl_lab.formats.parameter_yml import merge
 from kpl_lab.naming import check_name, split_reference
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, algorithms, builds, datasets, models, uploads
+from kpl_lab.platform.domain import access, algorithms, builds, datasets, models, pools, uploads
 from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.code import receive as receive_upload
@@ -48,6 +48,7 @@ class Request(NamesCode, Protocol):
     code_name: str | None
     parameters: dict[str, Any]
     resources: ResourceOverride
+    pool: str | None
     environment: dict[str, str]
     description: str
     workspace: str
@@ -61,6 +62,7 @@ class Plan:
     chosen: Chosen
     function: FunctionView
     resources: Resources
+    pool: str
     workspace_id: int
     ordered: Ordered
 
@@ -79,6 +81,7 @@ class Plan:
             "created_at": now,
             "updated_at": now,
             **self.resources.model_dump(),
+            "pool": self.pool,
             "description": self.request.description,
             "code_name": self.chosen.code_name,
             "code_digest": self.chosen.code.digest,
@@ -154,6 +157,7 @@ def plan_of(
         chosen=chosen,
         function=view,
         resources=fold_resources(view, request.resources),
+        pool=pools.choose(context, caller.reader, request.pool),
         workspace_id=workspace,
         ordered=builds.order(store, context, caller.reader, workspace, chosen.code.environment),
     )

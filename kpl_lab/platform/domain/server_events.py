@@ -86,6 +86,17 @@ IDLE_STOPPED = _important(
     "The server was stopped: nothing had run in it for {time}.",
     level="warning",
 )
+GPU_IDLE_SOON = _important(
+    "StopNotebookResourceIdle",
+    "The server's GPUs compute nothing; it will be stopped in {time}.",
+    kind="idle",
+    level="warning",
+)
+GPU_IDLE_STOPPED = _important(
+    "StopNotebookResourceIdle",
+    "The server was stopped: its GPUs had computed nothing for {time}.",
+    level="warning",
+)
 KEPT_RUNNING = _info("KeepNotebookRunning", "Somebody asked that it keep running.", kind="idle")
 MOUNTED = _important(
     "DynamicMountStorage", "The dataset {dataset} is mounted at {path}.", kind="mounted"

@@ -14,6 +14,12 @@ from kpl_lab.schemas.servers import IdleReport
 
 REASON = "idle"
 MINUTES, WARNING, GPUS = "KPL_IDLE_STOP_MINUTES", "KPL_IDLE_WARNING_MINUTES", "KPL_SERVER_GPUS"
+GPU_MINUTES = "KPL_IDLE_GPU_MINUTES"
+# What is told of a warning and of the end, by what is idle.
+_EVENTS = {
+    "server": (server_events.IDLE_SOON, server_events.IDLE_STOPPED),
+    "gpu": (server_events.GPU_IDLE_SOON, server_events.GPU_IDLE_STOPPED),
+}
 
 
 def minutes(options: PlatformOptions, wish: float | None) -> float:
@@ -32,14 +38,31 @@ def minutes(options: PlatformOptions, wish: float | None) -> float:
     return wish
 
 
-def variables(options: PlatformOptions, launch: Mapping[str, Any], gpus: int) -> dict[str, str]:
-    """Return the variables by which a server knows of it; none where it is off."""
+def variables(
+    options: PlatformOptions, launch: Mapping[str, Any], gpus: int, gpu_minutes: float
+) -> dict[str, str]:
+    """Return the variables by which a server knows of it; none where it is off.
+
+    Parameters
+    ----------
+    gpu_minutes
+        After how many minutes a server is stopped whose GPUs compute nothing; 0: never.
+    """
     allowed = minutes(options, launch.get("idle_stop_minutes"))
-    if allowed <= 0:
+    reclaimed = gpu_minutes if gpus else 0.0
+    if allowed <= 0 and reclaimed <= 0:
         return {}
-    # At least half of the time passes before anybody is warned.
-    warning = min(options.idle_warning_minutes, allowed / 2)
-    return {MINUTES: f"{allowed:g}", WARNING: f"{warning:g}", GPUS: str(gpus)}
+    found = {WARNING: f"{_warning(options, allowed or reclaimed):g}", GPUS: str(gpus)}
+    if allowed > 0:
+        found[MINUTES] = f"{allowed:g}"
+    if reclaimed > 0:
+        found[GPU_MINUTES] = f"{reclaimed:g}"
+    return found
+
+
+def _warning(options: PlatformOptions, allowed: float) -> float:
+    """Return how long before the end a warning comes: after at least half of the time."""
+    return min(options.idle_warning_minutes, allowed / 2)
 
 
 def report(store: Store, server: ServerRecord, said: IdleReport) -> None:
@@ -54,14 +77,15 @@ def report(store: Store, server: ServerRecord, said: IdleReport) -> None:
         return
     if server.state != "running":
         raise Conflict("The notebook server does not run.", code="server_not_running")
+    soon, stopped = _EVENTS[said.what]
     if said.state == "warned":
-        server_events.tell(store, server, server_events.IDLE_SOON, time=_words(said.minutes))
+        server_events.tell(store, server, soon, time=_words(said.minutes))
     elif said.state == "kept":
         server_events.tell(store, server, server_events.KEPT_RUNNING)
     else:
-        event, idle = server_events.IDLE_STOPPED, _words(said.minutes)
-        server_events.tell(store, server, event, time=idle)
-        servers.stop(store, server.id, REASON, event.text.format(time=idle))
+        idle = _words(said.minutes)
+        server_events.tell(store, server, stopped, time=idle)
+        servers.stop(store, server.id, REASON, stopped.text.format(time=idle))
 
 
 def _words(minutes: float) -> str:

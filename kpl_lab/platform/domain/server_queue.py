@@ -11,12 +11,12 @@ from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import server_events, servers
 from kpl_lab.platform.domain.capacity import (
     Amounts,
-    Ledger,
+    Blocked,
+    Shortage,
+    books,
     explain_impossible,
-    ledger,
     limits,
     require_possible,
-    words,
 )
 from kpl_lab.platform.storage.records.work import ServerRecord
 from kpl_lab.platform.storage.store import Store
@@ -43,7 +43,8 @@ def start(
     if server.state != "pending" or server.launch is not None:
         return server
     try:
-        require_possible(server.resources, limits(capacity, context.options))
+        wanted = Amounts.of(server.resources)
+        require_possible(limits(context, capacity), server.pool, server.user, wanted)
     except QuotaExceeded as error:
         servers.end(store, server, "failed", error.code, error.message)
         raise
@@ -57,30 +58,33 @@ def admit(store: Store, context: Context, capacity: Capacity) -> list[int]:
 
     Who waits for a kind is not overtaken by later ones that take of it.
     """
-    book = ledger(store, capacity, context.options)
-    blocked: set[str] = set()
+    found = books(store, context, capacity)
+    blocked = Blocked()
     admitted: list[int] = []
     ahead = 0
     for server in store.servers.waiting():
         wanted = Amounts.of(server.resources)
-        why = explain_impossible(wanted, book.limit)
-        if why is not None:  # the machine became smaller since it asked
-            servers.end_explained(store, server, why)
+        never = found.never(server.pool, server.user, wanted)
+        if never is not None:  # the machine or the quota became smaller since it asked
+            servers.end_explained(store, server, explain_impossible(never, server.pool))
             continue
-        lacking = book.free.lacks(wanted)
-        held = sorted(kind for kind in blocked if getattr(wanted, kind) > 0)
-        if lacking or held:
-            _wait(store, server, _sentence(lacking or held, wanted, book, ahead))
-            blocked.update(lacking)
+        lacking = found.shortage(server.pool, server.user, wanted)
+        held = blocked.of(server.pool, wanted)
+        if lacking is not None:
+            blocked.add(lacking)
+        elif held:
+            lacking = Shortage(held, found.ledgers(server.pool, server.user)[0], wanted)
+        if lacking is not None:
+            _wait(store, server, _sentence(lacking, ahead))
             ahead += 1
         elif servers.admitted(store, server):
-            book = book.with_use(wanted)
+            found = found.with_use(server.pool, server.user, wanted)
             admitted.append(server.id)
     return admitted
 
 
-def _sentence(kinds: list[str], wanted: Amounts, book: Ledger, ahead: int) -> str:
-    text = words(kinds, wanted, book.free)
+def _sentence(lacking: Shortage, ahead: int) -> str:
+    text = lacking.text
     behind = f"; {ahead} ahead of you" if ahead else ""
     return f"{text[0].upper()}{text[1:]}{behind}."
 

@@ -9,7 +9,7 @@ from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access, datasets, images, server_events
+from kpl_lab.platform.domain import access, datasets, images, pools, server_events
 from kpl_lab.platform.domain.faults import Explanation
 from kpl_lab.platform.domain.server_events import PULLING_REASON, subject, tell
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
@@ -30,15 +30,14 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
     Raises
     ------
     Invalid
-        There is no such image for the user, no server can start from it, or it may not be given
-        that much.
+        There is no such image or pool for the user, no server can start from it, or it may not be
+        given that much.
     """
     user = Reader(name=request.user, groups=frozenset(request.groups))
     image = images.usable(store, user, request.image)
     images.require_for_notebooks(image, request.resources)
-    for old in store.servers.active():
-        if (old.user, old.name) == (request.user, request.name):
-            stop(store, old.id)
+    for old in store.servers.active_of(request.user, request.name):
+        stop(store, old.id)
     now = store.now()
     before = store.servers.latest(request.user, request.name)
     record = store.servers.add(
@@ -60,6 +59,7 @@ def create(store: Store, context: Context, request: ServerCreate) -> tuple[Serve
         memory=request.resources.memory,
         gpu=request.resources.gpu,
         shm=request.resources.shm,
+        pool=pools.choose(context, user, request.pool),
     )
     tell(store, record, server_events.CREATED)
     if before is not None:
@@ -72,14 +72,15 @@ def _tell_changes(store: Store, before: ServerRecord, now: ServerRecord) -> None
     if before.image != now.image:
         event = server_events.UPDATE_IMAGE
         tell(store, now, event, image=now.image, before=before.image)
-    if before.resources != now.resources:
+    if (before.resources, before.pool) != (now.resources, now.pool):
         event = server_events.UPDATE_FLAVOR
         tell(store, now, event, limits=_limit_words(now), before=_limit_words(before))
 
 
 def _limit_words(server: ServerRecord) -> str:
     gpu = f", {server.gpu} GPU" if server.gpu else ""
-    return f"{server.cpu:g} CPU, {server.memory} MiB{gpu}"
+    pool = f", pool {server.pool}" if server.pool else ""
+    return f"{server.cpu:g} CPU, {server.memory} MiB{gpu}{pool}"
 
 
 def admitted(store: Store, server: ServerRecord) -> bool:

@@ -8,7 +8,7 @@ from kpl_lab.errors import Conflict, Invalid
 from kpl_lab.naming import split_reference
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.domain import access, runs
-from kpl_lab.platform.domain.capacity import Amounts, Ledger, words
+from kpl_lab.platform.domain.capacity import Amounts, Books
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView, PortView
@@ -46,7 +46,7 @@ def tell_model(store: Store, service: ServiceRecord) -> None:
         store.events.write(access.subject("models", model), "updated")
 
 
-def require_free(book: Ledger, wanted: Amounts) -> None:
+def require_free(found: Books, pool: str, owner: str, wanted: Amounts) -> None:
     """Refuse what there is no room for now.
 
     Raises
@@ -54,10 +54,10 @@ def require_free(book: Ledger, wanted: Amounts) -> None:
     Conflict
         Says what it lacks.
     """
-    lacking = book.free.lacks(wanted)
-    if lacking:
+    lacking = found.shortage(pool, owner, wanted)
+    if lacking is not None:
         raise Conflict(
-            f"There is no room for it now: {words(lacking, wanted, book.free)}. "
+            f"There is no room for it now: {lacking.text}. "
             "Stop a task, service or notebook server, or ask for less.",
             code="no_capacity",
         )

@@ -18,7 +18,7 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import builds, runs, service_plans
-from kpl_lab.platform.domain.capacity import Amounts, Ledger, require_possible
+from kpl_lab.platform.domain.capacity import Amounts, Books, require_possible
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.runs import Chosen, Plan
 from kpl_lab.platform.domain.service_plans import FUNCTION, require_free, tell_model
@@ -39,7 +39,7 @@ from kpl_lab.schemas.tasks import ResourceOverride
 # What a revision is made of, and how it runs: both change places at a promotion.
 _MADE_OF = (
     "code_name", "code_digest", "algorithm", "algorithm_id", "parameters", "environment", "inputs",
-    "build_id", "image", "cpu", "memory", "gpu", "shm", "model", "model_id", "task_id", "number",
+    "build_id", "image", "cpu", "memory", "gpu", "shm", "pool", "model", "model_id", "task_id", "number",
 )  # fmt: skip
 _RUNS_AS = ("handle", "revision", "instances", "ending", "state", "reason", "message")
 
@@ -69,6 +69,7 @@ def completed(
         replicas=service.replicas,
         parameters=request.parameters,
         resources=resources,
+        pool=request.pool or service.pool or None,
         environment=request.environment,
         inputs=_inputs(request, service),
         description=service.description,
@@ -96,7 +97,7 @@ class Wish:
     received: Code | None
 
 
-def add(store: Store, context: Context, caller: Caller, wish: Wish, book: Ledger) -> ServiceRecord:
+def add(store: Store, context: Context, caller: Caller, wish: Wish, found: Books) -> ServiceRecord:
     """Check a request and keep it as a candidate that runs beside the current revision.
 
     Raises
@@ -113,8 +114,9 @@ def add(store: Store, context: Context, caller: Caller, wish: Wish, book: Ledger
     columns = plan.columns(service.owner, store.now())
     if keeps_code(request):
         columns |= _kept_settings(service, request, plan)
-    require_possible(plan.resources, book.limit, service.replicas)
-    require_free(book, Amounts.of(plan.resources, service.replicas))
+    amounts = Amounts.of(plan.resources, service.replicas)
+    require_possible(found, plan.pool, service.owner, amounts)
+    require_free(found, plan.pool, service.owner, amounts)
     if request.inputs is None:
         declared = {port.key for port in plan.function.inputs}
         left = {k: v for k, v in wanted.inputs.items() if not declared or k in declared}
@@ -308,7 +310,7 @@ def promote_when_ready(store: Store, candidate: ServiceRecord) -> bool:
     return True
 
 
-def roll_back(store: Store, service: ServiceRecord, book: Ledger) -> ServiceRecord:
+def roll_back(store: Store, service: ServiceRecord, found: Books) -> ServiceRecord:
     """Start the previous revision again, as a candidate that is promoted when it is ready.
 
     Raises
@@ -320,8 +322,9 @@ def roll_back(store: Store, service: ServiceRecord, book: Ledger) -> ServiceReco
     """
     previous = _in_role(store, service, PREVIOUS)
     _require_open(store, service)
-    require_possible(previous.resources, book.limit, service.replicas)
-    require_free(book, Amounts.of(previous.resources, service.replicas))
+    amounts = Amounts.of(previous.resources, service.replicas)
+    require_possible(found, previous.pool, service.owner, amounts)
+    require_free(found, previous.pool, service.owner, amounts)
     now = store.now()
     columns = {name: getattr(previous, name) for name in _MADE_OF} | {
         "owner": service.owner,

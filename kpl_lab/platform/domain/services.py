@@ -12,7 +12,7 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, builds, runs, service_plans, service_revisions
-from kpl_lab.platform.domain.capacity import Amounts, Ledger, held_replicas, require_possible
+from kpl_lab.platform.domain.capacity import Amounts, Books, held_replicas, require_possible
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.service_plans import FUNCTION, require_free, tell_model
 from kpl_lab.platform.domain.service_states import (
@@ -34,7 +34,7 @@ def deploy(
     caller: Caller,
     request: ServiceCreate,
     received: Code | None,
-    book: Ledger,
+    found: Books,
 ) -> ServiceRecord:
     """Check a request whole and keep it as a service that shall run.
 
@@ -49,8 +49,10 @@ def deploy(
     """
     plan = runs.plan(store, context, caller, request, FUNCTION, received)
     name = _free_name(store, request.name, plan.workspace_id)
-    require_possible(plan.resources, book.limit, max(request.replicas, 1))
-    require_free(book, Amounts.of(plan.resources, request.replicas))
+    least = Amounts.of(plan.resources, max(request.replicas, 1))
+    require_possible(found, plan.pool, caller.name, least)
+    wanted = Amounts.of(plan.resources, request.replicas)
+    require_free(found, plan.pool, caller.name, wanted)
     record = store.services.add(
         **plan.columns(caller.name, store.now()),
         **service_plans.given(store, caller, plan.function, request),
@@ -82,7 +84,7 @@ def _free_name(store: Store, wanted: str, workspace_id: int) -> str:
 
 
 def update(
-    store: Store, service: ServiceRecord, request: ServiceUpdate, book: Ledger
+    store: Store, service: ServiceRecord, request: ServiceUpdate, found: Books
 ) -> ServiceRecord:
     """Scale, stop, start, or change who may call; a candidate is scaled along, and a stop drops it.
 
@@ -96,7 +98,7 @@ def update(
     wanted = service.is_wanted if request.running is None else request.running
     before = service.replicas if service.is_wanted and service.state != "failed" else 0
     candidate = store.services.in_role(service.id, CANDIDATE)
-    _require_room(book, [service, *([candidate] if candidate else [])], replicas if wanted else 0)
+    _require_room(found, [service, *([candidate] if candidate else [])], replicas if wanted else 0)
     if request.replicas is not None:
         values["replicas"] = request.replicas
         if wanted and request.replicas > before:
@@ -126,16 +128,16 @@ def update(
     return store.services.get(service.id) or service
 
 
-def _require_room(book: Ledger, runs_of: list[ServiceRecord], replicas: int) -> None:
+def _require_room(found: Books, runs_of: list[ServiceRecord], replicas: int) -> None:
     """Refuse more replicas of what runs of a service than there is room for."""
-    more = Amounts()
     for record in runs_of:
         further = replicas - held_replicas(record)
         if further > 0 and not (record.service_id and record.state in ENDED):
-            require_possible(record.resources, book.limit, replicas)
-            more += Amounts.of(record.resources, further)
-    if more != Amounts():
-        require_free(book, more)
+            pool, owner = record.pool, record.owner
+            require_possible(found, pool, owner, Amounts.of(record.resources, replicas))
+            more = Amounts.of(record.resources, further)
+            require_free(found, pool, owner, more)
+            found = found.with_use(pool, owner, more)
 
 
 def _begin_anew(store: Store, service: ServiceRecord) -> dict[str, Any]:

@@ -14,12 +14,11 @@ from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, distributed, runs
 from kpl_lab.platform.domain.capacity import (
     Amounts,
-    Ledger,
+    Books,
     behind_servers,
     held_for_servers,
     limits,
     require_possible,
-    words,
 )
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
@@ -94,7 +93,8 @@ def submit(
     """
     plan = runs.plan(store, context, caller, request, request.function, received)
     distributed.check(request.nodes, request.processes)
-    require_possible(plan.resources, limits(capacity, context.options), request.nodes)
+    wanted = Amounts.of(plan.resources, request.nodes)
+    require_possible(limits(context, capacity), plan.pool, caller.name, wanted)
     code_name = plan.chosen.code_name
     record = store.tasks.add(
         **plan.columns(caller.name, store.now()),
@@ -151,7 +151,7 @@ def _plan_outputs(function: FunctionView, request: TaskCreate, code_name: str) -
     return planned
 
 
-def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | None:
+def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | None:
     """Return why a queued task waits, in words."""
     if task.state != "queued":
         return None
@@ -167,13 +167,9 @@ def position(store: Store, task: TaskRecord, ledger: Ledger) -> QueuePosition | 
         text = f"its environment is not built yet: {waits}" if waits else _BEING_BUILT
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
     wanted = Amounts.of(task.resources, task.nodes)
-    lacking = ledger.free.lacks(wanted)
-    held = held_for_servers(store, ledger.free)
-    text = (
-        words(lacking, wanted, ledger.free)
-        if lacking
-        else behind_servers(held, wanted) or "about to start"
-    )
+    lacking = found.shortage(task.pool, task.owner, wanted)
+    held = held_for_servers(store, found).of(task.pool, wanted)
+    text = lacking.text if lacking else behind_servers(held) or "about to start"
     return QueuePosition(ahead=ahead, waiting_for=text + behind)
 
 

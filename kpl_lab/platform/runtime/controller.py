@@ -25,9 +25,9 @@ from kpl_lab.platform.runtime.reconcilers.servers import MountReconciler, Server
 from kpl_lab.platform.runtime.reconcilers.services import ServiceReconciler
 from kpl_lab.platform.runtime.reconcilers.tasks import TaskReconciler, TaskScheduler
 from kpl_lab.platform.runtime.tidying import remove_unused_images
+from kpl_lab.platform.runtime.wishes import strangers, wishes
 from kpl_lab.platform.runtime.workqueue import WorkQueue
 from kpl_lab.platform.runtime.world import FrontDoor, Key, Reconciler, World
-from kpl_lab.platform.storage.store import Store
 from kpl_lab.platform.telemetry import controller_socket, telling
 from kpl_lab.telemetry.instruments import QUEUE_DEPTH, reconcile
 
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 RESYNC_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 WATCH_AGAIN_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 0.5
 # What moves whole datasets and models takes minutes. It has workers of its own, so that tasks,
 # servers and routes never wait for it; few, because all of them share one disk.
 IMPORTS_AT_ONCE = 2
@@ -183,14 +184,22 @@ class Controller:
 
     async def _look(self) -> None:
         """Look at the whole table of wishes when nudged, and now and then."""
+        clock = self.world.context.clock
+        tidied_at = -self._resync_seconds
         while True:
             self._nudged.clear()
+            began = clock.monotonic()
             try:
-                for key in await self.world.read(self._wishes):
+                for key in await self.world.read(partial(wishes, self.world)):
                     self.add(key)
-                await self._collect_orphans()
+                if began - tidied_at >= self._resync_seconds:
+                    # A nudge tells of rows that are new, and not of workloads without one.
+                    tidied_at = began
+                    await self._collect_orphans()
             except KplError as error:
                 log.warning("%s", error.message)
+            # However many nudges come, others get their turn.
+            await asyncio.sleep(min(clock.monotonic() - began, MAX_PAUSE_SECONDS))
             try:
                 async with asyncio.timeout(self._resync_seconds):
                     await self._nudged.wait()
@@ -208,27 +217,6 @@ class Controller:
                 log.warning("the capacity could not be noted: %s", error)
             await asyncio.sleep(self._resync_seconds)
 
-    def _wishes(self, store: Store) -> list[Key]:
-        """Return everything that is not yet as it is wanted."""
-        keys = [Key("routes"), Key("passes"), Key("schedule")]
-        keys += [
-            Key("tasks", t.id) for t in store.tasks.active() if self._is_due(t.state, t.desired)
-        ]
-        keys += [Key("services", s.id) for s in store.services.every()]
-        keys += [Key("servers", s.id) for s in store.servers.active()]
-        keys += [Key("mounts", m.id) for m in store.mounts.pending()]
-        keys += [Key("builds", b.id) for b in store.builds.active()]
-        keys += [Key("images", i.id) for i in store.images.in_state("preparing")]
-        datasets = store.dataset_versions.in_state("preparing")
-        keys += [Key("dataset_versions", v.id) for v in datasets if v.upload_id is not None]
-        models = store.model_versions.in_state("preparing")
-        keys += [Key("model_versions", v.id) for v in models if v.upload_id is not None]
-        return keys
-
-    @staticmethod
-    def _is_due(state: str, desired: str) -> bool:
-        return state in ("preparing", "running", "stopping") or desired == "delete"
-
     async def _collect_orphans(self) -> None:
         """Remove workloads of ours that no row knows: a deletion was cut short."""
         if not self.world.is_synced:
@@ -239,21 +227,6 @@ class Controller:
             for name, seen in self.world.seen.items()
             if seen.labels.get("instance") == instance
         }
-        for name in await self.world.read(lambda store: _strangers(store, ours)):
+        for name in await self.world.read(lambda store: strangers(store, ours)):
             log.info("removing the orphan %s", name)
             await self.world.forget(name, None)
-
-
-def _strangers(store: Store, workloads: Mapping[str, tuple[str, str]]) -> list[str]:
-    """Return the names of those workloads that no row knows."""
-    tables = {
-        "tasks": store.tasks.get,
-        "services": store.services.get,
-        "servers": store.servers.get,
-        "builds": store.builds.get,
-    }
-    return [
-        name
-        for name, (resource, id) in workloads.items()
-        if resource in tables and not (id.isdigit() and tables[resource](int(id)))
-    ]

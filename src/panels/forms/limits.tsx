@@ -1,20 +1,26 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { Resources } from '../../api/types';
-import { fieldError } from '../../components/form';
+import type { PoolView, Resources } from '../../api/types';
+import { SelectField, fieldError } from '../../components/form';
 import type { IBounds } from '../../components/number';
 import { NumberField, numberProblem } from '../../components/number';
 import { useKpl } from '../../context';
 import { memory, trimmed } from '../../format';
 import { useCapacity } from '../../hooks/capacity';
+import { amountOf, poolOf } from '../../pools';
 import type { PlatformError } from '../../request';
 
 /**
  * What can be set for a run; null stands for what the function declares.
  */
 export type Limit = 'cpu' | 'memory' | 'gpu';
-type Values = Record<Limit, number | null>;
+type Values = Record<Limit, number | null> & {
+  /**
+   * Resource pool; empty for one's first.
+   */
+  pool: string;
+};
 type Amounts = Pick<Resources, Limit>;
 
 const BOUNDS: Record<Limit, IBounds> = {
@@ -37,6 +43,11 @@ export interface ILimits {
   problems: Partial<Record<Limit, string>>;
 
   /**
+   * The pools to choose from; none where there is no choice.
+   */
+  pools: PoolView[];
+
+  /**
    * What stops the form from being sent; null for nothing.
    */
   missing: string | null;
@@ -54,26 +65,38 @@ export function useLimits(
 ): ILimits {
   const { trans } = useKpl();
   const capacity = useCapacity();
+  const all = capacity?.pools ?? [];
+  const pools = all.length > 1 ? all : [];
   const problems: ILimits['problems'] = {};
   let missing: string | null = null;
   for (const kind of ['cpu', 'memory', 'gpu'] as const) {
-    const most = capacity?.[kind].limit ?? Infinity;
+    const most = capacity
+      ? amountOf(capacity, values.pool, kind).limit
+      : Infinity;
     const wanted = (values[kind] ?? defaults[kind]) * count;
     const problem =
       numberProblem(trans, values[kind], BOUNDS[kind]) ??
-      (wanted > most ? Private.tooMuch(trans, kind, most, count) : null);
+      (wanted > most
+        ? pools.length > 0
+          ? trans.__(
+              'This pool has %1 for you; choose less, or another pool.',
+              Private.words(kind, most)
+            )
+          : Private.tooMuch(trans, kind, most, count)
+        : null);
     if (problem !== null) {
       problems[kind] = problem;
       missing ??= trans.__('%1: %2', Private.label(trans, kind), problem);
     }
   }
-  const hasGpu =
-    (capacity?.gpu.limit ?? 0) > 0 || defaults.gpu > 0 || Boolean(values.gpu);
-  return { values, defaults, hasGpu, problems, missing };
+  const there = capacity ? amountOf(capacity, values.pool, 'gpu').limit : 0;
+  const hasGpu = there > 0 || defaults.gpu > 0 || Boolean(values.gpu);
+  return { values, defaults, hasGpu, problems, missing, pools };
 }
 
 /**
- * CPU, memory and GPU; empty fields stand for what the function declares.
+ * The pool where there are several, CPU, memory and GPU; empty fields stand for what the function
+ * declares.
  */
 export function Limits(props: {
   limits: ILimits;
@@ -81,8 +104,10 @@ export function Limits(props: {
   error: PlatformError | null;
 }): JSX.Element {
   const { trans } = useKpl();
+  const capacity = useCapacity();
   const { limits, onChange, error } = props;
-  const { values, defaults, problems, hasGpu } = limits;
+  const { values, defaults, problems, hasGpu, pools } = limits;
+  const chosen = poolOf(capacity, values.pool);
   const hints = {
     cpu: trans.__('slow at this limit'),
     memory: trans.__('killed above it'),
@@ -90,20 +115,37 @@ export function Limits(props: {
   };
   const kinds: Limit[] = hasGpu ? ['cpu', 'memory', 'gpu'] : ['cpu', 'memory'];
   return (
-    <div className="kpl-Form-row">
-      {kinds.map(kind => (
-        <NumberField
-          key={kind}
-          label={Private.label(trans, kind)}
-          value={values[kind]}
-          {...BOUNDS[kind]}
-          placeholder={String(defaults[kind])}
-          error={problems[kind] ?? fieldError(error, `resources.${kind}`)}
-          hint={hints[kind]}
-          onChange={value => onChange({ [kind]: value })}
+    <>
+      {pools.length > 0 && (
+        <SelectField
+          label={trans.__('Resource pool')}
+          value={chosen?.name ?? ''}
+          onChange={pool => onChange({ pool })}
+          error={fieldError(error, 'pool')}
+          hint={chosen?.description}
+          options={pools.map(pool => ({
+            value: pool.name,
+            label: pool.dedicated
+              ? trans.__('%1 (dedicated)', pool.title)
+              : pool.title
+          }))}
         />
-      ))}
-    </div>
+      )}
+      <div className="kpl-Form-row">
+        {kinds.map(kind => (
+          <NumberField
+            key={kind}
+            label={Private.label(trans, kind)}
+            value={values[kind]}
+            {...BOUNDS[kind]}
+            placeholder={String(defaults[kind])}
+            error={problems[kind] ?? fieldError(error, `resources.${kind}`)}
+            hint={hints[kind]}
+            onChange={value => onChange({ [kind]: value })}
+          />
+        ))}
+      </div>
+    </>
   );
 }
 
@@ -144,7 +186,7 @@ namespace Private {
     );
   }
 
-  function words(kind: Limit, amount: number): string {
+  export function words(kind: Limit, amount: number): string {
     switch (kind) {
       case 'cpu':
         return trimmed(Math.floor(amount * 10) / 10, 1);

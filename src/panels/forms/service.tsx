@@ -1,7 +1,6 @@
 import * as React from 'react';
 
 import type { IWatch } from '../../api/local';
-import type { Body } from '../../api/common';
 import type { FormDescription, ServiceCreate } from '../../api/types';
 import { ErrorNotice, Skeleton } from '../../components/basic';
 import {
@@ -17,18 +16,23 @@ import { useKpl } from '../../context';
 import { useRemote } from '../../hooks';
 import { useSending, useSettled } from '../../hooks/form';
 import { homePath, nameProblem, pathProblem } from '../../names';
-import { literal, pythonValue } from '../../snippets';
 import type { IFormProps } from '.';
 import { Limits, useLimits } from './limits';
 import { FolderNotices } from './notices';
 import { Parameters } from './parameters';
 import { useReadyNames } from './pickers';
-import type { Values } from './taskbody';
+import type { IServiceValues } from './servicebody';
+import {
+  NO_SERVICE,
+  REPLICAS,
+  serviceBody,
+  serviceCommand,
+  servicePython
+} from './servicebody';
 import {
   changedParameters,
   filledParameters,
-  typedParameters,
-  wrapped
+  typedParameters
 } from './taskbody';
 
 /**
@@ -40,14 +44,14 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   const action = useSending();
   const models = useReadyNames('models');
   const algorithms = useReadyNames('algorithms');
-  const [values, setValues] = React.useState<Private.IValues>({
-    ...Private.NO_VALUES,
+  const [values, setValues] = React.useState<IServiceValues>({
+    ...NO_SERVICE,
     model: start.model ?? '',
     algorithm: start.algorithm ?? '',
     path: start.path ?? '',
     name: (start.model ?? start.algorithm ?? '').split(':')[0]
   });
-  const change = (part: Partial<Private.IValues>): void =>
+  const change = (part: Partial<IServiceValues>): void =>
     setValues(now => ({ ...now, ...part }));
   const path = useSettled(homePath(values.path));
   const { algorithm } = values;
@@ -65,14 +69,14 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   // What cannot be run is not offered to be copied.
   const isChosen = Boolean(algorithm || path);
   const parameters = filledParameters(defaults, values.typed);
-  const body = Private.body(values, changedParameters(parameters, defaults));
+  const body = serviceBody(values, changedParameters(parameters, defaults));
   const [isValid, setValid] = React.useState(true);
   const replicas = values.replicas || 1;
   const limits = useLimits(values, deploy?.resources, replicas);
   const countProblem =
     values.replicas === null
       ? trans.__('Write a number.')
-      : numberProblem(trans, values.replicas, Private.REPLICAS);
+      : numberProblem(trans, values.replicas, REPLICAS);
   const nameError = nameProblem(trans, values.name);
   const needsModel = deploy?.inputs.some(port => !port.optional) ?? false;
   const missing = !(algorithm || path)
@@ -121,11 +125,12 @@ export function ServiceForm(props: IFormProps): JSX.Element {
               cpu: (values.cpu || deploy.resources.cpu) * replicas,
               memory: (values.memory || deploy.resources.memory) * replicas,
               gpu: (values.gpu ?? deploy.resources.gpu) * replicas,
+              pool: values.pool,
               waits: false
             }
           }
-          command={isChosen ? Private.command(values, path) : undefined}
-          python={isChosen ? Private.python(body, algorithm, path) : undefined}
+          command={isChosen ? serviceCommand(body, algorithm, path) : undefined}
+          python={isChosen ? servicePython(body, algorithm, path) : undefined}
         />
       }
     >
@@ -183,7 +188,7 @@ export function ServiceForm(props: IFormProps): JSX.Element {
         <NumberField
           label={trans.__('Replicas')}
           value={values.replicas}
-          {...Private.REPLICAS}
+          {...REPLICAS}
           error={countProblem}
           onChange={count => change({ replicas: count })}
         />
@@ -229,99 +234,4 @@ export function ServiceForm(props: IFormProps): JSX.Element {
       )}
     </FormPage>
   );
-}
-
-/**
- * A namespace for private helpers.
- */
-namespace Private {
-  export interface IValues {
-    name: string;
-    model: string;
-    algorithm: string;
-    path: string;
-    replicas: number | null;
-    access: ServiceCreate['access'];
-    cpu: number | null;
-    memory: number | null;
-    gpu: number | null;
-
-    /**
-     * Parameters, whatever the code was when they were typed.
-     */
-    typed: Values;
-  }
-
-  export const NO_VALUES: IValues = {
-    name: '',
-    model: '',
-    algorithm: '',
-    path: '',
-    replicas: 1,
-    access: 'private',
-    cpu: null,
-    memory: null,
-    gpu: null,
-    typed: {}
-  };
-
-  export const REPLICAS = { min: 1, max: 64 };
-
-  export function body(
-    values: IValues,
-    parameters: Values
-  ): Body<ServiceCreate, 'name'> {
-    const { cpu, memory, gpu } = values;
-    const limits = Object.entries({ cpu, memory, gpu }).filter(
-      ([, value]) => value !== null
-    );
-    return {
-      name: values.name.trim(),
-      replicas: values.replicas ?? 1,
-      access: values.access,
-      ...(values.model && { model: values.model }),
-      ...(Object.keys(parameters).length > 0 && { parameters }),
-      ...(limits.length > 0 && {
-        resources: Object.fromEntries(limits) as ServiceCreate['resources']
-      })
-    };
-  }
-
-  export function command(values: IValues, path: string): string {
-    const words = ['kpl', 'service', 'deploy', values.name || 'NAME'];
-    if (values.model) {
-      words.push('--model', values.model);
-    }
-    if (values.algorithm) {
-      words.push('--algorithm', values.algorithm);
-    } else {
-      words.push('--code', `~/${path || 'DIR'}`);
-    }
-    words.push('--replicas', String(values.replicas ?? 1));
-    return wrapped(words);
-  }
-
-  export function python(
-    request: Body<ServiceCreate, 'name'>,
-    algorithm: string,
-    path: string
-  ): string {
-    const fields = { ...request, ...(algorithm && { algorithm }) };
-    const args = Object.entries(fields).map(
-      ([name, value]) => `    ${name}=${pythonValue(value)},`
-    );
-    return [
-      ...(algorithm ? [] : ['from pathlib import Path', '']),
-      'from kpl_lab.client import connect',
-      'from kpl_lab.schemas.services import ServiceCreate',
-      '',
-      'body = ServiceCreate(',
-      ...args,
-      ')',
-      algorithm
-        ? 'service = connect().services.deploy(body)'
-        : `service = connect().services.deploy(body, Path.home() / ${literal(path || 'DIR')})`,
-      'print(service.url)'
-    ].join('\n');
-  }
 }

@@ -246,6 +246,7 @@ function FilledForm(
               cpu: (values.cpu || chosen.resources.cpu) * nodes,
               memory: (values.memory || chosen.resources.memory) * nodes,
               gpu: (values.gpu ?? chosen.resources.gpu) * nodes,
+              pool: values.pool,
               waits: true
             }}
             command={taskCommand(source, body)}

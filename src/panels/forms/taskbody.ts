@@ -25,6 +25,11 @@ export interface ITaskValues {
   cpu: number | null;
   memory: number | null;
   gpu: number | null;
+
+  /**
+   * Resource pool; empty for one's first.
+   */
+  pool: string;
   timeLimitMinutes: number | null;
   priority: number | null;
   nodes: number | null;
@@ -62,6 +67,7 @@ export const NO_VALUES: ITaskValues = {
   cpu: null,
   memory: null,
   gpu: null,
+  pool: '',
   timeLimitMinutes: null,
   priority: null,
   nodes: null,
@@ -172,6 +178,7 @@ export function taskBody(
     inputs,
     parameters: changedParameters(values.parameters, defaults),
     resources: resources as TaskCreate['resources'],
+    pool: values.pool || null,
     environment: pairsOf(values.environment),
     save_as,
     time_limit_seconds:
@@ -199,6 +206,7 @@ export function repeatedValues(task: TaskDetail): Partial<ITaskValues> {
     cpu: task.resources.cpu,
     memory: task.resources.memory,
     gpu: task.resources.gpu,
+    pool: task.pool ?? '',
     timeLimitMinutes: task.time_limit_seconds
       ? Math.ceil(task.time_limit_seconds / 60)
       : null,
@@ -232,20 +240,20 @@ export function taskCommand(
   for (const input of body.inputs ?? []) {
     words.push('--input', `${input.key}=${reference(input)}`);
   }
-  for (const [name, value] of dotted(body.parameters ?? {})) {
-    words.push(
-      '--param',
-      `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`
-    );
-  }
+  words.push(...parameterWords(body.parameters));
   const { cpu, memory, gpu } = body.resources ?? {};
   for (const [name, value] of Object.entries({ cpu, memory, gpu })) {
     if (value !== undefined && value !== null) {
       words.push(`--${name}`, String(value));
     }
   }
-  const { nodes, processes, launch } = body;
-  for (const [name, value] of Object.entries({ nodes, processes, launch })) {
+  const { pool, nodes, processes, launch } = body;
+  for (const [name, value] of Object.entries({
+    pool,
+    nodes,
+    processes,
+    launch
+  })) {
     if (value) {
       words.push(`--${name}`, String(value));
     }
@@ -303,6 +311,16 @@ export function wrapped(words: string[]): string {
 function reference(input: TaskInput): string {
   const version = input.version ? `:${input.version}` : '';
   return `${input.kind}:${input.name}${version}`;
+}
+
+/**
+ * Parameters as options of a `kpl` command.
+ */
+export function parameterWords(values: Values = {}): string[] {
+  return dotted(values).flatMap(([name, value]) => [
+    '--param',
+    `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`
+  ]);
 }
 
 function dotted(values: Values, prefix = ''): [string, unknown][] {

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.plan import Shape
 from kpl_lab.engines.kubernetes.resources import capacity, quantity
 from kpl_lab.errors import EngineError
 from tests.doubles.kubernetes import Server
@@ -53,9 +54,9 @@ async def test_a_cluster_has_what_its_nodes_can_give(server: Server, cluster: Cl
     server.store.create(node("b"))
     server.store.create(node("gone", ready="Unknown"))
     server.store.create(node("closed", {"amd.com/gpu": "8"}, closed=True))
-    found = await capacity(cluster, "amd.com/gpu")
+    found = await capacity(cluster, Shape(base_image="a", gpu_resource="amd.com/gpu"))
     assert (found.cpu, found.memory_mb, found.gpu) == (7.0, 4096, 2)
-    assert (await capacity(cluster, "nvidia.com/gpu")).gpu == 0
+    assert (await capacity(cluster, Shape(base_image="a"))).gpu == 0
 
 
 async def test_without_nodes_and_quota_the_missing_right_is_named(
@@ -63,4 +64,4 @@ async def test_without_nodes_and_quota_the_missing_right_is_named(
 ) -> None:
     server.faults.forbidden.add(("list", "nodes"))
     with pytest.raises(EngineError, match="list nodes, or make a ResourceQuota"):
-        await capacity(cluster, "nvidia.com/gpu")
+        await capacity(cluster, Shape(base_image="a"))

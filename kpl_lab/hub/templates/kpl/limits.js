@@ -6,6 +6,19 @@ window.kplLimits = form => {
   const by = id => document.getElementById(id);
   const part = by('kpl-limits');
   const image = () => form.querySelector('input[name=image]:checked');
+  // The chosen resource pool, with what there is for this user in it; null where there are none.
+  const pool = () => {
+    const all = [...form.querySelectorAll('#kpl-capacity data')];
+    const { value: name } = form.querySelector('input[name=pool]:checked') || {};
+    const found = all.find(one => one.value === name) || all[0];
+    return found
+      ? {
+          name: found.value,
+          limit: kind => found.dataset[`${kind}Limit`],
+          used: kind => found.dataset[`${kind}Used`]
+        }
+      : null;
+  };
   const capital = word => word[0].toUpperCase() + word.slice(1);
   const gib = mib => (mib >= 1024 ? `${+(mib / 1024).toFixed(1)} GiB` : `${mib} MiB`);
   const amount = (kind, number) => (kind === 'memory' || kind === 'shm' ? gib(number) : `${+number.toFixed(1)}`);
@@ -20,13 +33,20 @@ window.kplLimits = form => {
   function bound(name) {
     const chosen = image();
     const ofImage = chosen ? chosen.dataset[`most${capital(name)}`] : undefined;
-    const ofMachine = form.elements[name].dataset.machine;
+    const ofMachine = (pool() && pool().limit(name)) ?? form.elements[name].dataset.machine;
     const isOfImage = ofImage !== undefined && !(Number(ofMachine) < Number(ofImage));
     if (!isOfImage && ofMachine === undefined) {
       return null;
     }
     const most = Number(isOfImage ? ofImage : ofMachine);
     const values = { image: isOfImage ? chosen.dataset.title : '', most: measured(name, most) };
+    if (!isOfImage && pool() && pool().limit(name) !== undefined) {
+      return {
+        most,
+        words: text('This pool has {most} for you.', values),
+        remedy: text('This pool has {most} for you; choose less, or another pool.', values)
+      };
+    }
     return {
       most,
       words: isOfImage ? text('{image} is given at most {most}.', values) : text('The machine has {most} in all.', values),
@@ -118,7 +138,7 @@ window.kplLimits = form => {
     lower();
   }
   function changed(field) {
-    if (field.name === 'image') {
+    if (field.name === 'image' || field.name === 'pool') {
       follow();
     } else if (field.name === 'preset' || FIELDS.includes(field.name)) {
       part.dataset.own = 'true';
@@ -130,5 +150,5 @@ window.kplLimits = form => {
   }
 
   showBounds();
-  return { amount, changed, check, choosePreset, gib, image, value };
+  return { amount, changed, check, choosePreset, gib, image, pool, value };
 };

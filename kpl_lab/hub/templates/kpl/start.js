@@ -6,7 +6,7 @@
     return;
   }
   const text = window.kplText;
-  const { amount, changed, check, choosePreset, gib, image, value } = window.kplLimits(form);
+  const { amount, changed, check, choosePreset, gib, image, pool, value } = window.kplLimits(form);
   const FREE = {
     cpu: ['{free} of {limit} CPU free', '{free} of {limit} CPUs free'],
     memory: ['{free} of {limit} free', '{free} of {limit} free'],
@@ -23,8 +23,9 @@
     const over = [];
     for (const meter of document.querySelectorAll('.kpl-Meter')) {
       const kind = meter.dataset.kind;
-      const limit = Number(meter.dataset.limit);
-      const used = Number(meter.dataset.used);
+      const own = pool();
+      const limit = Number(own ? own.limit(kind) : meter.dataset.limit);
+      const used = Number(own ? own.used(kind) : meter.dataset.used);
       const mine = value(kind);
       const share = part => `${limit ? Math.min(100, (100 * part) / limit) : 0}%`;
       meter.hidden = limit === 0 && mine === 0;
@@ -48,7 +49,11 @@
       sentences.push(text('This environment is made for a GPU, and none is chosen: its work will be slow or fail.'));
     }
     if (over.some(one => one.isImpossible)) {
-      sentences.push(text('This is more than the machine has; choose less.'));
+      sentences.push(
+        pool()
+          ? text('This is more than this pool has for you; choose less, or another pool.')
+          : text('This is more than the machine has; choose less.')
+      );
     } else if (over.length) {
       sentences.push(text('Not enough is free right now: the server will wait for its turn. Choose less, or stop something, to start sooner.'));
     }
@@ -70,6 +75,9 @@
     }
     if (chosen && value('shm') !== Number(chosen.dataset.shm)) {
       words.push(`--shm ${value('shm')}`);
+    }
+    if (form.querySelector('input[name=pool]')) {
+      words.push(`--pool ${pool().name}`);
     }
     if (form.elements.idle_stop.value !== '') {
       words.push(`--idle-stop ${form.elements.idle_stop.value}`);

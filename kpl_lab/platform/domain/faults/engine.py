@@ -80,6 +80,17 @@ FAULTS: tuple[Fault, ...] = (
         usual_duration=ADMIN,
     ),
     Fault(
+        code="pool_never_fits",
+        cause="It asks for {asked}, and the pool {pool} has only {there} for its owner by now",
+        action="Submit it again with less or to another pool, or ask an administrator for more.",
+        usual_duration=ADMIN,
+    ),
+    Fault(
+        code="pool_gone",
+        cause="Its resource pool {pool} is no longer there",
+        action="Submit it again to another pool.",
+    ),
+    Fault(
         code="start_failed",
         causes=(Cause.START_FAILED,),
         who="platform",

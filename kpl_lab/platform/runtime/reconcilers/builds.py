@@ -99,7 +99,7 @@ class BuildReconciler:
 
     def _admit(self, store: Store, build: BuildRecord, capacity: Capacity) -> bool:
         """Let a build begin where there is room; else note why it waits."""
-        waits = why_build_waits(store, build, capacity, self._world.context.options)
+        waits = why_build_waits(store, self._world.context, build, capacity)
         if waits is None:
             values = {"state": "running", "message": None}
             return store.builds.update(build.id, where={"state": "queued"}, **values)

@@ -23,6 +23,7 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.domain import (
     contract,
     images,
+    pools,
     server_events,
     server_idle,
     server_memory,
@@ -39,13 +40,14 @@ from kpl_lab.platform.runtime.world import (
     stored_handle,
 )
 from kpl_lab.platform.storage.records.images import ImageRecord
+from kpl_lab.platform.storage.records.steps import ServerStep
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.store import Store
 
 _PROGRESS_SECONDS = 2.0
 
 
-def workload_name(server: ServerRecord) -> str:
+def workload_name(server: ServerRecord | ServerStep) -> str:
     """Return the name of a server's workload."""
     return f"server-{server.id}"
 
@@ -176,6 +178,7 @@ class ServerReconciler:
             image=image.reference,
             command=tuple(launch["command"]),
             identity=f"user:{server.user}",
+            pool=server.pool,
             limits=Limits(
                 cpu=server.cpu, memory_mb=server.memory, gpu=server.gpu, shm_mb=server.shm
             ),
@@ -185,7 +188,12 @@ class ServerReconciler:
                 **image.variables,
                 **launch["environment"],
                 **contract.variables(facts),
-                **server_idle.variables(context.options, launch, server.gpu),
+                **server_idle.variables(
+                    context.options,
+                    launch,
+                    server.gpu,
+                    pools.idle_gpu_minutes(context, server.pool),
+                ),
                 "KPL_IMAGE_NAME": image.name,
             },
             secrets={contract.TOKEN_FILE: token},

@@ -232,6 +232,7 @@ class ServiceReconciler:
             image=image,
             command=("/bin/sh", "-c", function.cmd),
             identity=f"service:{service.run_id}",
+            pool=service.pool,
             limits=Limits(
                 cpu=service.cpu, memory_mb=service.memory, gpu=service.gpu, shm_mb=service.shm
             ),

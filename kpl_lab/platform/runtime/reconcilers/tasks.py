@@ -25,9 +25,9 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, distributed, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import (
     Amounts,
+    books,
     explain_impossible,
     held_for_servers,
-    ledger,
 )
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
@@ -41,6 +41,7 @@ from kpl_lab.platform.runtime.world import (
     labels,
     stored_handle,
 )
+from kpl_lab.platform.storage.records.steps import TaskStep
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView
@@ -49,7 +50,7 @@ from kpl_lab.schemas.tasks import TaskState
 AFTER_CLOSING_SECONDS = 1.0
 
 
-def workload_name(task: TaskRecord) -> str:
+def workload_name(task: TaskRecord | TaskStep) -> str:
     """Return the name of a task's workload."""
     return f"task-{task.id}-{task.attempt}"
 
@@ -179,6 +180,7 @@ class TaskReconciler:
             command=distributed.command(line) if is_several else ("/bin/sh", "-c", line),
             identity=f"task:{task.id}",
             limits=Limits(cpu=task.cpu, memory_mb=task.memory, gpu=task.gpu, shm_mb=task.shm),
+            pool=task.pool,
             code=str(code.folder),
             environment={
                 **task.environment,
@@ -310,8 +312,8 @@ class TaskScheduler:
     def _admit(self, store: Store, capacity: Capacity) -> list[Key]:
         context = self._world.context
         admitted = [Key("servers", id) for id in server_queue.admit(store, context, capacity)]
-        book = ledger(store, capacity, context.options)
-        blocked = set(held_for_servers(store, book.free))
+        found = books(store, context, capacity)
+        blocked = held_for_servers(store, found)
         for task in store.tasks.queued():
             build = store.builds.get(task.build_id) if task.build_id else None
             if build is not None and build.state == "failed":  # a draft sees its end only now
@@ -319,17 +321,19 @@ class TaskScheduler:
             if build is not None and build.state != "succeeded":
                 continue
             wanted = Amounts.of(task.resources, task.nodes)
-            why = explain_impossible(wanted, book.limit)
-            if why is not None:  # the machine became smaller since it was submitted
-                tasks.end(store, task, TaskState.FAILED, why)
+            never = found.never(task.pool, task.owner, wanted)
+            if never is not None:  # the machine or the quota became smaller since it was submitted
+                tasks.end(store, task, TaskState.FAILED, explain_impossible(never, task.pool))
                 continue
-            lacking = book.free.lacks(wanted)
-            if lacking or any(getattr(wanted, kind) > 0 for kind in blocked):
+            lacking = found.shortage(task.pool, task.owner, wanted)
+            if lacking is not None:
                 # Who waits for a kind must not be overtaken by later ones that take of it.
-                blocked.update(lacking)
+                blocked.add(lacking)
+                continue
+            if blocked.of(task.pool, wanted):
                 continue
             image = build.image if build is not None else task.image
             if tasks.move(store, task, "preparing", image=image):
-                book = book.with_use(wanted)
+                found = found.with_use(task.pool, task.owner, wanted)
                 admitted.append(Key("tasks", task.id))
         return admitted

@@ -12,12 +12,13 @@ from kpl_lab.platform.storage.orm.base import Base, ResourceColumns
 
 
 class LimitColumns:
-    """Ceilings: cores, MiB, whole GPUs, MiB."""
+    """Ceilings: cores, MiB, whole GPUs, MiB; and the resource pool that they are of."""
 
     cpu: Mapped[float]
     memory: Mapped[int]
     gpu: Mapped[int]
     shm: Mapped[int]
+    pool: Mapped[str] = mapped_column(server_default="")
 
 
 class CodeColumns:

@@ -12,12 +12,16 @@ from kpl_lab.schemas.common import Resources
 
 @dataclass(frozen=True, kw_only=True)
 class Limited:
-    """Ceilings: cores, MiB, whole GPUs, MiB."""
+    """Ceilings: cores, MiB, whole GPUs, MiB; and the resource pool that they are of.
+
+    The pool is empty where the installation had none.
+    """
 
     cpu: float
     memory: int
     gpu: int
     shm: int
+    pool: str
 
     @property
     def resources(self) -> Resources:

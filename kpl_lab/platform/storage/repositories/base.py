@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,6 +14,8 @@ from kpl_lab.platform.storage.orm.base import Base
 
 # What an integer column of either database can hold; larger ids are nobody's.
 MAX_ID = 2**63 - 1
+# In one question; SQLite allows some ten thousand.
+_MOST_VALUES = 1000
 
 Row = TypeVar("Row", bound=Base)
 Record = TypeVar("Record")
@@ -110,6 +112,15 @@ class Repository(Generic[Row, Record]):
     def ids(self) -> list[int]:
         """Return the ids of all rows."""
         return list(self._session.scalars(select(self.row.id)))
+
+    def known(self, ids: Iterable[int]) -> set[int]:
+        """Return those of some ids that have a row."""
+        wanted = [id for id in ids if 0 < id <= MAX_ID]
+        found: set[int] = set()
+        for start in range(0, len(wanted), _MOST_VALUES):
+            part = self.row.id.in_(wanted[start : start + _MOST_VALUES])
+            found.update(self._session.scalars(select(self.row.id).where(part)))
+        return found
 
     def delete(self, id: int) -> bool:
         """Remove a row; tell whether it was there."""

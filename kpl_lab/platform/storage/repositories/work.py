@@ -13,6 +13,7 @@ from kpl_lab.platform.storage.orm.work import (
     ServiceRow,
     TaskRow,
 )
+from kpl_lab.platform.storage.records.steps import ServerStep, TaskStep
 from kpl_lab.platform.storage.records.work import (
     MountRecord,
     ServerRecord,
@@ -27,6 +28,7 @@ from kpl_lab.platform.storage.repositories.base import (
 
 ACTIVE_TASKS = ("queued", "preparing", "running", "stopping")
 HOLDING_TASKS = ("preparing", "running", "stopping")
+ACTIVE_SERVERS = ("pending", "starting", "running", "stopping")
 
 
 class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
@@ -38,6 +40,12 @@ class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
     def active(self) -> list[TaskRecord]:
         """Return what has not ended and was sent off, and what shall be deleted."""
         return self.find(TaskRow.state.in_(ACTIVE_TASKS) | (TaskRow.desired == "delete"))
+
+    def steps(self) -> list[TaskStep]:
+        """Return how far what is being started, run, ended or deleted is; there may be thousands."""
+        columns = (TaskRow.id, TaskRow.attempt, TaskRow.state, TaskRow.desired)
+        condition = TaskRow.state.in_(HOLDING_TASKS) | (TaskRow.desired == "delete")
+        return [TaskStep(*row) for row in self._session.execute(select(*columns).where(condition))]
 
     def holding(self) -> list[TaskRecord]:
         """Return what holds a part of what there is; the queue is not among it, and may be long."""
@@ -134,7 +142,17 @@ class ServerRepository(Repository[ServerRow, ServerRecord]):
 
     def active(self) -> list[ServerRecord]:
         """Return the servers that run or are about to."""
-        return self.find(ServerRow.state.in_(("pending", "starting", "running", "stopping")))
+        return self.find(ServerRow.state.in_(ACTIVE_SERVERS))
+
+    def active_of(self, user: str, name: str) -> list[ServerRecord]:
+        """Return the servers of that name of a user's that run or are about to."""
+        mine = (ServerRow.user == user, ServerRow.name == name)
+        return self.find(*mine, ServerRow.state.in_(ACTIVE_SERVERS))
+
+    def steps(self) -> list[ServerStep]:
+        """Return how far the servers are that run or are about to; there may be thousands."""
+        statement = select(ServerRow.id, ServerRow.state).where(ServerRow.state.in_(ACTIVE_SERVERS))
+        return [ServerStep(*row) for row in self._session.execute(statement)]
 
     def waiting(self) -> list[ServerRecord]:
         """Return the servers that asked to start and wait for room, oldest first."""

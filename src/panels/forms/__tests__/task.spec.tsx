@@ -82,6 +82,32 @@ async function open(
   return sent;
 }
 
+const POOL = {
+  title: 'Shared',
+  name: 'shared',
+  description: '',
+  dedicated: false,
+  cpu: { limit: 8, used: 0 },
+  memory: { limit: 16384, used: 0 },
+  gpu: { limit: 2, used: 0 },
+  quota: { gpu: { limit: 1, used: 0 } }
+};
+const POOLED = {
+  ...CAPACITY,
+  gpu: { limit: 4, used: 0 },
+  pools: [
+    POOL,
+    {
+      ...POOL,
+      name: 'vision',
+      title: 'Vision',
+      description: 'A100 only',
+      dedicated: true,
+      quota: {}
+    }
+  ]
+};
+
 function type(label: string, value: string): void {
   fireEvent.change(screen.getByLabelText(label), { target: { value } });
 }
@@ -199,4 +225,30 @@ describe('the form of a service', () => {
     type('Replicas', '65');
     expect(note('Replicas')).toBe('Write at most 64.');
   });
+});
+
+it('lets a pool be chosen, and refuses at the field what it cannot give', async () => {
+  const sent = await open(TaskForm, POOLED);
+  const pool = screen.getByLabelText<HTMLSelectElement>('Resource pool');
+  await waitFor(() => expect(pool.value).toBe('shared'));
+  type('GPUs', '2');
+  expect(screen.getAllByText(/This pool has 1 for you/)).toHaveLength(2);
+  fireEvent.change(pool, { target: { value: 'vision' } });
+  await waitFor(() => expect(screen.queryByText(/This pool has/)).toBeNull());
+  expect(screen.getByText('A100 only')).toBeTruthy();
+  expect(screen.getByText(/--pool vision/)).toBeTruthy();
+  fireEvent.click(screen.getByText('Submit'));
+  await waitFor(() => expect(sent).toHaveLength(1));
+  expect(sent[0]).toMatchObject({ pool: 'vision', resources: { gpu: 2 } });
+});
+
+it('shows a service with its pool and limits as a command', async () => {
+  await open(ServiceForm as typeof TaskForm, POOLED);
+  fireEvent.change(screen.getByLabelText('Resource pool'), {
+    target: { value: 'vision' }
+  });
+  type('CPU cores', '2');
+  await waitFor(() =>
+    expect(screen.getByText(/--pool vision[^]*--cpu 2/)).toBeTruthy()
+  );
 });
