@@ -28,8 +28,10 @@ Wanted = dict[str, dict[str, str]]
 _OVER = ("Succeeded", "Failed")
 # How long a node's agent may say nothing before what is to be shown is copied instead.
 SILENCE_SECONDS = 15.0
-# How long an agent that was there, or a runner that has just begun, may take to find the other again.
-RETURN_SECONDS = 7.0
+# How long an agent that was there may take to come again; a connection to an address that has gone ends late.
+RETURN_SECONDS = 20.0
+# All may still have to come while the runner is so young.
+_YOUNG_SECONDS = 60.0
 
 
 @dataclass
@@ -212,7 +214,7 @@ class Nodes:
     async def _is_there(self, node: str) -> bool:
         """Say whether a node has an agent, which may be just being replaced."""
         found = self._nodes.setdefault(node, _Node())
-        if found.was_there or time.monotonic() - self._began < SILENCE_SECONDS:
+        if found.was_there or time.monotonic() - self._began < _YOUNG_SECONDS:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETURN_SECONDS):
                     while found.line is None:

@@ -137,10 +137,8 @@ class Cache:
 
         Raises
         ------
-        Withdrawn
-            Nobody wants it any more.
-        Full
-            There is no room.
+        Withdrawn, Full
+            Nobody wants it any more; there is no room.
         Refused, or what ``AGAIN`` names
             As ``Gateway.once``.
         """
