@@ -36,7 +36,11 @@ from kpl_lab.schemas.pools import KubernetesPlace, Pool, Quota
 FILE = "pools.yml"
 _ROOT_KEYS = ("version", "pools")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-_PARTS: dict[str, type[Schema]] = {"limits": Quota, "per_user": Quota, "kubernetes": KubernetesPlace}
+_PARTS: dict[str, type[Schema]] = {
+    "limits": Quota,
+    "per_user": Quota,
+    "kubernetes": KubernetesPlace,
+}
 
 
 class PoolsFile:

@@ -238,6 +238,7 @@ function Health(props: {
                 memory(service.resources.memory)
               ].join(' · ')
             ],
+            [trans.__('Resource pool'), service.pool || null],
             [trans.__('Id'), service.id]
           ]}
         />

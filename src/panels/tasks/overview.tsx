@@ -176,6 +176,7 @@ namespace Private {
           .filter(Boolean)
           .join(' · ')
       ],
+      [trans.__('Resource pool'), task.pool || null],
       [
         trans.__('Time limit'),
         task.time_limit_seconds

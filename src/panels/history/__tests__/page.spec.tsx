@@ -14,6 +14,7 @@ const START = {
   state: 'failed',
   created_at: '2026-01-01T12:00:00Z',
   resources: { cpu: 1, memory: 512, gpu: 0, shm: 64 },
+  pool: '',
   reason: 'out_of_memory',
   message: 'It needed more memory.',
   events: [

@@ -22,6 +22,7 @@ function revision(
     algorithm: null,
     code_name: 'digits',
     resources: { cpu: 1, memory: 512, gpu: 0, shm: 64 },
+    pool: '',
     parameters: {},
     environment: {},
     instances: [],
