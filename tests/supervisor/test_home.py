@@ -79,6 +79,23 @@ def test_only_chosen_variables_reach_our_processes(settings: Settings) -> None:
         assert not {"AWS_SECRET_ACCESS_KEY", "KPL_TOKEN"} & set(plan.environment)
 
 
+def test_the_way_into_a_bucket_reaches_those_alone_that_keep_files(tmp_path: Path) -> None:
+    outside = {"AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": "http://s3", "KPL_TOKEN": "x"}
+    settings = load({"KPL_HOME": str(tmp_path), "KPL_STORAGE_URL": "s3://bucket/lab/"})
+    for plan in plans(settings, prepare(settings), outside):
+        found = {k: v for k, v in plan.environment.items() if k in (*outside, "KPL_STORAGE_URL")}
+        keeps = plan.name in ("platform", "controller")
+        assert found == (
+            {
+                "AWS_SECRET_ACCESS_KEY": "x",
+                "AWS_ENDPOINT_URL": "http://s3",
+                "KPL_STORAGE_URL": "s3://bucket/lab",
+            }
+            if keeps
+            else {}
+        )
+
+
 def test_the_front_door_calls_nobody_and_its_api_wants_a_password(settings: Settings) -> None:
     account = prepare(settings)
     static = yaml.safe_load(frontdoor.write_config(settings, account).read_text())

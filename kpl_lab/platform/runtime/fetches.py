@@ -58,10 +58,10 @@ class Fetches(Generic[K]):
             if failed is not None and not isinstance(failed, _TEMPORARY):
                 raise failed
             self._waiting.setdefault(folder, set()).add(key)
-            if failed is None:
-                self.queue.add(folder)
-            else:  # it is tried again by itself
+            if failed is not None:  # it is tried again by itself
                 self._failed[folder] = failed
+            elif not self.queue.is_at(folder):
+                self.queue.add(folder)
         failures = [self._failed[folder].message for folder in missing if folder in self._failed]
         if failures:
             return Lack(failures[0], is_progress=False)
