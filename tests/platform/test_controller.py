@@ -300,3 +300,21 @@ async def test_of_what_runs_well_nothing_is_looked_at_again(site: Site) -> None:
     assert looked_at() == set()
     del world.seen[names[0]]  # lost
     assert looked_at() == {ids[0]}
+
+
+async def test_what_tasks_hold_is_summed_up_by_their_owners(site: Site) -> None:
+    site.engine.script = WAITS
+    for name in ("alice", "bob", "bob"):
+        await site.user(name).submit(CODE)
+
+    def held() -> dict[str, tuple[float, float]]:
+        with site.context.database.store() as store:
+            tasks = store.tasks.holding()
+            found = {one.owner: (one.cpu, float(one.memory)) for one in store.tasks.held()}
+            assert sum(cpu for cpu, _ in found.values()) == sum(t.cpu * t.nodes for t in tasks)
+            return found
+
+    await until(lambda: len(site.engine.workloads) == 3)
+    found = held()
+    assert set(found) == {"alice", "bob"}
+    assert found["bob"] == (2 * found["alice"][0], 2 * found["alice"][1])

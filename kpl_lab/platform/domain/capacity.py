@@ -218,19 +218,17 @@ def books(store: Store, context: Context, capacity: Capacity) -> Books:
     store.lock("promises")
     used: dict[tuple[str, str], Amounts] = {}
 
-    def add(pool: str, owner: str, resources: Resources, count: int = 1) -> None:
-        used[pool, owner] = used.get((pool, owner), Amounts()) + Amounts.of(resources, count)
+    def add(pool: str, owner: str, amounts: Amounts) -> None:
+        used[pool, owner] = used.get((pool, owner), Amounts()) + amounts
 
-    for task in store.tasks.holding():
-        add(task.pool, task.owner, task.resources, task.nodes)
-    for server in store.servers.active():
-        if server.state != "pending":
-            add(server.pool, server.user, server.resources)
+    for held in (*store.tasks.held(), *store.servers.held()):
+        add(held.pool, held.owner, Amounts(held.cpu, float(held.memory), float(held.gpu)))
     for service in store.services.every():
-        add(service.pool, service.owner, service.resources, held_replicas(service))
+        amounts = Amounts.of(service.resources, held_replicas(service))
+        add(service.pool, service.owner, amounts)
     for build in store.builds.active():
         if build.state == "running":
-            add("", build.owner, build_resources(capacity, context.options))
+            add("", build.owner, Amounts.of(build_resources(capacity, context.options)))
     return _with_all(limits(context, capacity), used)
 
 

@@ -1,4 +1,4 @@
-"""As much of tasks and servers as tells what is to be done about them: there may be thousands."""
+"""As much of tasks and servers as a look at all of them needs: there may be thousands."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ class ServerStep(NamedTuple):
 
     id: int
     state: str
+
+
+class Held(NamedTuple):
+    """What workloads of one owner in one resource pool hold: cores, MiB, GPUs."""
+
+    pool: str
+    owner: str
+    cpu: float
+    memory: float
+    gpu: float

@@ -13,7 +13,7 @@ from kpl_lab.platform.storage.orm.work import (
     ServiceRow,
     TaskRow,
 )
-from kpl_lab.platform.storage.records.steps import ServerStep, TaskStep
+from kpl_lab.platform.storage.records.steps import Held, ServerStep, TaskStep
 from kpl_lab.platform.storage.records.work import (
     MountRecord,
     ServerRecord,
@@ -50,6 +50,14 @@ class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
     def holding(self) -> list[TaskRecord]:
         """Return what holds a part of what there is; the queue is not among it, and may be long."""
         return self.find(TaskRow.state.in_(HOLDING_TASKS))
+
+    def held(self) -> list[Held]:
+        """Return what tasks hold, as sums: there may be thousands."""
+        amounts = (TaskRow.cpu, TaskRow.memory, TaskRow.gpu)
+        sums = [func.sum(one * TaskRow.nodes) for one in amounts]
+        whose = (TaskRow.pool, TaskRow.owner)
+        statement = select(*whose, *sums).where(TaskRow.state.in_(HOLDING_TASKS)).group_by(*whose)
+        return [Held._make(row) for row in self._session.execute(statement)]
 
     def queued(self) -> list[TaskRecord]:
         """Return what waits, in the order in which it will be taken."""
@@ -148,6 +156,14 @@ class ServerRepository(Repository[ServerRow, ServerRecord]):
         """Return the servers of that name of a user's that run or are about to."""
         mine = (ServerRow.user == user, ServerRow.name == name)
         return self.find(*mine, ServerRow.state.in_(ACTIVE_SERVERS))
+
+    def held(self) -> list[Held]:
+        """Return what servers hold that have their place, as sums: there may be thousands."""
+        sums = [func.sum(one) for one in (ServerRow.cpu, ServerRow.memory, ServerRow.gpu)]
+        whose = (ServerRow.pool, ServerRow.user)
+        is_placed = ServerRow.state.in_(ACTIVE_SERVERS) & (ServerRow.state != "pending")
+        statement = select(*whose, *sums).where(is_placed).group_by(*whose)
+        return [Held._make(row) for row in self._session.execute(statement)]
 
     def steps(self) -> list[ServerStep]:
         """Return how far the servers are that run or are about to; there may be thousands."""
