@@ -21,7 +21,8 @@ from kpl_lab.schemas.datasets import (
     MountView,
     UploadCreate,
 )
-from kpl_lab.schemas.servers import ServerView
+from kpl_lab.schemas.pools import Amount, PoolView
+from kpl_lab.schemas.servers import CapacityView, ServerView
 from kpl_lab.schemas.tasks import TaskMetrics
 
 API = "/kpl/api/v1"
@@ -55,6 +56,15 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         members = [(m.name, tar.extractfile(m)) for m in tar if m.isfile()]
         return {name: content.read() for name, content in members if content}
+
+
+def capacity(*pools: PoolView) -> CapacityView:
+    """Return what a small machine has, a part of it in use."""
+    some = Amount(limit=8, used=2)
+    return CapacityView(
+        cpu=some, cores=2, memory=some, gpu=some, queued_tasks=0, running_tasks=0,
+        storage_free_bytes=1, pools=list(pools),
+    )  # fmt: skip
 
 
 @dataclass
@@ -98,6 +108,7 @@ class Platform:
     idempotent: dict[str, Row] = field(default_factory=dict)
     streams: int = 0
     user: str = "ada"
+    capacity: CapacityView = field(default_factory=capacity)
 
     def tell(self, resource: str, number: int, kind: str = "updated") -> None:
         """Put an event into the stream."""

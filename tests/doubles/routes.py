@@ -79,8 +79,9 @@ class Routes:
     async def answer(self, request: Request, parts: list[str]) -> Response:
         platform = self.platform
         match (request.method, parts):
-            case ("GET", ["version"]):
-                return shown(VersionView(version="0.1.0", api_version="v1", engine="local"))
+            case ("GET", ["capacity" | "version" as what]):
+                version = VersionView(version="0.1.0", api_version="v1", engine="local")
+                return shown(platform.capacity if what == "capacity" else version)
             case ("GET", ["me"]):
                 return shown(Me(name=platform.user, admin=False, scopes=[], kind="user"))
             case ("POST", ["uploads"]):
