@@ -32,11 +32,12 @@ NAMES = (
     "server_start",
     "docker_start",
     "cluster_start",
+    "cluster_scale",
     "service_call",
 )
 PROGRAMS = {name: f"benchmarks.{name}" for name in NAMES}
 # The first run also makes the environments of the peers, and the base image for Docker.
-PROGRAM_SECONDS = 1200.0
+PROGRAM_SECONDS = 2400.0
 # Long enough to take an installation down.
 GRACE_SECONDS = 120.0
 

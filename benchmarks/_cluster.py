@@ -1,0 +1,157 @@
+"""A cluster without machines (``_cluster_worker``), and the load that ``cluster_scale`` puts on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+from sqlalchemy import func, insert, select
+
+from benchmarks._common import ROOT, until
+from kpl_lab import settings
+from kpl_lab.client import Client
+from kpl_lab.platform.storage.database import open_engine
+from kpl_lab.platform.storage.orm.work import TaskRow
+from kpl_lab.schemas.common import Resources
+from kpl_lab.schemas.servers import ServerCreate, ServerLaunch
+from kpl_lab.schemas.tasks import TaskCreate
+from kpl_lab.settings import Secret
+from tests.installation import Installation
+
+ALGORITHM = "code"
+# Of each task: so that a machine that plays the cluster, too, can start as many pods as that has.
+NODES = 4
+_AT_ONCE = 8
+
+
+class Cluster:
+    """The cluster without machines, asked past its API."""
+
+    def __init__(self, port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
+
+    def calls(self) -> Counter[str]:
+        """Return how often the API server was asked, by verb and kind."""
+        return Counter(self._http.get("/calls").json())
+
+    def state(self) -> dict[str, int]:
+        """Return how many objects there are; ``running``: pods of tasks that have not been ended."""
+        found: dict[str, int] = self._http.get("/state").json()
+        return found
+
+    def end(self, count: int) -> None:
+        """Let the commands of so many tasks end, the oldest first."""
+        if int(self._http.post(f"/end/{count}").json()) != count:
+            raise RuntimeError(f"less than {count} tasks run")
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[tuple[Cluster, Path]]:
+    """Run it; give it and the kubeconfig that leads to it."""
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = Path(folder, "kubeconfig")
+        command = [sys.executable, "-m", "benchmarks._cluster_worker", str(kubeconfig)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            yield Cluster(json.loads(process.stdout.readline())["control"]), kubeconfig
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+class Load:
+    """What users have: servers that run, tasks of several pods that run, tasks that have ended.
+
+    Servers are asked for as the hub's spawner does it. Tasks that ended before are only what is left of
+    them: rows of the database, copied from one that did run.
+    """
+
+    def __init__(self, client: Client, found: Installation, there: Cluster) -> None:
+        self._client, self._cluster = client, there
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        known = settings.load(found.environment)
+        token = known.home.read_secret(Secret.HUB_TO_PLATFORM)
+        self._internal = httpx.Client(
+            base_url=known.platform_url,
+            headers={"Authorization": f"token {token}"},
+            timeout=120,
+            trust_env=False,
+        )
+        self._database = open_engine(known.database_url)
+        self.servers = self.tasks = self.ended = 0
+
+    def bring(self, servers: int, tasks: int, ended: int) -> None:
+        """Let there be so many servers, tasks that run, and tasks that have ended."""
+        names = [f"user-{number}" for number in range(self.servers, servers)]
+        list(self._pool.map(self._start_server, names))
+        self.servers = servers
+        if not self.ended:
+            self.submit(1)
+            self.end(1)
+        self.submit(tasks - self.tasks)
+        self._settle()
+        self._copy(ended - self.ended)
+
+    def churn(self, seconds: float, rate: float) -> None:
+        """Let tasks come and go for so long, so many a second."""
+        begun, count = time.monotonic(), 0
+        while time.monotonic() - begun < seconds:
+            self.submit(1)
+            self.end(1)
+            count += 1
+            time.sleep(max(0.0, begun + count / rate - time.monotonic()))
+
+    def submit(self, count: int) -> None:
+        """Submit tasks."""
+        self.tasks += count
+        bodies = [TaskCreate(algorithm=ALGORITHM, nodes=NODES) for _ in range(count)]
+        list(self._pool.map(self._client.tasks.submit, bodies))
+
+    def end(self, count: int) -> None:
+        """Let the oldest tasks end, as soon as they run."""
+        pods = count * NODES
+        until(lambda: self._cluster.state()["running"] >= pods, "pods", seconds=300, pause=0.2)
+        self._cluster.end(pods)
+        self.tasks, self.ended = self.tasks - count, self.ended + count
+
+    def _copy(self, count: int) -> None:
+        """Let there be more tasks that have ended."""
+        table = TaskRow.__table__
+        columns = [column for column in table.columns if column.name != "id"]
+        last = select(func.max(table.c.id)).where(table.c.state == "succeeded").scalar_subquery()
+        copies = select(*columns, func.generate_series(1, count)).where(table.c.id == last)
+        inner = copies.subquery()
+        values = select(*[inner.c[column.name] for column in columns])
+        with self._database.begin() as connection:
+            connection.execute(insert(table).from_select(columns, values))
+        self.ended += count
+
+    def _start_server(self, name: str) -> None:
+        wanted = ServerCreate(user=name, image="base", resources=Resources(cpu=1, memory=2048))
+        launch = ServerLaunch(command=["jupyterhub-singleuser"], environment={})
+        made = self._internal.post("/internal/servers", json=wanted.model_dump(mode="json"))
+        made.raise_for_status()
+        path = f"/internal/servers/{made.json()['id']}/start"
+        self._internal.post(path, json=launch.model_dump(mode="json")).raise_for_status()
+
+    def _settle(self) -> None:
+        """Wait until all is as it is to be, and the platform has noted it."""
+        pods = self.tasks * NODES
+
+        def is_settled() -> bool:
+            found = self._cluster.state()
+            return found["running"] == pods and found["Pod"] == pods + self.servers
+
+        until(is_settled, "the cluster to settle", seconds=900, pause=1.0)
+        time.sleep(10)  # what is noted a moment later
