@@ -29,7 +29,13 @@ LIST = (
     Column("DATASETS", "mounts", lambda m: ", ".join(f"{x.dataset}:{x.version}" for x in m) or "-"),
     Column("STARTED", "created_at", age_text),
 )
-SHOW = (*LIST, Column("ID", "id"), Column("URL", "url"), Column("WHY", "message"))
+SHOW = (
+    *LIST,
+    Column("POOL", "pool"),
+    Column("ID", "id"),
+    Column("URL", "url"),
+    Column("WHY", "message"),
+)
 
 EVENTS = (
     Column("TIME", "time", lambda time: f"{time:%H:%M:%S}"),

@@ -55,6 +55,7 @@ SHOW = (
     Column("ACCESS", "access"),
     Column("REPLICAS", text=_instances_text),
     Column("REVISIONS", text=_revisions_text),
+    Column("POOL", "pool"),
     Column("OWNER", "owner"),
     Column("ABOUT", "description"),
     Column("WHY", "message"),

@@ -94,6 +94,7 @@ SHOW = (
     Column("OUTPUTS", text=_outputs_text),
     Column("PARAMETERS", "parameters"),
     Column("PROCESSES", text=_processes_text),
+    Column("POOL", "pool"),
     Column("MEMORY", text=_memory_text),
     Column("STARTED", "started_at", age_text),
     Column("ENDED", "finished_at", age_text),
