@@ -9,6 +9,7 @@ from tests.doubles.kubernetes_store import KINDS, Json, Refusal, full_name
 
 REASONS = {
     401: ("Unauthorized", "Unauthorized"),
+    403: ("Forbidden", "it is forbidden"),
     409: ("Conflict", "Operation cannot be fulfilled: the object has been modified"),
     410: ("Expired", "too old resource version: 1 (100)"),
     429: ("TooManyRequests", "Too many requests, please try again later."),

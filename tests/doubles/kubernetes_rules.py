@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from kpl_lab.engines.kubernetes.resources import quantity
+
 Json = dict[str, Any]
 # What may not be changed once it is there.
 _FIXED: Mapping[str, tuple[str, ...]] = {
@@ -70,7 +72,13 @@ def fixed_field(old: Json, new: Json) -> str:
         before, after = (obj.get("spec", {}).get(field) for obj in (old, new))
         if before != after:
             return field
+    if new["kind"] == "PersistentVolumeClaim" and _storage(new) < _storage(old):
+        return "resources.requests.storage"
     return ""
+
+
+def _storage(claim: Json) -> float:
+    return quantity(claim["spec"].get("resources", {}).get("requests", {}).get("storage", 0))
 
 
 def fill_in(obj: Json) -> None:

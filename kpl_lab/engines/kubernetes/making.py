@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.objects import Manifest, objects, parts
 from kpl_lab.engines.kubernetes.plan import Plan
 from kpl_lab.engines.kubernetes.pods import OBJECT_OF
-from kpl_lab.engines.kubernetes.words import Refused
+from kpl_lab.engines.kubernetes.words import Missing, Refused
 from kpl_lab.engines.spec import Kind, Workload
 from kpl_lab.errors import EngineError
 
+log = logging.getLogger(__name__)
+
 _INVALID = 422  # what cannot be changed, was to be
+_FORBIDDEN = 403  # a storage class whose volumes cannot grow
+_CLAIM = "PersistentVolumeClaim"
 OWNED = ("Secret", "Service", "NetworkPolicy")
 # A pod that has nothing to lose any more still gets a moment to close what it has open.
 _GRACE_SECONDS = 1
@@ -59,10 +65,28 @@ async def _apply_afresh(cluster: Cluster, one: Manifest) -> None:
     try:
         await cluster.apply(one)
     except Refused as error:
+        if one["kind"] == _CLAIM and await _stays(cluster, one, error):
+            return
         if one["kind"] not in OWNED or error.detail.get("status") != _INVALID:
             raise
         await cluster.delete(one["kind"], one["metadata"]["name"])
         await cluster.apply(one)
+
+
+async def _stays(cluster: Cluster, claim: Manifest, refused: Refused) -> bool:
+    """Tell whether a claim is there that cannot become as it is wanted: then it serves as it is.
+
+    Volumes grow where their storage class lets them; they never shrink, and keep their class.
+    """
+    if refused.detail.get("status") not in (_INVALID, _FORBIDDEN):
+        return False
+    name = str(claim["metadata"]["name"])
+    try:
+        await cluster.patch(_CLAIM, name, {})
+    except (Missing, Refused):
+        return False
+    log.warning("the claim %s stays as it is: %s", name, refused.message)
+    return True
 
 
 async def remove_objects(cluster: Cluster, installation: str, workload: Workload) -> None:
