@@ -69,6 +69,15 @@ async def test_the_engine_is_asked_for_public_services_alone(site: Site, ways: W
     await until(lambda: ways.wanted == {})
 
 
+async def test_addresses_that_differ_in_capitals_alone_stay_with_the_front_door(
+    site: Site, ways: Ways
+) -> None:
+    alice, _ = await running(site, access="public")
+    await until(lambda: "route-1" in ways.wanted)
+    await alice.deploy(name="Digits")
+    await until(lambda: ways.wanted == {})
+
+
 async def test_a_stopped_service_has_no_way(site: Site, ways: Ways) -> None:
     alice, _ = await running(site, access="public")
     await until(lambda: "route-1" in ways.wanted)

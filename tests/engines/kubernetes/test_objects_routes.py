@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import kubernetes_validate
@@ -84,6 +85,36 @@ def test_an_ingress_leaves_the_rest_to_its_annotations(version: str) -> None:
         "name": f"kpl-{INSTALLATION}-service-7-1",
         "port": {"number": 9000},
     }
+
+
+def reads(path: dict[str, Any], called: str) -> bool:
+    """Say whether a controller that compares by characters takes a call, as Traefik and nginx do."""
+    if path["pathType"] == "ImplementationSpecific":
+        return re.match(path["path"], called, re.IGNORECASE) is not None
+    return (
+        called == path["path"] if path["pathType"] == "Exact" else called.startswith(path["path"])
+    )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [dataclasses.replace(INGRESS, ingress_path="{path}", ingress_path_type="Prefix"), INGRESS],
+    ids=["prefix", "expression"],
+)
+@pytest.mark.parametrize(("name", "other"), [("iris", "iris2"), ("a.b", "axb"), ("a-b", "a-b-c")])
+def test_an_ingress_takes_no_calls_of_other_services(
+    shape: RouteShape, name: str, other: str
+) -> None:
+    found = route_objects(plan(shape, 1, path=f"/svc/default/{name}"))[-1]
+    assert kubernetes_validate.validate(found, NEWEST, strict=True) == NEWEST
+    paths = found["spec"]["rules"][0]["http"]["paths"]
+    for called, is_taken in (
+        (name, True),
+        (f"{name}/x", True),
+        (other, False),
+        (f"{other}/x", False),
+    ):
+        assert any(reads(one, f"/svc/default/{called}") for one in paths) is is_taken, called
 
 
 def test_the_gateway_may_call_these_pods_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,13 +111,9 @@ def _ingress(plan: RoutePlan) -> Manifest:
     (backend,) = plan.backends
     shape, path = plan.shape, plan.route.path
     target = {"service": {"name": backend.service, "port": {"number": backend.port}}}
-    rule = {
-        "path": shape.ingress_path.replace("{path}", path),
-        "pathType": shape.ingress_path_type,
-        "backend": target,
-    }
+    paths = [{"path": one, "pathType": kind, "backend": target} for one, kind in _paths(plan)]
     spec: Manifest = {
-        "rules": [{"host": host, "http": {"paths": [rule]}} for host in shape.route_hosts]
+        "rules": [{"host": host, "http": {"paths": paths}} for host in shape.route_hosts]
     }
     if shape.ingress_class:
         spec["ingressClassName"] = shape.ingress_class
@@ -127,6 +124,20 @@ def _ingress(plan: RoutePlan) -> Manifest:
         "metadata": {"annotations": annotations},
         "spec": spec,
     }
+
+
+def _paths(plan: RoutePlan) -> list[tuple[str, str]]:
+    """Return the paths of an Ingress with their types: this service's, and no other's.
+
+    Some controllers read a prefix by characters, so that one without a slash at its end takes the
+    calls of each service whose name begins with this one's.
+    """
+    shape = plan.shape
+    if shape.ingress_path_type != "Prefix":
+        path = shape.ingress_path.replace("{path}", re.escape(plan.route.path))
+        return [(path, shape.ingress_path_type)]
+    path = shape.ingress_path.replace("{path}", plan.route.path).rstrip("/")
+    return [(path, "Exact"), (f"{path}/", "Prefix")]
 
 
 def _callers(plan: RoutePlan) -> Manifest:

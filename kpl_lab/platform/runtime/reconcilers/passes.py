@@ -5,6 +5,7 @@ The front door knows every service all the same: what the engine does not take g
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -27,20 +28,26 @@ LOOK_AGAIN_SECONDS = 0.5
 def passes(found: Sequence[ServiceRecord], workspaces: Mapping[int, str]) -> dict[int, Route]:
     """Return the ways that services may have, by their ids: of those that anybody may call.
 
-    For any other the front door asks who calls, and it alone answers for one without replicas.
+    For any other the front door asks who calls, and it alone answers for one without replicas. It has
+    those too whose paths differ in capitals alone: not every controller tells them apart.
     """
     by_run = {service.run_id: workload_name(service) for service in found}
+    paths = {
+        one.id: path_of(one, workspaces[one.workspace_id])
+        for one in found
+        if one.service_id is None and not one.is_deleted and one.workspace_id in workspaces
+    }
+    times = Counter(path.casefold() for path in paths.values())
     wanted = {}
     for service in found:
-        workspace = workspaces.get(service.workspace_id)
-        is_head = service.service_id is None and not service.is_deleted
-        if not is_head or workspace is None or service.access != "public":
+        path = paths.get(service.id)
+        if path is None or service.access != "public" or times[path.casefold()] > 1:
             continue
         shares = {by_run[one.run_id]: one.weight for one in shares_of(service, found)}
         if shares:
             wanted[service.id] = Route(
                 name=f"route-{service.id}",
-                path=path_of(service, workspace),
+                path=path,
                 shares=shares,
                 request_without=REQUEST_WITHOUT,
                 answer_without=ANSWER_WITHOUT,
