@@ -38,8 +38,12 @@ NEEDED_BY_ROUTES = {
     for routes, kind in KIND_OF.items()
 }
 # What is used where it may be: numbers in what is said, and how many GPUs there are; with routes by a
-# gateway, whether that is there.
-USEFUL = (("list", "PodMetrics", ""), ("list", "Node", ""))
+# gateway, whether that is there; what is left of routes, which lead calls on after they were switched off.
+USEFUL = (
+    ("list", "PodMetrics", ""),
+    ("list", "Node", ""),
+    *((verb, kind, "") for kind in KIND_OF.values() for verb in ("list", "delete")),
+)
 USEFUL_BY_ROUTES = {"gateway": (("get", "Gateway", ""),)}
 # In this order: what makes pods before the pods. Claims stay: homes are kept as they are elsewhere.
 _CLEARED = ("Deployment", "Job", "Pod", "Secret")

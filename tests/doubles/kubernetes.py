@@ -165,6 +165,10 @@ class Server:
     async def _other(self, request: web.Request, parts: list[str]) -> web.Response:
         if parts == ["version"]:
             return web.json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
+        if parts[0] == "apis" and len(parts) == 3:
+            kinds = {kind for (api, _), kind in _PLURALS.items() if api == "/".join(parts[1:])}
+            if kinds - self.unknown:
+                return web.json_response({"kind": "APIResourceList"})
         if parts[-1] == "selfsubjectaccessreviews":
             review = await request.json()
             asked = review["spec"]["resourceAttributes"]

@@ -11,7 +11,7 @@ from typing import Any
 from kpl_lab.engines.kubernetes import words
 from kpl_lab.engines.kubernetes.access import Access, load_access
 from kpl_lab.engines.kubernetes.contact import unreachable
-from kpl_lab.engines.kubernetes.forms import Items, delete_options, given, whole
+from kpl_lab.engines.kubernetes.forms import Items, delete_options, event_time, given, whole
 from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.recent import Recent
 from kpl_lab.engines.kubernetes.transport import AccessSource, Patience, Request, Transport
@@ -132,6 +132,15 @@ class Cluster:
         """Return what the server says of itself: ``major``, ``minor``, ``gitVersion``…"""
         call = Call("get", "version")
         return await self._transport.json(Request(method="GET", path="/version", call=call))
+
+    async def serves(self, kind: str) -> bool:
+        """Say whether the cluster has such objects at all, which it tells anybody."""
+        path = f"/apis/{KINDS[kind].api}"
+        try:
+            await self._transport.json(Request(method="GET", path=path, call=Call("get", path)))
+        except Missing:
+            return False
+        return True
 
     async def get(self, kind: str, name: str) -> Json | None:
         """Return an object; None when it is not there."""
@@ -382,15 +391,3 @@ class Cluster:
         call = Call(verb, found.plural, found.group, name, namespace)
         path = found.path(self.namespace, name)
         return Request(method=method, path=path, call=call, query=query or {})
-
-
-def event_time(event: Mapping[str, Any]) -> str:
-    """Return when an event happened last, as RFC 3339 in UTC (which sorts as time does)."""
-    series = event.get("series") or {}
-    return str(
-        series.get("lastObservedTime")
-        or event.get("lastTimestamp")
-        or event.get("eventTime")
-        or event["metadata"].get("creationTimestamp")
-        or ""
-    )

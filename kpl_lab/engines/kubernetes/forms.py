@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from kpl_lab.engines.kubernetes.kinds import Kind
 from kpl_lab.engines.kubernetes.words import Json
 
@@ -28,3 +31,15 @@ def delete_options(grace_seconds: int | None, propagation: str) -> Json:
 def whole(kind: Kind, items: Items) -> Items:
     """Say of each item of a list what it is: lists leave that out."""
     return [{"apiVersion": kind.api, "kind": kind.name, **item} for item in items]
+
+
+def event_time(event: Mapping[str, Any]) -> str:
+    """Return when an event happened last, as RFC 3339 in UTC (which sorts as time does)."""
+    series = event.get("series") or {}
+    return str(
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
+        or ""
+    )

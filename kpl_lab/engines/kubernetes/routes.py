@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from kpl_lab.errors import KplError
 log = logging.getLogger(__name__)
 
 POLICY = "NetworkPolicy"
+_NOT_FOUND = 404
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _LIST_SECONDS = 10.0
 # A controller that says nothing for so long does not take the route.
@@ -73,7 +75,8 @@ class Routes:
         self._courses: dict[str, _Course] = {}
         self._there: dict[tuple[str, str], Json] = {}
         self._listed_at: float | None = None
-        self._is_swept = False
+        self._sweep_at = 0.0
+        self._kept: set[str] = set()  # kinds of which something may be left
         self._said = ""
         self._lock = asyncio.Lock()
 
@@ -101,18 +104,34 @@ class Routes:
 
     async def _sweep(self) -> None:
         """Remove, once, what is left of a way that the options no longer want."""
-        if self._is_swept:
+        if time.monotonic() < self._sweep_at:
             return
         unwanted = [kind for kind in KIND_OF.values() if kind != self._kind]
-        for kind in unwanted if self._kind else (*unwanted, POLICY):
-            try:
-                for one in (await self._cluster.list(kind, self._selector))[0]:
-                    await self._cluster.delete(kind, one["metadata"]["name"])
-            except Refused as error:
-                log.debug("whether there are routes of another kind is not known: %s", error)
-            except ClusterAway:
-                return
-        self._is_swept = True
+        done = [await self._clear(k) for k in (unwanted if self._kind else (*unwanted, POLICY))]
+        self._sweep_at = math.inf if all(done) else time.monotonic() + _LIST_SECONDS
+
+    async def _clear(self, kind: str) -> bool:
+        """Remove all routes of a kind; say whether there are none any more."""
+        try:
+            for one in (await self._cluster.list(kind, self._selector))[0]:
+                await self._cluster.delete(kind, one["metadata"]["name"])
+        except ClusterAway:
+            return False
+        except Refused as error:
+            if error.detail["status"] == _NOT_FOUND or not await self._is_served(kind):
+                return True
+            if kind not in self._kept:
+                log.warning("routes that are wanted no more may lead calls on: %s", error.message)
+            self._kept.add(kind)
+            return False
+        return True
+
+    async def _is_served(self, kind: str) -> bool:
+        """Say whether the cluster has such objects: who may not see them is told so, where it has none."""
+        try:
+            return await self._cluster.serves(kind)
+        except (ClusterAway, Refused):
+            return True
 
     @property
     def _selector(self) -> str:

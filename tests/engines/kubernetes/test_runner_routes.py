@@ -276,16 +276,54 @@ async def test_an_ingress_leads_to_one_revision_alone(tmp_path: Path) -> None:
         assert (state.leads_to, bench.objects(*OBJECTS)) == ((), [])
 
 
+def without_ways(bench: Doubled) -> None:
+    """Have the options name no way any more."""
+    (bench.settings.home.root / "kubernetes_engine.py").write_text(
+        "c.KubernetesOptions.connect_host = '127.0.0.1'\n"
+    )
+    bench.start()
+
+
+async def test_a_way_that_may_not_be_removed_is_said_and_removed_once_it_may(
+    bench: Doubled, caplog: pytest.LogCaptureFixture
+) -> None:
+    await serving(bench, "a")
+    await asked(bench, route(a=100))
+    await bench.crash()
+    bench.server.faults.forbidden.add(("list", "httproutes"))
+    without_ways(bench)
+    for _ in range(3):
+        assert await bench.engine.route([]) == []
+    said = [one for one in caplog.messages if "may lead calls on" in one]
+    assert len(said) == 1
+    assert "may not list httproutes" in said[0]
+    assert there(bench)
+    bench.server.faults.forbidden.clear()
+    assert await bench.engine.route([]) == []
+    assert bench.objects(*OBJECTS) == []
+
+
+@pytest.mark.parametrize("is_forbidden", [False, True])
+async def test_a_cluster_without_the_gateway_api_has_nothing_left_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_forbidden: bool
+) -> None:
+    async with doubled(tmp_path) as bench:
+        if is_forbidden:
+            bench.server.faults.fail(403, "get", "httproutes", times=9)
+        bench.server.unknown.add("HTTPRoute")
+        for _ in range(2):
+            assert await bench.engine.route([]) == []
+        assert bench.server.count("list", "Ingress") == 1
+        assert [one for one in caplog.messages if "may lead" in one] == []
+
+
 async def test_another_way_removes_what_the_former_has_left(tmp_path: Path) -> None:
     async with doubled(tmp_path, **BY_INGRESS, route_from=[PEER]) as bench:
         await serving(bench, "a")
         await asked(bench, route(a=100))
         assert len(bench.objects(*OBJECTS)) == 2
         await bench.crash()
-        (bench.settings.home.root / "kubernetes_engine.py").write_text(
-            "c.KubernetesOptions.connect_host = '127.0.0.1'\n"
-        )
-        bench.start()
+        without_ways(bench)
         assert await bench.engine.route([route(a=100)]) == []
         await until(lambda: bench.objects(*OBJECTS) == [])
 
