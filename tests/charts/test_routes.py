@@ -61,6 +61,14 @@ def test_routes_by_an_ingress_are_at_the_platforms_own(render: Render, tmp_path:
     assert found.route_from == [PEER]
 
 
+def test_without_network_policies_none_closes_pods_to_the_platform(
+    render: Render, tmp_path: Path
+) -> None:
+    objects = render(*words(*GATEWAY, "networkPolicy.enabled=false"))
+    assert of_kind(objects, "NetworkPolicy") == []
+    assert options_of(objects, tmp_path).route_from == []
+
+
 def test_without_them_nothing_is_asked_for(render: Render, tmp_path: Path) -> None:
     assert options_of(render(), tmp_path).routes == "frontdoor"
 

@@ -150,8 +150,8 @@ podSelector:
 {{- define "kpl-lab.routeOptions" -}}
 {{- $services := .Values.services -}}
 {{- $own := dict "routes" $services.routes -}}
-{{- if ne $services.routes "frontdoor" -}}
-{{- if and .Values.networkPolicy.enabled (not $services.callers) -}}
+{{- if and (ne $services.routes "frontdoor") .Values.networkPolicy.enabled -}}
+{{- if not $services.callers -}}
 {{- fail "services.callers is needed with services.routes and networkPolicy.enabled: who calls the pods of services" -}}
 {{- end -}}
 {{- $_ := set $own "route_from" $services.callers -}}

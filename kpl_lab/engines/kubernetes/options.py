@@ -145,7 +145,8 @@ class KubernetesOptions(options.RunningOptions):
     route_from = List(
         Dict(),
         help="Who calls the pods of public services, as peers of a NetworkPolicy: the namespace of "
-        "the gateway or Ingress controller. Empty: no policy is made.",
+        "the gateway or Ingress controller. What a policy selects takes calls of nobody else, so there has "
+        "to be another one that lets the platform call all pods, as the chart's does. Empty: none is made.",
     ).tag(config=True)
     ingress_class = Unicode("", help="Class of Ingresses; empty: the cluster's default.").tag(
         config=True
