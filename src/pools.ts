@@ -17,6 +17,13 @@ export function poolOf(
 }
 
 /**
+ * The name of a pool if it is there; empty, which stands for one's first, where it is not.
+ */
+export function knownPool(capacity: CapacityView | null, name: string): string {
+  return capacity?.pools?.some(pool => pool.name === name) ? name : '';
+}
+
+/**
  * How much there is for whoever asks, and how much of it is promised: of all, of the pool, and of
  * their own quota in it, whichever is least.
  */

@@ -335,12 +335,18 @@ class Capacity:
     ----------
     pools
         The same for each resource pool that has machines of its own; they may share machines.
+    varies
+        Whether machines come and go: there may be more again later.
+    grows
+        Whether machines are added for what asks for them.
     """
 
     cpu: float
     memory_mb: int
     gpu: int
     pools: Mapping[str, Capacity] = field(default_factory=dict)
+    varies: bool = False
+    grows: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

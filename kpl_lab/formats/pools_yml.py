@@ -28,12 +28,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
 from kpl_lab.schemas.common import Schema
 from kpl_lab.schemas.pools import KubernetesPlace, Pool, Quota
 
 FILE = "pools.yml"
+_GONE_SECONDS = 30.0
 _ROOT_KEYS = ("version", "pools")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _PARTS: dict[str, type[Schema]] = {
@@ -46,15 +48,19 @@ _PARTS: dict[str, type[Schema]] = {
 class PoolsFile:
     """The file, read again when it has changed; while it is wrong, the last good one stays.
 
+    So it does for a while when the file is gone: some programs write it anew in that way.
+
     Parameters
     ----------
     home
         ``$KPL_HOME``, which the file lies in.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: Clock = SYSTEM_CLOCK) -> None:
         self._path = home / FILE
+        self._clock = clock
         self._good: tuple[Pool, ...] | None = None
+        self._gone_since: float | None = None
 
     @property
     def pools(self) -> tuple[Pool, ...]:
@@ -66,10 +72,17 @@ class PoolsFile:
             It is wrong and was never right since this process began.
         """
         try:
-            self._good = load_pools(self._path)
+            found = load_pools(self._path)
         except Invalid:
             if self._good is None:
                 raise
+            return self._good
+        if found or not self._good:
+            self._good, self._gone_since = found, None
+        elif self._gone_since is None:
+            self._gone_since = self._clock.monotonic()
+        elif self._clock.monotonic() - self._gone_since > _GONE_SECONDS:
+            self._good = found
         return self._good
 
     def named(self, name: str) -> Pool | None:

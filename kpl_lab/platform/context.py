@@ -96,5 +96,5 @@ def create_context(settings: Settings, engine: Engine, clock: Clock = SYSTEM_CLO
         at_rest_key=settings.home.read_secret(Secret.AT_REST),
         clock=clock,
         nudge=nudge,
-        pools=PoolsFile(settings.home.root),
+        pools=PoolsFile(settings.home.root, clock),
     )

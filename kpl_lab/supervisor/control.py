@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from kpl_lab.errors import Conflict
+from kpl_lab.formats import pools_yml
 from kpl_lab.formats.catalog_yml import catalog_of, find_catalog
 from kpl_lab.platform.settings import load_options
 from kpl_lab.platform.storage.bucket import Bucket
@@ -105,6 +106,7 @@ def _make_ready(settings: Settings, say: Say) -> list[Plan]:
     catalog_of(
         find_catalog(settings.home.root, load_options(settings.home).image_catalog), settings.engine
     )
+    pools_yml.load_pools(settings.home.root / pools_yml.FILE)
     wanted = plans(settings, account, os.environ)
     for plan in wanted:
         launch.needs_namespace(settings.home, plan.account)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kpl_lab.clock import ManualClock
 from kpl_lab.errors import Invalid
 from kpl_lab.formats.pools_yml import PoolsFile, parse_pools
 
@@ -84,7 +85,8 @@ def write(path: Path, text: str, moment: int) -> None:
 
 
 def test_a_change_is_seen_and_while_it_is_wrong_the_last_good_one_stays(tmp_path: Path) -> None:
-    file = PoolsFile(tmp_path)
+    clock = ManualClock()
+    file = PoolsFile(tmp_path, clock)
     path = tmp_path / "pools.yml"
     assert not len(file.pools)
     write(path, TWO, 1000)
@@ -95,6 +97,10 @@ def test_a_change_is_seen_and_while_it_is_wrong_the_last_good_one_stays(tmp_path
     assert file.named("vision") is None
     assert file.named("only") is not None
     path.unlink()
+    assert len(file.pools) == 1, "it may be written anew just now"
+    clock.advance(29)
+    assert len(file.pools) == 1
+    clock.advance(2)
     assert not len(file.pools)
 
 

@@ -151,6 +151,133 @@ async def test_a_pool_with_machines_of_its_own_has_what_they_have(
     assert "the pool large has 1" in found["message"]
 
 
+async def test_a_file_that_is_gone_for_a_moment_ends_nothing(pooled: Site) -> None:
+    alice = pooled.user()
+    first = await alice.submit(pool="large", resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    second = await alice.submit(pool="large", resources={"gpu": 1})
+    (pooled.context.settings.home.root / "pools.yml").unlink()
+    await settled(pooled)
+    assert await states(alice, second) == ["queued"]
+    write(pooled, POOLS)
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{second['id']}", "running")
+
+
+async def test_without_a_file_what_was_in_a_pool_goes_on_in_none(
+    pooled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = pooled.user()
+    made = await alice.post(
+        "services", {"name": "s", "upload": await alice.code(), "pool": "large"}
+    )
+    await alice.until(f"services/{made['id']}", "running")
+    monkeypatch.setattr(pooled.context.pools, "_good", ())
+    (pooled.context.settings.home.root / "pools.yml").unlink()
+    scaled = await alice.http.patch(f"services/{made['id']}", json={"replicas": 2})
+    assert scaled.status_code == 200, scaled.text
+    revised = await alice.http.post(f"services/{made['id']}/revisions", json={})
+    assert revised.status_code == 201, revised.text
+
+
+async def test_machines_that_are_away_for_a_while_end_nothing_that_waits(
+    pooled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def there(gpus: int) -> Capacity:
+        own = Capacity(cpu=4.0 if gpus else 0.0, memory_mb=8192 if gpus else 0, gpu=gpus)
+        return Capacity(cpu=8.0, memory_mb=16384, gpu=gpus, pools={"large": own}, varies=True)
+
+    monkeypatch.setattr(pooled.engine, "_capacity", there(2))
+    alice = pooled.user()
+    first = await alice.submit(pool="large", resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    second = await alice.submit(pool="large", resources={"gpu": 2})
+    monkeypatch.setattr(pooled.engine, "_capacity", there(0))
+    await alice.post(f"tasks/{first['id']}/stop")
+    await settled(pooled)
+    assert await states(alice, second) == ["queued"]
+    assert (await refused(alice, pool="large", resources={"gpu": 1}))["code"] == "never_fits"
+    monkeypatch.setattr(pooled.engine, "_capacity", there(2))
+    await alice.until(f"tasks/{second['id']}", "running")
+
+
+async def test_where_machines_are_added_for_it_more_may_be_asked_for_than_there_is(
+    pooled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = Capacity(cpu=8.0, memory_mb=16384, gpu=0, varies=True, grows=True)
+    monkeypatch.setattr(pooled.engine, "_capacity", none)
+    alice = pooled.user()
+    task = await alice.submit(pool="large", resources={"gpu": 2})
+    await settled(pooled)
+    assert await states(alice, task) == ["queued"]
+    found = await refused(alice, pool="large", resources={"gpu": 3})
+    assert "the pool large has 2" in found["message"]
+
+
+async def test_one_s_own_small_tasks_do_not_starve_one_s_large_one(pooled: Site) -> None:
+    write(pooled, "version: 1\npools: [{name: p, title: P, per_user: {gpu: 2}}]")
+    alice, bob = pooled.user(), pooled.user("bob")
+    first = await alice.submit(resources={"gpu": 1})
+    await alice.until(f"tasks/{first['id']}", "running")
+    large = await alice.submit(resources={"gpu": 2})
+    small = await alice.submit(resources={"gpu": 1})
+    of_bob = await bob.submit(resources={"gpu": 1})
+    await bob.until(f"tasks/{of_bob['id']}", "running")
+    await settled(pooled)
+    assert await states(alice, large, small) == ["queued", "queued"]
+    await alice.post(f"tasks/{first['id']}/stop")
+    await alice.until(f"tasks/{large['id']}", "running")
+
+
+async def test_a_server_behind_another_says_what_there_is_too_little_of(pooled: Site) -> None:
+    write(pooled, "version: 1\npools: [{name: p, title: P, per_user: {gpu: 5}, limits: {cpu: 4}}]")
+    hub = pooled.internal()
+    told = []
+    for user, cores in (("a", 3), ("b", 2), ("c", 1)):
+        limits = {"cpu": cores, "memory": 512, "gpu": 0, "shm": 64}
+        body = {"user": user, "image": "base", "resources": limits}
+        id = (await hub.post("internal/servers", body))["id"]
+        await hub.post(f"internal/servers/{id}/start", {"command": ["x"], "environment": {}})
+        told.append((await hub.get(f"internal/servers/{id}"))["message"])
+    assert told[1:] == [
+        "Waiting for 2 CPU cores (1 free) in the pool p.",
+        "Waiting for 1 CPU core (1 free) in the pool p; 1 ahead of you.",
+    ]
+
+
+async def test_who_may_not_use_a_pool_any_longer_gets_no_more_of_it_but_may_stop(
+    pooled: Site,
+) -> None:
+    bob = pooled.user("bob")
+    body = {"name": "s", "upload": await bob.code(), "pool": "vision"}
+    made = await bob.post("services", body)
+    await bob.until(f"services/{made['id']}", "running")
+    write(pooled, POOLS.replace("users: [bob]", "users: [dora]"))
+    more = await bob.http.patch(f"services/{made['id']}", json={"replicas": 2})
+    assert more.json()["code"] == "unknown_pool"
+    stopped = await bob.http.patch(f"services/{made['id']}", json={"running": False})
+    assert stopped.status_code == 200, stopped.text
+
+
+async def test_a_file_that_is_wrong_from_the_start_stops_submissions_alone(
+    pooled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = pooled.user()
+    made = await alice.post("services", {"name": "s", "upload": await alice.code()})
+    await alice.until(f"services/{made['id']}", "running")
+    first = await alice.submit(pool="large", resources={"gpu": 2})
+    await alice.until(f"tasks/{first['id']}", "running")
+    queued = await alice.submit(pool="large", resources={"gpu": 2})
+    await settled(pooled)
+    monkeypatch.setattr(pooled.context.pools, "_good", None)
+    write(pooled, "version: 2")
+    found = (await alice.get("tasks"))["items"][0]
+    assert (found["id"], found["state"], found["queue"]) == (queued["id"], "queued", None)
+    stopped = await alice.http.patch(f"services/{made['id']}", json={"running": False})
+    assert stopped.status_code == 200, stopped.text
+    assert "pools.yml, line 1" in (await refused(alice))["message"]
+
+
 async def test_a_task_whose_pool_is_gone_fails_and_says_so(pooled: Site) -> None:
     alice = pooled.user()
     first = await alice.submit(pool="large", resources={"gpu": 2})

@@ -12,7 +12,9 @@ from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from kpl_lab.errors import Conflict
 from kpl_lab.platform.domain import service_revisions, service_states, services
-from kpl_lab.platform.domain.capacity import Amounts, Books, Ledger
+from kpl_lab.platform.domain.ledgers import Amounts, Books, Ledger
+from kpl_lab.platform.domain.service_plans import Room
+from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.repositories.census import CensusRepository
 from kpl_lab.schemas.services import ServiceUpdate
 from tests.platform.running import CODE, Site, User, until
@@ -338,10 +340,11 @@ async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure
         now = store.services.get(1)
         assert (now and now.state, now and now.run_id) == ("running", 2)
         assert (getattr(store.services.get(2), "state", None)) == "stopping"
+        room = Room(site.context, Reader(name="alice"), lambda: _ENDLESS)
         for change in (
             lambda: service_revisions._exchange(store, service, candidate),
             lambda: service_revisions._drop(store, candidate),
-            lambda: services.update(store, service, ServiceUpdate(running=False), _ENDLESS),
+            lambda: services.update(store, service, ServiceUpdate(running=False), room),
         ):
             with pytest.raises(Conflict, match="at this very moment"):
                 change()

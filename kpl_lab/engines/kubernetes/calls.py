@@ -221,7 +221,7 @@ class Calls(WorkloadCalls[Entry]):
             entry.place(index).stop.unlink(missing_ok=True)
             entry.statuses.pop(index)
         if not entry.is_made or returning or wanted.kind is Kind.SERVICE:
-            plan = self._planner.plan(entry.workload)
+            plan = self._planner.plan(entry.workload, is_made=entry.is_made)
             if wanted.kind is Kind.BUILD:
                 await self._builder.write(entry)
                 plan = replace(plan, build=self._builder.build(entry.recipe))
@@ -306,7 +306,8 @@ class Calls(WorkloadCalls[Entry]):
 
     async def _there(self) -> Capacity:
         pools = self._planner.pools.all()
-        return await resources.capacity(self._cluster, self._planner.shape, pools)
+        found = await resources.capacity(self._cluster, self._planner.shape, pools)
+        return replace(found, varies=True, grows=self._planner.options.node_autoscaling)
 
     async def _facts(self) -> Message:
         """Return what rests on this cluster; ``kpl-lab doctor`` tells it."""

@@ -18,7 +18,7 @@ from kpl_lab.engines.running.checks import check_paths, check_source
 from kpl_lab.engines.running.rules import doors_of, port_of, timing_of
 from kpl_lab.engines.running.trees import Account
 from kpl_lab.engines.spec import Kind, Workload
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, KplError
 from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.settings import Settings
 
@@ -94,15 +94,26 @@ class Planner:
         found = home_claim(self._plan(workload, self.shape))  # also when its pool is gone
         return "" if found is None else str(found["metadata"]["name"])
 
-    def plan(self, workload: Workload) -> Plan:
+    def plan(self, workload: Workload, *, is_made: bool = False) -> Plan:
         """Return what the objects of a workload follow from.
+
+        Parameters
+        ----------
+        is_made
+            The objects are there already: their pods stay as they are, also when their pool is gone.
 
         Raises
         ------
         EngineError
             Its pool is no longer there.
         """
-        return self._plan(workload, self.pools.shape(workload.pool))
+        try:
+            shape = self.pools.shape(workload.pool)
+        except KplError:
+            if not is_made:
+                raise
+            shape = self.shape
+        return self._plan(workload, shape)
 
     def _plan(self, workload: Workload, shape: Shape) -> Plan:
         return Plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kpl_lab.engines.kubernetes.plan import Shape
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Invalid, Unavailable
 from kpl_lab.formats.pools_yml import FILE, PoolsFile
 from kpl_lab.schemas.pools import Pool
 
@@ -30,10 +30,18 @@ class Pools:
         ------
         EngineError
             There is no such pool any more.
+        Unavailable
+            The file is wrong, so nobody knows; tried again later.
         """
         if not pool:
             return self._default
-        found = self._file.named(pool)
+        try:
+            pools = self._file.pools
+        except Invalid as error:
+            raise Unavailable(error.message, code="bad_pools") from error
+        if not pools:
+            return self._default
+        found = next((one for one in pools if one.name == pool), None)
         if found is None:
             raise EngineError(
                 f"There is no resource pool {pool!r} in {FILE} any more; submit it to another one.",
@@ -42,8 +50,11 @@ class Pools:
         return _shape(self._default, found)
 
     def all(self) -> dict[str, Shape]:
-        """Return the shapes of all pools."""
-        return {one.name: _shape(self._default, one) for one in self._file.pools}
+        """Return the shapes of all pools; none while the file is wrong: who asks says so itself."""
+        try:
+            return {one.name: _shape(self._default, one) for one in self._file.pools}
+        except Invalid:
+            return {}
 
 
 def _shape(default: Shape, pool: Pool) -> Shape:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,9 @@ from kpl_lab.errors import EngineError
 _MIB = 1 << 20
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 _OF_THE_CLUSTER = "node.kubernetes.io/"
+_SCOPES = {"scopes", "scopeSelector"}
+# From a node to the name of the GPUs that pods have there; empty: they do not go to it.
+Way = Callable[[Mapping[str, Any]], str]
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i))?")
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _FACTORS = {"n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
@@ -59,17 +63,18 @@ async def capacity(
     nodes = await cluster.nodes()
     if nodes is not None:
         ready = [one for one in nodes if _takes_pods(one)]
-        return replace(
-            _in_all(ready, [shape, *pools.values()]),
-            pools={name: _in_all(ready, [one]) for name, one in pools.items()},
-        )
+        of_pools = {name: _in_all(ready, [partial(_goes_to, one)]) for name, one in pools.items()}
+        ways = [partial(_is_for, shape), *(partial(_goes_to, one) for one in pools.values())]
+        return replace(_in_all(ready, ways), pools=of_pools)
     quotas, _ = await cluster.list("ResourceQuota")
-    hard = [one["spec"].get("hard") or {} for one in quotas]
+    # Those with a scope are of some pods, as of a pool: not all that there is.
+    plain = [one["spec"] for one in quotas if not _SCOPES & one["spec"].keys()]
+    hard = [one.get("hard") or {} for one in plain]
     for found in hard:
         if "limits.memory" in found or "requests.memory" in found:
-            plain = {key.partition(".")[2]: value for key, value in found.items() if "." in key}
+            there = {key.partition(".")[2]: value for key, value in found.items() if "." in key}
             kinds = {one.gpu_resource for one in (shape, *pools.values())}
-            return _sum([(plain, kinds)])
+            return _sum([(there, kinds)])
     raise EngineError(
         "The platform's account may not see the nodes of the cluster, and the namespace has no quota "
         "that says what there is: let it list nodes, or make a ResourceQuota.",
@@ -77,11 +82,11 @@ async def capacity(
     )
 
 
-def _in_all(nodes: Sequence[Mapping[str, Any]], shapes: Sequence[Shape]) -> Capacity:
-    """Return what those nodes have that pods of at least one of the shapes go to."""
+def _in_all(nodes: Sequence[Mapping[str, Any]], ways: Sequence[Way]) -> Capacity:
+    """Return what those nodes have that pods go to in at least one of the ways."""
     found = []
     for node in nodes:
-        gpus = {one.gpu_resource for one in shapes if _goes_to(one, node)}
+        gpus = {gpu for way in ways if (gpu := way(node))}
         if gpus:
             found.append((node["status"].get("allocatable") or {}, gpus))
     return _sum(found)
@@ -97,18 +102,29 @@ def _sum(found: Iterable[tuple[Mapping[str, Any], Iterable[str]]]) -> Capacity:
     return Capacity(cpu=cpu, memory_mb=int(memory) // _MIB, gpu=int(gpu))
 
 
-def _goes_to(shape: Shape, node: Mapping[str, Any]) -> bool:
-    """Tell whether pods may be placed on a node: by its labels and taints."""
+def _is_for(shape: Shape, node: Mapping[str, Any]) -> str:
+    """Return what a GPU is called on a node that has the labels which pods ask for; else nothing.
+
+    Clusters may have pods tolerate taints by themselves, so taints are for pools alone to tell.
+    """
     labels = node["metadata"].get("labels") or {}
-    if any(labels.get(key) != value for key, value in shape.node_selector.items()):
-        return False
+    is_for = all(labels.get(key) == value for key, value in shape.node_selector.items())
+    return shape.gpu_resource if is_for else ""
+
+
+def _goes_to(shape: Shape, node: Mapping[str, Any]) -> str:
+    """Return what a GPU is called on a node that pods go to, by its labels and taints; else nothing."""
     taints = (node.get("spec") or {}).get("taints") or ()
-    return all(
+    may_go = all(
         any(_tolerates(one, taint) for one in shape.tolerations)
         for taint in taints
+        if taint.get("effect") in _KEEPS_AWAY
         # Of a node that is lost or full for a while; it is back by itself.
-        if taint.get("effect") in _KEEPS_AWAY and not taint["key"].startswith(_OF_THE_CLUSTER)
+        and not taint["key"].startswith(_OF_THE_CLUSTER)
+        # Clusters have pods that ask for the accelerator tolerate its taint.
+        and taint["key"] != shape.gpu_resource
     )
+    return _is_for(shape, node) if may_go else ""
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:

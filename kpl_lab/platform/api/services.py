@@ -23,8 +23,10 @@ from kpl_lab.platform.domain import (
     service_revisions,
     services,
 )
-from kpl_lab.platform.domain.capacity import Books, books
+from kpl_lab.platform.domain.capacity import books
 from kpl_lab.platform.domain.code import Code
+from kpl_lab.platform.domain.ledgers import Books
+from kpl_lab.platform.domain.service_plans import Room
 from kpl_lab.platform.domain.service_states import CANDIDATE, CURRENT, PREVIOUS
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import ServiceRecord
@@ -52,6 +54,10 @@ NOUN = services.NOUN
 
 def _books(store: Store, context: Context) -> Books:
     return books(store, context, anyio.from_thread.run(context.engine.capacity))
+
+
+def _room(store: Store, context: Context, caller: Caller) -> Room:
+    return Room(context, caller.reader, lambda: _books(store, context))
 
 
 def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
@@ -198,7 +204,7 @@ def update_service(
 ) -> ServiceDetail:
     """Scale, stop, start, or change who may call."""
     found = _find_own(store, caller, ref)
-    changed = services.update(store, found, body, _books(store, context))
+    changed = services.update(store, found, body, _room(store, context, caller))
     return _detail(store, context, caller, changed)
 
 
@@ -269,7 +275,7 @@ def roll_back_service(
 ) -> ServiceDetail:
     """Start the previous revision as a candidate that is promoted as soon as it is ready."""
     found = _find_own(store, caller, ref)
-    service_revisions.roll_back(store, found, _books(store, context))
+    service_revisions.roll_back(store, found, _room(store, context, caller))
     return _detail(store, context, caller, found)
 
 

@@ -6,7 +6,7 @@ import math
 
 from kpl_lab.errors import Invalid
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain.capacity import KINDS, Books, Ledger
+from kpl_lab.platform.domain.ledgers import KINDS, Books, Ledger
 from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.schemas.pools import Amount, Pool, PoolView
 
@@ -47,6 +47,23 @@ def choose(context: Context, user: Reader, wanted: str | None) -> str:
             detail={"pool": wanted, "pools": names},
         )
     return wanted or names[0]
+
+
+def require_kept(context: Context, user: Reader, pool: str) -> None:
+    """Refuse more of what runs in a pool that somebody may not use any longer.
+
+    Raises
+    ------
+    Invalid
+        It is gone, or is for others by now.
+    """
+    if not pool or not context.pools.pools:
+        return
+    if pool not in [one.name for one in usable(context, user)]:
+        raise Invalid(
+            f"You may not use the resource pool {pool!r} any longer; deploy to another one.",
+            code="unknown_pool",
+        )
 
 
 def idle_gpu_minutes(context: Context, pool: str) -> float:

@@ -9,13 +9,12 @@ from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import QuotaExceeded
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import server_events, servers
-from kpl_lab.platform.domain.capacity import (
+from kpl_lab.platform.domain.capacity import books, limits
+from kpl_lab.platform.domain.ledgers import (
     Amounts,
     Blocked,
     Shortage,
-    books,
     explain_impossible,
-    limits,
     require_possible,
 )
 from kpl_lab.platform.storage.records.work import ServerRecord
@@ -64,16 +63,16 @@ def admit(store: Store, context: Context, capacity: Capacity) -> list[int]:
     ahead = 0
     for server in store.servers.waiting():
         wanted = Amounts.of(server.resources)
-        never = found.never(server.pool, server.user, wanted)
+        never = found.never(server.pool, server.user, wanted, is_queued=True)
         if never is not None:  # the machine or the quota became smaller since it asked
             servers.end_explained(store, server, explain_impossible(never, server.pool))
             continue
         lacking = found.shortage(server.pool, server.user, wanted)
-        held = blocked.of(server.pool, wanted)
+        held = blocked.of(server.pool, server.user, wanted)
         if lacking is not None:
             blocked.add(lacking)
         elif held:
-            lacking = Shortage(held, found.ledgers(server.pool, server.user)[0], wanted)
+            lacking = found.behind(server.pool, server.user, wanted, held)
         if lacking is not None:
             _wait(store, server, _sentence(lacking, ahead))
             ahead += 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from kpl_lab.errors import Conflict, Invalid
 from kpl_lab.naming import split_reference
 from kpl_lab.platform.auth import Caller
-from kpl_lab.platform.domain import access, runs
-from kpl_lab.platform.domain.capacity import Amounts, Books
+from kpl_lab.platform.context import Context
+from kpl_lab.platform.domain import access, pools, runs
+from kpl_lab.platform.domain.ledgers import Amounts, Books
 from kpl_lab.platform.storage.records.work import ServiceRecord
+from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView, PortView
 from kpl_lab.schemas.services import ServiceCreate
@@ -44,6 +48,33 @@ def tell_model(store: Store, service: ServiceRecord) -> None:
     model = store.models.get(service.model_id) if service.model_id is not None else None
     if model is not None:
         store.events.write(access.subject("models", model), "updated")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What decides whether there may be more replicas.
+
+    Attributes
+    ----------
+    user
+        Who asks for them.
+    books
+        Opens the books; only asked where there are to be more.
+    """
+
+    context: Context
+    user: Reader
+    books: Callable[[], Books]
+
+    def require_pool(self, pool: str) -> None:
+        """Refuse a pool that whoever asks may not use any longer.
+
+        Raises
+        ------
+        Invalid
+            It is gone, or is for others by now.
+        """
+        pools.require_kept(self.context, self.user, pool)
 
 
 def require_free(found: Books, pool: str, owner: str, wanted: Amounts) -> None:

@@ -14,14 +14,15 @@ from sqlalchemy.exc import IntegrityError
 
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.formats.parameter_yml import merge
+from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import builds, runs, service_plans
-from kpl_lab.platform.domain.capacity import Amounts, Books, require_possible
 from kpl_lab.platform.domain.code import Code, load_code
+from kpl_lab.platform.domain.ledgers import Amounts, Books, require_possible
 from kpl_lab.platform.domain.runs import Chosen, Plan
-from kpl_lab.platform.domain.service_plans import FUNCTION, require_free, tell_model
+from kpl_lab.platform.domain.service_plans import FUNCTION, Room, require_free, tell_model
 from kpl_lab.platform.domain.service_states import (
     CANDIDATE,
     DROPPED,
@@ -50,12 +51,17 @@ def keeps_code(request: RevisionCreate) -> bool:
 
 
 def completed(
-    request: RevisionCreate, service: ServiceRecord, workspaces: dict[int, str]
+    request: RevisionCreate,
+    service: ServiceRecord,
+    workspaces: dict[int, str],
+    pools: PoolsFile,
 ) -> ServiceCreate:
     """Return a request as one for a service: what it leaves out is as the current revision has it.
 
-    With other code, parameters, environment and resources are that code's own.
+    With other code, parameters, environment and resources are that code's own. A pool that is gone
+    is left out.
     """
+    kept = service.pool if pools.named(service.pool) else None
     resources = request.resources
     if keeps_code(request):
         own = service.resources.model_dump() | resources.model_dump(exclude_none=True)
@@ -69,7 +75,7 @@ def completed(
         replicas=service.replicas,
         parameters=request.parameters,
         resources=resources,
-        pool=request.pool or service.pool or None,
+        pool=request.pool or kept,
         environment=request.environment,
         inputs=_inputs(request, service),
         description=service.description,
@@ -109,7 +115,7 @@ def add(store: Store, context: Context, caller: Caller, wish: Wish, found: Books
     """
     service, request = wish.service, wish.request
     _require_open(store, service)
-    wanted = completed(request, service, store.workspaces.names())
+    wanted = completed(request, service, store.workspaces.names(), context.pools)
     plan = _plan(store, context, caller, wish, wanted)
     columns = plan.columns(service.owner, store.now())
     if keeps_code(request):
@@ -310,7 +316,7 @@ def promote_when_ready(store: Store, candidate: ServiceRecord) -> bool:
     return True
 
 
-def roll_back(store: Store, service: ServiceRecord, found: Books) -> ServiceRecord:
+def roll_back(store: Store, service: ServiceRecord, room: Room) -> ServiceRecord:
     """Start the previous revision again, as a candidate that is promoted when it is ready.
 
     Raises
@@ -319,9 +325,13 @@ def roll_back(store: Store, service: ServiceRecord, found: Books) -> ServiceReco
         There is no previous revision.
     Conflict
         There is a candidate, the service is stopped, or there is no room.
+    Invalid
+        Whoever asks may not use the pool any longer.
     """
     previous = _in_role(store, service, PREVIOUS)
     _require_open(store, service)
+    room.require_pool(previous.pool)
+    found = room.books()
     amounts = Amounts.of(previous.resources, service.replicas)
     require_possible(found, previous.pool, service.owner, amounts)
     require_free(found, previous.pool, service.owner, amounts)

@@ -12,9 +12,10 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, builds, runs, service_plans, service_revisions
-from kpl_lab.platform.domain.capacity import Amounts, Books, held_replicas, require_possible
+from kpl_lab.platform.domain.capacity import held_replicas
 from kpl_lab.platform.domain.code import Code
-from kpl_lab.platform.domain.service_plans import FUNCTION, require_free, tell_model
+from kpl_lab.platform.domain.ledgers import Amounts, Books, require_possible
+from kpl_lab.platform.domain.service_plans import FUNCTION, Room, require_free, tell_model
 from kpl_lab.platform.domain.service_states import (
     CANDIDATE,
     ENDED,
@@ -84,7 +85,7 @@ def _free_name(store: Store, wanted: str, workspace_id: int) -> str:
 
 
 def update(
-    store: Store, service: ServiceRecord, request: ServiceUpdate, found: Books
+    store: Store, service: ServiceRecord, request: ServiceUpdate, room: Room
 ) -> ServiceRecord:
     """Scale, stop, start, or change who may call; a candidate is scaled along, and a stop drops it.
 
@@ -92,13 +93,15 @@ def update(
     ------
     Conflict
         There is no room for further replicas.
+    Invalid
+        Whoever asks for more may not use the pool any longer.
     """
     values: dict[str, Any] = {}
     replicas = request.replicas or service.replicas
     wanted = service.is_wanted if request.running is None else request.running
     before = service.replicas if service.is_wanted and service.state != "failed" else 0
     candidate = store.services.in_role(service.id, CANDIDATE)
-    _require_room(found, [service, *([candidate] if candidate else [])], replicas if wanted else 0)
+    _require_room(room, [service, *([candidate] if candidate else [])], replicas if wanted else 0)
     if request.replicas is not None:
         values["replicas"] = request.replicas
         if wanted and request.replicas > before:
@@ -128,12 +131,15 @@ def update(
     return store.services.get(service.id) or service
 
 
-def _require_room(found: Books, runs_of: list[ServiceRecord], replicas: int) -> None:
+def _require_room(room: Room, runs_of: list[ServiceRecord], replicas: int) -> None:
     """Refuse more replicas of what runs of a service than there is room for."""
+    found: Books | None = None
     for record in runs_of:
         further = replicas - held_replicas(record)
         if further > 0 and not (record.service_id and record.state in ENDED):
             pool, owner = record.pool, record.owner
+            room.require_pool(pool)
+            found = found or room.books()
             require_possible(found, pool, owner, Amounts.of(record.resources, replicas))
             more = Amounts.of(record.resources, further)
             require_free(found, pool, owner, more)

@@ -12,16 +12,10 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, distributed, runs
-from kpl_lab.platform.domain.capacity import (
-    Amounts,
-    Books,
-    behind_servers,
-    held_for_servers,
-    limits,
-    require_possible,
-)
+from kpl_lab.platform.domain.capacity import behind_servers, held_for_servers, limits
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.faults import Explanation
+from kpl_lab.platform.domain.ledgers import Amounts, Books, require_possible
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.repositories.census import CensusRepository
 from kpl_lab.platform.storage.store import Store
@@ -168,7 +162,7 @@ def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | No
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
     wanted = Amounts.of(task.resources, task.nodes)
     lacking = found.shortage(task.pool, task.owner, wanted)
-    held = held_for_servers(store, found).of(task.pool, wanted)
+    held = held_for_servers(store, found).of(task.pool, task.owner, wanted)
     text = lacking.text if lacking else behind_servers(held) or "about to start"
     return QueuePosition(ahead=ahead, waiting_for=text + behind)
 

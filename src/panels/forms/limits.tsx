@@ -8,7 +8,7 @@ import { NumberField, numberProblem } from '../../components/number';
 import { useKpl } from '../../context';
 import { memory, trimmed } from '../../format';
 import { useCapacity } from '../../hooks/capacity';
-import { amountOf, poolOf } from '../../pools';
+import { amountOf, knownPool, poolOf } from '../../pools';
 import type { PlatformError } from '../../request';
 
 /**
@@ -41,6 +41,11 @@ export interface ILimits {
    */
   hasGpu: boolean;
   problems: Partial<Record<Limit, string>>;
+
+  /**
+   * What is sent as the pool: one that was chosen earlier may be gone.
+   */
+  pool: string;
 
   /**
    * The pools to choose from; none where there is no choice.
@@ -91,7 +96,8 @@ export function useLimits(
   }
   const there = capacity ? amountOf(capacity, values.pool, 'gpu').limit : 0;
   const hasGpu = there > 0 || defaults.gpu > 0 || Boolean(values.gpu);
-  return { values, defaults, hasGpu, problems, missing, pools };
+  const pool = knownPool(capacity, values.pool);
+  return { values, defaults, hasGpu, problems, missing, pool, pools };
 }
 
 /**

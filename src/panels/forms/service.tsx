@@ -69,10 +69,13 @@ export function ServiceForm(props: IFormProps): JSX.Element {
   // What cannot be run is not offered to be copied.
   const isChosen = Boolean(algorithm || path);
   const parameters = filledParameters(defaults, values.typed);
-  const body = serviceBody(values, changedParameters(parameters, defaults));
   const [isValid, setValid] = React.useState(true);
   const replicas = values.replicas || 1;
   const limits = useLimits(values, deploy?.resources, replicas);
+  const body = serviceBody(
+    { ...values, pool: limits.pool },
+    changedParameters(parameters, defaults)
+  );
   const countProblem =
     values.replicas === null
       ? trans.__('Write a number.')

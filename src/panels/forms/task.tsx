@@ -196,12 +196,13 @@ function FilledForm(
   );
   const chosen =
     functions.find(item => item.name === values.function) ?? functions[0];
-  const body = chosen ? taskBody(values, chosen, defaults) : null;
   const empty = chosen?.inputs.find(
     port => !port.optional && !values.inputs[port.key]
   );
   const nodes = values.nodes || 1;
   const limits = useLimits(values, chosen?.resources, nodes);
+  const { pool } = limits;
+  const body = chosen ? taskBody({ ...values, pool }, chosen, defaults) : null;
   const nameError = nameProblem(trans, values.name);
   const missing = !source
     ? trans.__('Choose the code first.')

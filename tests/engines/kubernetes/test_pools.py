@@ -13,7 +13,7 @@ from kpl_lab.engines.kubernetes.objects.quotas import kueue_queues, resource_quo
 from kpl_lab.engines.kubernetes.plan import Shape
 from kpl_lab.engines.kubernetes.pools import Pools
 from kpl_lab.engines.kubernetes.resources import capacity
-from kpl_lab.errors import EngineError
+from kpl_lab.errors import EngineError, Invalid, Unavailable
 from kpl_lab.formats.pools_yml import PoolsFile
 from tests.doubles.kubernetes import Server
 from tests.engines.kubernetes.clusters import cluster as cluster
@@ -103,14 +103,24 @@ async def test_each_pool_has_the_nodes_that_its_pods_go_to(
     assert {name: (one.cpu, one.gpu) for name, one in found.pools.items()} == {
         "cpu": (8.0, 0), "a100": (4.0, 8), "mi300": (4.0, 2),
     }  # fmt: skip
-    assert (found.cpu, found.gpu, found.memory_mb) == (16.0, 10, 8192)
+    # Taints count for pools alone: clusters may have pods tolerate some by themselves.
+    assert (found.cpu, found.gpu, found.memory_mb) == (24.0, 11, 12288)
+
+
+async def test_the_taint_of_an_accelerator_is_tolerated_by_who_asks_for_it(
+    server: Server, cluster: Cluster
+) -> None:
+    taint = {"key": "nvidia.com/gpu", "effect": "NoSchedule"}
+    server.store.create(node("n", {"gpu": "a100"}, {"nvidia.com/gpu": "8"}, taint))
+    found = await capacity(cluster, Shape(base_image="a"), {"p": Shape(base_image="a")})
+    assert (found.gpu, found.pools["p"].gpu) == (8, 8)
 
 
 def test_limits_are_kept_by_the_cluster_too_where_pods_of_a_pool_are_known(file: PoolsFile) -> None:
     shapes = Pools(file, Shape(base_image="a")).all()
     cpu, a100 = resource_quotas("i1", "work", file.pools, shapes)
     assert kubernetes_validate.validate(cpu, NEWEST, strict=True) == NEWEST
-    assert cpu["spec"]["hard"] == {"requests.cpu": "8000m", "requests.memory": "5120Mi"}
+    assert cpu["spec"]["hard"] == {"requests.cpu": "2500m", "requests.memory": "5120Mi"}
     assert a100["spec"]["hard"] == {"requests.nvidia.com/gpu": "4"}
     (known,) = a100["spec"]["scopeSelector"]["matchExpressions"]
     assert known == {"operator": "In", "scopeName": "PriorityClass", "values": ["kpl-a100"]}
@@ -122,13 +132,46 @@ def test_kueue_gets_a_flavor_and_queues_of_each_pool_that_names_one(file: PoolsF
     flavor, queue, local = kueue_queues("i1", "work", file.pools, shapes)
     assert flavor["spec"]["nodeLabels"] == {"gpu": "a100"}
     (group,) = queue["spec"]["resourceGroups"]
-    assert group["coveredResources"] == ["nvidia.com/gpu"]
-    assert group["flavors"] == [
-        {
-            "name": flavor["metadata"]["name"],
-            "resources": [{"name": "nvidia.com/gpu", "nominalQuota": "4"}],
-        }
-    ]
+    assert group["coveredResources"] == ["cpu", "memory", "nvidia.com/gpu"]
+    (of_flavor,) = group["flavors"]
+    assert of_flavor["name"] == flavor["metadata"]["name"]
+    # A queue that does not cover what pods ask for admits none of them.
+    assert [one["nominalQuota"] for one in of_flavor["resources"]] == ["1000000", "1000000Gi", "4"]
     assert local["metadata"]["name"] == "a100"
     assert local["metadata"]["namespace"] == "work"
     assert local["spec"]["clusterQueue"] == queue["metadata"]["name"]
+
+
+def test_what_all_pools_have_in_common_limits_none_of_them(file: PoolsFile) -> None:
+    shared = Shape(base_image="a", priority_class="everybody", queue="everybody")
+    shapes = Pools(file, shared).all()
+    quotas = resource_quotas("i1", "work", file.pools, shapes)
+    assert [one["metadata"]["name"] for one in quotas] == ["kpl-i1-pool-cpu", "kpl-i1-pool-a100"]
+
+
+def test_pools_that_a_cluster_could_not_tell_apart_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pools.yml").write_text(POOLS.replace("kpl-a100", "kpl-cpu"))
+    file = PoolsFile(tmp_path)
+    with pytest.raises(Invalid, match="2 pools have 'kpl-cpu'"):
+        resource_quotas("i1", "work", file.pools, Pools(file, DEFAULT).all())
+
+
+def test_a_pool_that_is_gone_keeps_nothing_that_runs_from_being_scaled(file: PoolsFile) -> None:
+    with pytest.raises(EngineError):
+        Pools(file, DEFAULT).shape("gone")
+    (file._path).write_text("version: 2")
+    assert Pools(file, DEFAULT).shape("a100").queue == "a100", "the last good file stays"
+    with pytest.raises(Unavailable):
+        Pools(PoolsFile(file._path.parent), DEFAULT).shape("a100")
+
+
+async def test_a_quota_of_some_pods_is_not_taken_for_all_that_there_is(
+    server: Server, cluster: Cluster
+) -> None:
+    server.faults.forbidden.add(("list", "nodes"))
+    scoped = {"scopeSelector": {"matchExpressions": []}, "hard": {"requests.memory": "1Gi"}}
+    for name, spec in (("a", scoped), ("tenant", {"hard": {"requests.memory": "8Gi"}})):
+        metadata = {"name": name, "namespace": "kpl-lab"}
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": spec}
+        server.store.create(quota)
+    assert (await capacity(cluster, Shape(base_image="a"))).memory_mb == 8192

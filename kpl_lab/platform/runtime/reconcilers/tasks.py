@@ -23,15 +23,11 @@ from kpl_lab.engines.spec import (
 )
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, distributed, server_queue, shutdown, tasks
-from kpl_lab.platform.domain.capacity import (
-    Amounts,
-    books,
-    explain_impossible,
-    held_for_servers,
-)
+from kpl_lab.platform.domain.capacity import books, held_for_servers
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
 from kpl_lab.platform.domain.kept_files import input_folders
+from kpl_lab.platform.domain.ledgers import Amounts, explain_impossible
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     Key,
@@ -321,7 +317,7 @@ class TaskScheduler:
             if build is not None and build.state != "succeeded":
                 continue
             wanted = Amounts.of(task.resources, task.nodes)
-            never = found.never(task.pool, task.owner, wanted)
+            never = found.never(task.pool, task.owner, wanted, is_queued=True)
             if never is not None:  # the machine or the quota became smaller since it was submitted
                 tasks.end(store, task, TaskState.FAILED, explain_impossible(never, task.pool))
                 continue
@@ -330,7 +326,7 @@ class TaskScheduler:
                 # Who waits for a kind must not be overtaken by later ones that take of it.
                 blocked.add(lacking)
                 continue
-            if blocked.of(task.pool, wanted):
+            if blocked.of(task.pool, task.owner, wanted):
                 continue
             image = build.image if build is not None else task.image
             if tasks.move(store, task, "preparing", image=image):

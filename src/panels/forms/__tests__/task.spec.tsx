@@ -1,4 +1,10 @@
-import { fireEvent, render, screen, waitFor } from '@testing-library/react';
+import {
+  cleanup,
+  fireEvent,
+  render,
+  screen,
+  waitFor
+} from '@testing-library/react';
 import * as React from 'react';
 
 import { Within, makeContext } from '../../../components/__tests__/context';
@@ -230,6 +236,19 @@ it('lets a pool be chosen, and refuses at the field what it cannot give', async 
   fireEvent.click(screen.getByText('Submit'));
   await waitFor(() => expect(sent).toHaveLength(1));
   expect(sent[0]).toMatchObject({ pool: 'vision', resources: { gpu: 2 } });
+});
+
+it('does not send a pool that was chosen earlier and is gone', async () => {
+  const sent = await open(TaskForm, POOLED);
+  const chosen = screen.getByLabelText<HTMLSelectElement>('Resource pool');
+  fireEvent.change(chosen, { target: { value: 'vision' } });
+  fireEvent.click(screen.getByText('Submit'));
+  await waitFor(() => expect(sent).toHaveLength(1));
+  cleanup();
+  const again = await open(TaskForm, CAPACITY as typeof POOLED);
+  fireEvent.click(screen.getByText('Submit'));
+  await waitFor(() => expect(again).toHaveLength(1));
+  expect(again[0]).not.toHaveProperty('pool');
 });
 
 it('shows a service with its pool and limits as a command', async () => {
