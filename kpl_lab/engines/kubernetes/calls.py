@@ -331,6 +331,7 @@ class Calls(WorkloadCalls[Entry]):
     async def _mount(self, name: str, source: str, mount: str) -> Json:
         check_segment(mount, "name of a mount")
         folder = self._planner.check_source(Path(source))
+        await self._until_synced()
         entry = self.entry(name)
         home = self._home_of(entry)
         async with entry.lock:
@@ -344,6 +345,7 @@ class Calls(WorkloadCalls[Entry]):
 
     async def _unmount(self, name: str, mount: str) -> None:
         check_segment(mount, "name of a mount")
+        await self._until_synced()
         entry = self._ledger.entries.get(name)
         if entry is not None:
             async with entry.lock:

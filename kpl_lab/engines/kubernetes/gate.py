@@ -26,6 +26,7 @@ from kpl_lab.engines.kubernetes.wire import (
     MAX_LINE_BYTES,
     NODE,
     SILENCE_SECONDS,
+    WAIT,
     Broken,
     to_line,
 )
@@ -218,7 +219,7 @@ class Gate:
         key: str = "",
     ) -> None:
         folder = await asyncio.to_thread(self._host.source, caller, what, key)
-        done = None if caller.node is None else {"bytes": await asyncio.to_thread(size_of, folder)}
+        done = None if caller.node is None else {"bytes": await _size(folder, writer)}
         writer.write(to_line({"done": done}))
         await send(folder, writer)
 
@@ -279,6 +280,18 @@ class Gate:
         finally:
             beating.cancel()
             self._host.unlinked(caller, line)
+
+
+async def _size(folder: Path, writer: asyncio.StreamWriter) -> int:
+    """Return the bytes of a folder; has the agent wait, as a folder of many files takes long."""
+    walking = asyncio.create_task(asyncio.to_thread(size_of, folder))
+    try:
+        while not (await asyncio.wait([walking], timeout=BEAT_SECONDS))[0]:
+            writer.write(WAIT)
+            await writer.drain()
+        return walking.result()
+    finally:
+        walking.cancel()
 
 
 async def _beat(line: Line) -> None:

@@ -50,6 +50,8 @@ class Entry(ledger.Entry[Status]):
         Folder of the store by the name of the live mount that shows it.
     shown
         Version by the name of the live mount, of those that an agent of a node shows.
+    copied
+        Names of those that lie in the server as copies.
     is_made
         Its objects were made: if there are none, they have gone.
     is_adopted
@@ -61,6 +63,7 @@ class Entry(ledger.Entry[Status]):
     is_adopted: bool = False
     mounted: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
+    copied: set[str] = field(default_factory=set)
 
     def read_status(self, index: int) -> Status | None:
         """Return what is written down of a replica."""
@@ -103,6 +106,7 @@ class Entry(ledger.Entry[Status]):
             "recipe": recipe,
             "mounted": self.mounted,
             "shown": self.shown,
+            "copied": sorted(self.copied),
             "is_made": self.is_made,
             "is_adopted": self.is_adopted,
         }
@@ -113,12 +117,16 @@ def _revive(workload: Workload, folder: Path, found: Mapping[str, Any]) -> Entry
     if recipe is not None and not isinstance(recipe, Recipe):
         recipe = decode(Recipe, recipe)
     mounted = dict(found.get("mounted") or {})
+    shown = dict(found.get("shown") or {})
+    # An earlier version did not say it: what no node shows was copied.
+    copied = set(found.get("copied", mounted.keys() - shown))
     return Entry(
         workload=workload,
         folder=folder,
         recipe=recipe,
         mounted=mounted,
-        shown=dict(found.get("shown") or {}),
+        shown=shown,
+        copied=copied,
         is_made=bool(found.get("is_made")),
         is_adopted=bool(found.get("is_adopted")),
     )

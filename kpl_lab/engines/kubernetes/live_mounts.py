@@ -33,17 +33,18 @@ class LiveMounts:
         EngineError
             Neither way.
         """
-        is_copied = name in entry.mounted and name not in entry.shown
         entry.mounted[name] = str(folder)
         entry.save()
         why = ""
-        if self._has_node_agents and not is_copied:
+        if self._has_node_agents and name not in entry.copied:
             why = await self._nodes.show(entry, name, folder)
             if not why:
                 return "The node agent shows it: a node keeps one copy for all servers."
             if entry.is_deleting:
                 raise EngineError(f"{entry.name} is being deleted.", code="deleting")
         await self._keeper.ask(entry.name, {"do": "mount", "name": name}, _COPY_SECONDS)
+        entry.copied.add(name)
+        entry.save()
         return f"It was copied into the server: {why.rstrip('.')}." if why else ""
 
     async def unmount(self, entry: Entry, name: str) -> None:
@@ -61,4 +62,5 @@ class LiveMounts:
             if status is not None and not status.is_final:
                 await self._keeper.ask(entry.name, {"do": "unmount", "name": name}, _COPY_SECONDS)
         entry.mounted.pop(name, None)
+        entry.copied.discard(name)
         entry.save()

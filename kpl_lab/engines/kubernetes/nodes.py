@@ -20,6 +20,7 @@ from kpl_lab.engines.kubernetes.ledger import Entry, Ledger
 from kpl_lab.engines.kubernetes.node.report import NodeReport, Showing, State, report_of
 from kpl_lab.engines.kubernetes.plan import TAKES_MOUNTS
 from kpl_lab.engines.kubernetes.pods import Json, Pods
+from kpl_lab.engines.kubernetes.wire import Broken
 from kpl_lab.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ _OVER = ("Succeeded", "Failed")
 SILENCE_SECONDS = 15.0
 # How long an agent that was there may take to come again; a connection to an address that has gone ends late.
 RETURN_SECONDS = 20.0
+# How long a node may take to fetch a version, as a copy may.
+FETCH_SECONDS = 3600.0
 # All may still have to come while the runner is so young.
 _YOUNG_SECONDS = 60.0
 
@@ -146,14 +149,10 @@ class Nodes:
     def _wanted(self) -> dict[str, Wanted]:
         """Return what is to be shown, by node."""
         found: dict[str, Wanted] = {}
-        self._watched = set()
-        for entry in self._ledger.entries.values():
-            if not entry.shown:
-                continue
-            self._watched.add(names.label_value(entry.name))
+        for entry in list(self._ledger.entries.values()):
             shown = {
                 name: version
-                for name, version in entry.shown.items()
+                for name, version in list(entry.shown.items())
                 if (entry.name, name) not in self._leaving
             }
             if shown and (place := self._place(entry)) is not None:
@@ -163,6 +162,8 @@ class Nodes:
     def _tell(self) -> None:
         """Say what is to be shown, where that is news, to all agents that have said what is."""
         wanted = self._wanted()
+        showing = [one.name for one in self._ledger.entries.values() if one.shown]
+        self._watched = {names.label_value(one) for one in showing}
         for node, found in self._nodes.items():
             mine = wanted.get(node, {})
             if found.line is None or found.report is None or mine == found.told:
@@ -179,7 +180,11 @@ class Nodes:
 
     async def show(self, entry: Entry, name: str, folder: Path) -> str:
         """Have a version shown in a server's pod; return why not, empty when it is."""
-        why = await self._show(entry, name, folder)
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                why = await self._show(entry, name, folder)
+        except TimeoutError:
+            why = "the node has not fetched it in all that time"
         if why:
             log.warning("%s is not shown in %s: %s", name, entry.name, why)
             entry.shown.pop(name, None)
@@ -252,7 +257,7 @@ class Nodes:
 
     async def _followed(self, node: str) -> Mapping[str, Mapping[str, Showing]] | None:
         """Wait until the last order was followed; return what it has come to, None without an answer."""
-        found = self._nodes[node]
+        found = self._nodes.setdefault(node, _Node())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SILENCE_SECONDS):
                 while found.pods is None:
@@ -261,7 +266,7 @@ class Nodes:
 
     async def _news(self, node: str) -> bool:
         """Wait for a word of a node's agent; False where none comes."""
-        found = self._nodes[node]
+        found = self._nodes.setdefault(node, _Node())
         found.news.clear()
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -286,13 +291,17 @@ class Nodes:
         ------
         EngineError
             It is not to be shown there.
+        Broken
+            Not known yet: the cluster has not told of all pods.
         """
+        if not self._is_synced:
+            raise Broken("it is not known yet what is to be shown")
         wanted = self._wanted().get(node, {}).items()
         uids = {uid for uid, shown in wanted if version in shown.values()}
-        for entry in self._ledger.entries.values():
+        for entry in list(self._ledger.entries.values()):
             place = self._place(entry) if entry.shown else None
             if place is not None and place[1] in uids:
-                for name, one in entry.shown.items():
+                for name, one in list(entry.shown.items()):
                     if one == version and name in entry.mounted:
                         return Path(entry.mounted[name])
         raise EngineError(f"{version} is not to be shown on {node}.", code="no_source")

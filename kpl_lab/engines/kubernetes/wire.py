@@ -1,7 +1,8 @@
 """How an agent in a pod and the runner's gate talk: lines and chunks over one TCP connection a call.
 
 The agent begins with a line of JSON: ``{"call", "token", "workload", "pod", "args"}``. The gate answers
-with a line, ``{"done": ...}`` or ``{"error": {"code", "message"}}``, and then
+with a line, ``{"done": ...}`` or ``{"error": {"code", "message"}}``, before it as many ``{"wait": true}`` as
+there is to wait, and then
 
 =========  ==========================================================================
 ``fetch``  the gate sends a tar as chunks
@@ -44,6 +45,10 @@ class Broken(Exception):
 def to_line(message: dict[str, Any]) -> bytes:
     """Return a message as a line."""
     return json.dumps(message, ensure_ascii=False).encode() + b"\n"
+
+
+# Says that the answer is still to come.
+WAIT = to_line({"wait": True})
 
 
 class Sender(Protocol):

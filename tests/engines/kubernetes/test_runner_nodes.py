@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from kpl_lab.engines.kubernetes import nodes
+from kpl_lab.engines.kubernetes import live_mounts, nodes
 from kpl_lab.engines.kubernetes.agent.gateway import Gateway, Link, Refused
 from kpl_lab.engines.kubernetes.agent.report import Phase
 from kpl_lab.engines.kubernetes.engine import KubernetesEngine
 from kpl_lab.engines.kubernetes.node.config import NodeConfig
 from kpl_lab.engines.kubernetes.plan import TAKES_MOUNTS
-from kpl_lab.engines.kubernetes.wire import ChunkReader
+from kpl_lab.engines.kubernetes.wire import Broken, ChunkReader
 from kpl_lab.engines.spec import Handle
 from kpl_lab.errors import EngineError
 from tests.doubles import kubernetes_play as play
@@ -286,6 +286,84 @@ async def test_a_runner_that_has_lost_its_notes_learns_what_is_shown(bench: Doub
         assert [set(one["pods"].get(uid, ())) for one in node.orders] == [{"data"}]
         await bench.engine.unmount(handle, "data")
         await told(node, {})
+
+
+async def test_a_runner_that_came_again_waits_until_it_knows_the_pods(bench: Doubled) -> None:
+    handle, uid = await started(bench)
+    folder = bench.folder("data", {"a": "1"})
+    async with Node(bench) as node:
+        await bench.engine.mount(handle, folder, "data")
+        version = node.wanted[uid]["data"]
+        await bench.crash()
+        held = bench.server.faults.hold("list", "Pod")
+        bench.start()
+        await bench.engine.capacity()  # it listens
+
+        def fetch() -> None:
+            request = {"what": "version", "key": version}
+            node.gateway.once("fetch", request, lambda _, stream: ChunkReader(stream).finish())
+
+        with pytest.raises(Broken, match="hung up"):  # a node's agent tries that again
+            await asyncio.to_thread(fetch)
+        mounting = asyncio.create_task(bench.engine.mount(handle, folder, "data"))
+        unmounting = asyncio.create_task(bench.engine.unmount(handle, "other"))
+        await asyncio.sleep(0.3)
+        held.set()
+        assert (await mounting).note == SHOWN
+        await unmounting
+        await asyncio.to_thread(fetch)
+
+
+async def test_what_a_node_does_not_fetch_in_time_is_copied(
+    bench: Doubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "FETCH_SECONDS", 0.5)
+    handle, uid = await started(bench)
+    async with Node(bench) as node, copying(bench):
+        node.obeys = False
+        await until(lambda: node.orders)
+        folder = bench.folder("data", {"a": "1"})
+        mounting = asyncio.create_task(bench.engine.mount(handle, folder, "data"))
+        await told(node, {uid: {"data"}})
+        for done in range(1, 100):
+            node.say("fetching", done=done, total=100)
+            await asyncio.sleep(0.02)
+            if mounting.done():
+                break
+        assert "has not fetched it in all that time" in (await mounting).note
+        await told(node, {})
+
+
+async def test_a_mount_that_failed_goes_by_the_node_the_next_time(
+    bench: Doubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_mounts, "_COPY_SECONDS", 0.3)
+    handle, _ = await started(bench)
+    folder = bench.folder("data", {"a": "1"})
+    with pytest.raises(EngineError):  # no agent is there, neither the node's nor the pod's
+        await bench.engine.mount(handle, folder, "data")
+    async with Node(bench):
+        assert (await bench.engine.mount(handle, folder, "data")).note == SHOWN
+
+
+async def test_a_copy_stays_one_when_the_runner_comes_again(bench: Doubled) -> None:
+    handle, _ = await started(bench)
+    folder = bench.folder("data", {"a": "1"})
+    async with copying(bench):
+        assert (await bench.engine.mount(handle, folder, "data")).note.startswith("It was copied")
+    await bench.restart()
+    async with Node(bench), copying(bench) as agent:
+        assert (await bench.engine.mount(handle, folder, "data")).note == ""
+        assert (await agent.ordered("mount"))["name"] == "data"
+
+
+async def test_an_unmount_while_the_node_is_unknown_is_tried_again(bench: Doubled) -> None:
+    handle, _ = await started(bench)
+    async with Node(bench):
+        await bench.engine.mount(handle, bench.folder("data", {"a": "1"}), "data")
+    await bench.restart()
+    with pytest.raises(EngineError, match="does not answer just now"):
+        await bench.engine.unmount(handle, "data")
 
 
 async def test_what_a_server_showed_goes_when_its_command_has_ended(bench: Doubled) -> None:

@@ -17,6 +17,7 @@ from kpl_lab.engines.kubernetes.wire import (
     CHUNK_BYTES,
     MAX_LINE_BYTES,
     SILENCE_SECONDS,
+    WAIT,
     Broken,
     ChunkReader,
     ChunkWriter,
@@ -174,7 +175,9 @@ class Gateway:
         with self._connection() as stream:
             stream.write(self.request(call, args))
             stream.flush()
-            work(_answer(stream.readline()), stream)
+            while (line := stream.readline()) == WAIT:
+                continue
+            work(_answer(line), stream)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[IO[bytes]]:

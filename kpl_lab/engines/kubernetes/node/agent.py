@@ -27,6 +27,8 @@ Wanted = dict[str, dict[str, str]]
 BEAT_SECONDS = 5.0
 _FETCHING_PAUSE, _PAUSE = 0.5, 2.0
 _AT_ONCE = 3
+# After so many tries that the gate answered, and that brought no further byte, it is given up.
+_IDLE_TRIES = 5
 
 
 @dataclass
@@ -185,6 +187,9 @@ class NodeAgent:
         except (Refused, EngineError, OSError) as error:
             log.warning("%s does not come: %s", version, error)
             fetch.error = str(error)
+        except Exception as error:  # whoever waits for it has to be told, whatever it is
+            log.exception("%s does not come", version)
+            fetch.error = f"The node agent failed ({type(error).__name__}: {error})."
         if not fetch.error:
             del self._fetches[version]
         self._report.cache = await asyncio.to_thread(self._facts)
@@ -197,9 +202,11 @@ class NodeAgent:
             return not self._is_over and _is_in(version, self._wanted or {})
 
         def make_room(size: int) -> None:
-            self._make_room(version, size)
+            self._make_room(version, fetch.progress, size)
 
+        most, idle_tries = 0, 0
         for wait in backoff():
+            answers = fetch.progress.answers
             try:
                 async with self._slots:
                     work = (version, self._gateway, make_room, fetch.progress, is_wanted)
@@ -208,22 +215,32 @@ class NodeAgent:
                 return
             except AGAIN as error:
                 log.warning("%s: %s; trying again", version, error)
+                if fetch.progress.answers > answers:
+                    idle_tries = 0 if fetch.progress.done > most else idle_tries + 1
+                    most = max(most, fetch.progress.done)
+                if idle_tries == _IDLE_TRIES:
+                    raise EngineError(
+                        f"What the platform sends of it breaks off each time ({error}).",
+                        code="breaks_off",
+                    ) from error
             else:
                 return
             await asyncio.sleep(wait)
             if not is_wanted():
                 return
 
-    def _make_room(self, version: str, size: int) -> None:
+    def _make_room(self, version: str, progress: Progress, size: int) -> None:
         with self._lock:
             wanted = (self._wanted or {}).values()
             kept = {one.version for one in self._mounts.shown()}
             kept.update(one for names in wanted for one in names.values())
             coming = [
-                one.progress for other, one in list(self._fetches.items()) if other != version
+                one.progress
+                for other, one in list(self._fetches.items())
+                if other != version and not one.error and not self._cache.has(other)
             ]
-            promised = sum(one.total - one.done for one in coming)
-            aside = self._cache.make_room(size, kept, promised)
+            aside = self._cache.make_room(size, kept, coming)
+            progress.total = size
         for path in aside:
             log.info("removing %s: room is needed", path.name)
             remove_tree(path)

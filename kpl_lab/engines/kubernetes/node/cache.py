@@ -39,10 +39,11 @@ class Withdrawn(Exception):
 
 @dataclass
 class Progress:
-    """How far a version has come, in bytes."""
+    """How far a version has come, in bytes, and how often the gate has begun to send it."""
 
     done: int = 0
     total: int = 0
+    answers: int = 0
 
 
 class Cache:
@@ -79,15 +80,18 @@ class Cache:
         """Note that a version is used now."""
         os.utime(self._folder / _checked(version) / _ABOUT)
 
-    def make_room(self, size: int, kept: Collection[str], promised: int = 0) -> list[Path]:
+    def make_room(
+        self, size: int, kept: Collection[str], coming: Collection[Progress] = ()
+    ) -> list[Path]:
         """Put versions aside until ``size`` bytes have room; return what is to be discarded.
 
         Parameters
         ----------
         kept
             Versions that stay.
-        promised
-            Bytes that have been given room and are still to come.
+        coming
+            Others that have been given room: none of them counts among the versions yet, and what
+            has come of them lies on the disk already.
 
         Raises
         ------
@@ -96,8 +100,9 @@ class Cache:
         """
         sizes = self.sizes()
         disk = shutil.disk_usage(self._folder)
-        free = disk.free - int(disk.total * _LEFT_SHARE) - promised
-        room = self.most - sum(sizes.values()) - promised
+        free = disk.free - int(disk.total * _LEFT_SHARE)
+        free -= sum(one.total - one.done for one in coming)
+        room = self.most - sum(sizes.values()) - sum(one.total for one in coming)
         idle = {version: bytes for version, bytes in sizes.items() if version not in kept}
         if size > room + sum(idle.values()):
             raise Full(
@@ -133,7 +138,7 @@ class Cache:
         Parameters
         ----------
         make_room
-            Called with its size before anything is written.
+            Called with its size before anything is written; notes it in ``progress``, once there is room.
 
         Raises
         ------
@@ -145,8 +150,8 @@ class Cache:
         part = self._folder / f".{_checked(version)}{_PART}"
 
         def take(answer: dict[str, int], stream: IO[bytes]) -> None:
-            progress.done, progress.total = 0, int(answer["bytes"])
-            make_room(progress.total)
+            progress.done, progress.answers = 0, progress.answers + 1
+            make_room(int(answer["bytes"]))
             unpack(_Counted(stream, progress, is_wanted), part / DATA)
 
         remove_tree(part)
