@@ -46,6 +46,8 @@ class RouteState:
         Why it is not taken, as a sentence; empty: there is nothing to say.
     is_settled
         Nothing changes before something else does.
+    is_known
+        ``leads_to`` are all of them; False: what there is was not read yet.
     """
 
     name: str
@@ -53,3 +55,4 @@ class RouteState:
     leads_to: tuple[str, ...] = ()
     message: str = ""
     is_settled: bool = True
+    is_known: bool = True

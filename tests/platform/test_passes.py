@@ -24,6 +24,7 @@ class Ways:
         self.wanted: dict[str, Route] = {}
         self.still: tuple[str, ...] = ()
         self.message, self.is_taken, self.is_away = "", True, False
+        self.is_known = True
 
     async def route(self, wanted: Sequence[Route]) -> list[RouteState]:
         if self.is_away:
@@ -35,6 +36,8 @@ class Ways:
                 is_taken=self.is_taken,
                 leads_to=(*one.shares, *self.still),
                 message=self.message,
+                is_known=self.is_known,
+                is_settled=self.is_known,
             )
             for one in wanted
         ]
@@ -136,6 +139,32 @@ async def test_a_former_revision_answers_while_calls_may_come_past_the_front_doo
         await asyncio.sleep(0.2)
     assert "service-1-1" in site.engine.workloads
     ways.still = ()
+    await until(lambda: set(site.engine.workloads) == {"service-2-1"})
+
+
+@pytest.mark.parametrize("what", ["is_away", "is_known"])
+async def test_a_controller_that_knows_no_ways_yet_ends_no_former_revision(
+    site: Site, ways: Ways, clock: ManualClock, what: str
+) -> None:
+    alice = await with_candidate(site)
+    await alice.http.patch(PATH, json={"access": "public"})
+    await until(lambda: "route-1" in ways.wanted)
+    ways.still = ("service-1-1",)
+    await alice.post(f"{PATH}/promote")
+    await until(lambda: ways.wanted["route-1"].shares == {"service-2-1": 100})
+    await site.controller.queue.settled()
+    setattr(ways, what, not getattr(ways, what))
+    ways.still = ()  # what has not been read is not told
+    await site.restart()
+    clock.advance(100)
+    with site.context.database.store() as store:
+        previous = store.services.in_role(1, "previous")
+        assert previous is not None
+    for _ in range(3):
+        site.controller.add(Key("services", previous.id))
+        await asyncio.sleep(0.2)
+    assert "service-1-1" in site.engine.workloads
+    setattr(ways, what, not getattr(ways, what))
     await until(lambda: set(site.engine.workloads) == {"service-2-1"})
 
 

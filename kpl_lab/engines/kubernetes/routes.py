@@ -336,7 +336,9 @@ class Routes:
         course = self._courses.setdefault(self._name(route), _Course())
         message = route_words.refused(error, self._kind) if is_refused else ""
         return dataclasses.replace(
-            self._state(route, course, message=message), is_settled=is_refused
+            self._state(route, course, message=message),
+            is_settled=is_refused,
+            is_known=is_refused or self._listed_at is not None,
         )
 
 

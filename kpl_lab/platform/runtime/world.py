@@ -72,8 +72,8 @@ class World:
     ``is_synced`` is false until the engine has told everything that it runs; before that nothing
     may be taken for lost. Whoever finds an image for a build holds ``image_lock``, and whoever removes
     one. ``routed`` are the addresses by service that the front door is known to
-    have taken up; ``led`` are the workloads by service that may get calls past it. ``add`` has
-    something looked at soon; ``is_at`` says whether it is just now.
+    have taken up; ``led`` are the workloads by service that may get calls past it; None: that
+    is not known yet. ``add`` has something looked at soon; ``is_at`` says whether it is just now.
     ``fence`` keeps a controller that another one has followed from engine, database and files.
     """
 
@@ -83,7 +83,7 @@ class World:
     is_synced: bool = False
     front_door: FrontDoor | None = None
     routed: dict[int, frozenset[str]] = field(default_factory=dict)
-    led: dict[int, frozenset[str]] = field(default_factory=dict)
+    led: dict[int, frozenset[str]] | None = None
     add: Callable[[Key], None] = lambda _key: None
     is_at: Callable[[Key], bool] = lambda _key: False
     image_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -208,6 +208,22 @@ async def test_a_refused_route_is_told_and_one_that_breaks_calls_is_withdrawn(
     assert bench.objects(*OBJECTS) == []
 
 
+async def test_what_was_not_read_yet_is_not_taken_for_nothing(bench: Doubled) -> None:
+    await serving(bench, "a")
+    await asked(bench, route(a=100))
+    await bench.restart()
+    await bench.engine.capacity()
+    bench.server.faults.fail(503, "list", "HTTPRoute", times=1000)
+    state = await asked(bench, route(a=100))
+    assert (state.leads_to, state.is_known, state.is_settled) == ((), False, False)
+    bench.server.faults.planned.clear()
+    state = await asked(bench, route(a=100))
+    assert (state.leads_to, state.is_known) == (("a",), True)
+    bench.server.faults.fail(503, "list", "HTTPRoute", times=1000)
+    state = await asked(bench, route(a=100))
+    assert (state.leads_to, state.is_known) == (("a",), True)
+
+
 async def test_a_cluster_without_the_gateway_api_says_so(bench: Doubled) -> None:
     bench.server.unknown.add("HTTPRoute")
     await serving(bench, "a")

@@ -70,7 +70,8 @@ class PassReconciler:
         wanted = passes(found, names)
         told = {one.name: one for one in await self._world.engine.route(list(wanted.values()))}
         states = {id: told[one.name] for id, one in wanted.items() if one.name in told}
-        self._world.led = {id: frozenset(one.leads_to) for id, one in states.items()}
+        if all(one.is_known for one in states.values()):
+            self._world.led = {id: frozenset(one.leads_to) for id, one in states.items()}
         for service in found:
             if service.id in states:
                 await self._tell(service, states[service.id])

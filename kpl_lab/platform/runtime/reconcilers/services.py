@@ -115,7 +115,8 @@ class ServiceReconciler:
         if head is None or head.is_deleted or not head.is_wanted:
             return None
         ready = {i.get("address") for i in service.instances if i["state"] == "ready"}
-        is_led = workload_name(service) in self._world.led.get(head.id, frozenset())
+        led = self._world.led
+        is_led = led is None or workload_name(service) in led.get(head.id, frozenset())
         if is_led or ready & self._world.routed.get(head.id, frozenset()):
             return LOOK_AGAIN_SECONDS
         age = (self._world.context.clock.now() - service.updated_at).total_seconds()
@@ -175,7 +176,8 @@ class ServiceReconciler:
         files = self._world.context.files
         try:
             lack = await self._world.fetches.lacking(
-                input_folders(files, service.inputs), Key("services", service.id)
+                [files.code(service.code_digest), *input_folders(files, service.inputs)],
+                Key("services", service.id),
             )
             if lack is not None:
                 text, is_progress = lack.text, lack.is_progress
