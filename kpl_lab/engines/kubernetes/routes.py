@@ -46,7 +46,7 @@ _PATIENCE_SECONDS = 15.0
 _SETTLE_SECONDS, _BLIND_SECONDS = 2.0, 5.0
 # What a controller finds wrong may be that it does not know all objects yet; after that it is wrong.
 _DOUBT_SECONDS = 3.0
-_AGAIN_SECONDS = 300.0
+_AGAIN_SECONDS, _MOST_AGAIN_SECONDS = 300.0, 86400.0
 
 
 @dataclass
@@ -59,6 +59,14 @@ class _Course:
     refused: str = ""
     refused_digest: str = ""
     refused_until: float = 0.0
+    refusals: int = 0
+
+    def refuse(self, message: str, digest: str) -> None:
+        """Note what calls fail by; it is tried again less and less often."""
+        self.refused, self.refused_digest = message, digest
+        wait = min(_AGAIN_SECONDS * 2**self.refusals, _MOST_AGAIN_SECONDS)
+        self.refused_until = time.monotonic() + wait
+        self.refusals += 1
 
 
 class Routes:
@@ -169,6 +177,8 @@ class Routes:
     async def _one(self, route: Route) -> RouteState:
         name = self._name(route)
         course = self._courses.setdefault(name, _Course())
+        now = time.monotonic()
+        course.leaving = {one: at for one, at in course.leaving.items() if at > now}
         try:
             why = self._why_not(route)
             backends = None if why else self._backends(route)
@@ -222,24 +232,34 @@ class Routes:
             namespace=self._planner.namespace,
             route=route,
             backends=backends,
+            former=self._former(route, backends, course),
             shape=self._shape,
         )
         manifests = route_objects(plan)
         is_refused = course.refused_digest == _digest(manifests[-1])
         if is_refused and time.monotonic() < course.refused_until:
+            await self._withdraw(self._name(route), course)
             return True
         course.refused = course.refused_digest = ""
-        fresh = [one for one in manifests if self._differs(one)]
-        if not fresh:
-            return True
-        if not await self._all_have_addresses(backends):
+        is_new = self._differs(manifests[-1])
+        if is_new and not await self._all_have_addresses(backends):
             return False
         before = self._leads_to(self._name(route))
-        for one in fresh:
+        for one in filter(self._differs, manifests):
             key = one["kind"], one["metadata"]["name"]
             self._there[key] = await self._cluster.apply(one)
-        self._changed(course, before - {one.workload for one in backends})
+        if len(manifests) == 1:
+            await self._delete(POLICY, self._name(route))
+        if is_new:
+            self._changed(course, before - {one.workload for one in backends})
         return True
+
+    def _former(self, route: Route, backends: Sequence[Backend], course: _Course) -> dict[str, int]:
+        """Return whom calls may still reach by the route as it was, with their ports."""
+        named = self._leads_to(self._name(route)) | set(course.leaving)
+        entries = [self._ledger.entries.get(one) for one in named - {b.workload for b in backends}]
+        ports = {one.name: self._planner.port(one.workload) for one in entries if one is not None}
+        return {name: port for name, port in sorted(ports.items()) if port is not None}
 
     def _differs(self, manifest: Manifest) -> bool:
         there = self._there.get((manifest["kind"], manifest["metadata"]["name"]))
@@ -263,11 +283,12 @@ class Routes:
 
     async def _withdraw(self, name: str, course: _Course) -> None:
         before = self._leads_to(name)
-        for kind in (self._kind, POLICY):
-            await self._delete(kind, name)
+        await self._delete(self._kind, name)
         if before:
             now = course.changed_at = time.monotonic()
             course.leaving |= dict.fromkeys(before, now + _BLIND_SECONDS)
+        if not course.leaving:  # until then its proxies may call by it
+            await self._delete(POLICY, name)
         course.is_read = True
 
     def _leads_to(self, name: str) -> set[str]:
@@ -295,10 +316,11 @@ class Routes:
         if found.is_harmful:
             course.is_read = False
             if waited > _DOUBT_SECONDS:
-                course.refused, course.refused_digest = found.message, _digest(there)
-                course.refused_until = now + _AGAIN_SECONDS
+                course.refuse(found.message, _digest(there))
                 await self._withdraw(name, course)
             return self._state(route, course, message=course.refused)
+        if found.is_taken and waited > _AGAIN_SECONDS:
+            course.refusals = 0
         message = found.message
         if not found.is_read and course.is_read:
             message = f"{message} {await self._unheard(found.unread)}".strip()
@@ -319,8 +341,6 @@ class Routes:
     def _state(
         self, route: Route, course: _Course, *, is_taken: bool = False, message: str = ""
     ) -> RouteState:
-        now = time.monotonic()
-        course.leaving = {one: at for one, at in course.leaving.items() if at > now}
         leads = self._leads_to(self._name(route)) | set(course.leaving)
         return RouteState(
             name=route.name,

@@ -128,6 +128,18 @@ def test_the_gateway_may_call_these_pods_alone() -> None:
     ]
 
 
+def test_the_gateway_may_call_those_too_that_it_led_to_before() -> None:
+    shape = dataclasses.replace(GATEWAY, route_from=INGRESS.route_from)
+    before, after = (
+        route_objects(dataclasses.replace(plan(shape), former=former))
+        for former in ({}, {"service-5-1": 8000, "service-7-1": 9000})
+    )
+    (expression,) = after[0]["spec"]["podSelector"]["matchExpressions"]
+    assert expression["values"] == ["service-7-1", "service-8-1", "service-5-1"]
+    assert [one["port"] for one in after[0]["spec"]["ingress"][0]["ports"]] == [8000, 9000]
+    assert before[-1] == after[-1]
+
+
 def test_a_route_is_found_again_and_goes_with_whom_it_leads_to() -> None:
     for one in route_objects(plan(dataclasses.replace(GATEWAY, route_from=INGRESS.route_from))):
         found = one["metadata"]

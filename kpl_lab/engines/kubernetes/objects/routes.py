@@ -47,13 +47,20 @@ class RouteShape:
 
 @dataclass(frozen=True, kw_only=True)
 class RoutePlan:
-    """What the objects of a route follow from."""
+    """What the objects of a route follow from.
+
+    Attributes
+    ----------
+    former
+        Ports by workload of those that calls may still reach by the route as it was.
+    """
 
     installation: str
     namespace: str
     route: Route
     backends: tuple[Backend, ...]
     shape: RouteShape
+    former: Mapping[str, int] = field(default_factory=dict)
 
 
 def route_selector(installation: str) -> str:
@@ -141,18 +148,22 @@ def _paths(plan: RoutePlan) -> list[tuple[str, str]]:
 
 
 def _callers(plan: RoutePlan) -> Manifest:
-    """Return what lets the gateway call these pods, at their port alone."""
+    """Return what lets the gateway call these pods, at their ports alone.
+
+    Those too that it may still call: a policy reaches pods sooner than a route its proxies.
+    """
+    called = {one.workload: one.port for one in plan.backends} | dict(plan.former)
     pods = {
         "matchLabels": {names.INSTALLATION: plan.installation},
         "matchExpressions": [
             {
                 "key": names.WORKLOAD,
                 "operator": "In",
-                "values": [names.label_value(one.workload) for one in plan.backends],
+                "values": [names.label_value(one) for one in called],
             }
         ],
     }
-    ports = [{"port": port, "protocol": "TCP"} for port in sorted({b.port for b in plan.backends})]
+    ports = [{"port": port, "protocol": "TCP"} for port in sorted(set(called.values()))]
     callers = [dict(one) for one in plan.shape.route_from]
     return {
         "apiVersion": "networking.k8s.io/v1",
