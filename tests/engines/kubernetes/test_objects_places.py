@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -66,6 +67,17 @@ def test_a_server_sees_what_the_agent_of_its_node_mounts_where_there_are_such_ag
     for name in set(PLANS) - {"server on nodes with agents"}:
         assert TAKES_MOUNTS not in json.dumps(objects(PLANS[name]))
         assert "mountPropagation" not in json.dumps(objects(PLANS[name]))
+
+
+@pytest.mark.parametrize(("has_node_agents", "size"), [(True, {}), (False, {"sizeLimit": "700Mi"})])
+def test_what_a_node_shows_in_a_server_does_not_count_as_its_scratch_space(
+    has_node_agents: bool, size: dict[str, str]
+) -> None:
+    plan = PLANS["server on nodes with agents"]
+    shape = dataclasses.replace(plan.shape, scratch_mb=700, has_node_agents=has_node_agents)
+    plan = dataclasses.replace(plan, shape=shape)
+    assert volume_of(plan, MOUNTS_VOLUME) == {"emptyDir": size}
+    assert volume_of(plan, "inside") == {"emptyDir": {"sizeLimit": "700Mi"}}
 
 
 def test_secrets_are_files_for_the_group_and_the_agents_part_is_its_own() -> None:

@@ -45,7 +45,7 @@ def volumes(plan: Plan) -> list[Manifest]:
     if shm > 0:
         found.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm}Mi"}})
     if has_home(plan):
-        found += [_home(plan), _empty(plan, MOUNTS_VOLUME)]
+        found += [_home(plan), _live_mounts(plan)]
     return found
 
 
@@ -112,6 +112,13 @@ def _secret(plan: Plan, volume: str, files: dict[str, str]) -> Manifest:
 def _empty(plan: Plan, volume: str) -> Manifest:
     most = plan.shape.scratch_mb
     return {"name": volume, "emptyDir": {"sizeLimit": f"{most}Mi"} if most else {}}
+
+
+def _live_mounts(plan: Plan) -> Manifest:
+    """Return where live mounts lie; a kubelet takes what a node agent shows there for the pod's own."""
+    if takes_mounts(plan):
+        return {"name": MOUNTS_VOLUME, "emptyDir": {}}
+    return _empty(plan, MOUNTS_VOLUME)
 
 
 def _mount(volume: str, path: str, *, is_read_only: bool = False) -> Manifest:
