@@ -185,6 +185,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     if not settings.storage_url:
         return
     control.check_storage(settings)
+    if settings.database_url is not None or (settings.home.platform / "kpl.sqlite").exists():
+        control.compare_storage(settings)
     files = open_files(settings)
     waiting = kept_files.only_here(files) if isinstance(files, CachedFiles) else 0
     if waiting:

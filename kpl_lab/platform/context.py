@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
@@ -20,6 +21,8 @@ from kpl_lab.settings import Secret, Settings
 
 # Well below the 40 threads in which requests are served.
 WRITERS = 8
+# The controller's imports, collections and fetches at once, and one for the tidying of the bucket.
+TRANSFERS = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Context:
         Encrypts what is stored of users' secrets.
     writers
         How many requests may wait for the database's writer at once.
+    transfers
+        Threads for what talks to the object storage, which may take hours.
     """
 
     settings: Settings
@@ -49,6 +54,9 @@ class Context:
     pools: PoolsFile
     bell: Bell = field(default_factory=Bell)
     writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
+    transfers: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(TRANSFERS, thread_name_prefix="transfer")
+    )
 
     @property
     def allows_image_fallback(self) -> bool:
@@ -62,6 +70,7 @@ class Context:
         self.database.close()
         self.nudge.close()
         self.files.close()
+        self.transfers.shutdown(wait=False, cancel_futures=True)
 
 
 def open_files(settings: Settings) -> FileStore:

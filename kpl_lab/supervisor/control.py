@@ -15,7 +15,9 @@ from kpl_lab.errors import Conflict
 from kpl_lab.formats import pools_yml
 from kpl_lab.formats.catalog_yml import catalog_of, find_catalog
 from kpl_lab.platform.settings import load_options
+from kpl_lab.platform.storage import claims
 from kpl_lab.platform.storage.bucket import Bucket
+from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.remote import Remote
 from kpl_lab.platform.storage.upgrade import upgrade
 from kpl_lab.settings import Settings
@@ -122,20 +124,65 @@ def _make_ready(settings: Settings, say: Say) -> list[Plan]:
     backup = upgrade_database(settings)
     if backup:
         say(f"database upgraded; the former one is kept as {backup}")
+    if settings.storage_url:
+        claim_storage(settings)
+        own_tree(settings.home.platform, account)
     return wanted
 
 
 def check_storage(settings: Settings) -> None:
-    """Look whether the bucket can be used, and note whose it is.
+    """Look whether the platform's processes can use the bucket.
 
     Raises
     ------
     KplError
-        It cannot, or is another installation's; says what to do.
+        They cannot; says what to do.
     """
-    remote = Remote(Bucket(settings.storage_url, attempts=_STORAGE_ATTEMPTS))
-    remote.bucket.check()
-    remote.claim(settings.instance)
+    with _home_of_processes(settings):
+        _storage(settings).bucket.check()
+
+
+def claim_storage(settings: Settings) -> None:
+    """Note whose the bucket is.
+
+    Raises
+    ------
+    Conflict
+        It is another installation's, or another database's; says what to do.
+    """
+    _with_database(settings, claims.claim)
+
+
+def compare_storage(settings: Settings) -> None:
+    """Refuse what :func:`claim_storage` refuses, and change nothing."""
+    _with_database(settings, claims.check)
+
+
+def _with_database(settings: Settings, do: Callable[[Database, Remote, str], None]) -> None:
+    database = Database(settings.sqlalchemy_url)
+    try:
+        with _home_of_processes(settings):
+            do(database, _storage(settings), settings.instance)
+    finally:
+        database.close()
+
+
+def _storage(settings: Settings) -> Remote:
+    return Remote(Bucket(settings.storage_url, attempts=_STORAGE_ATTEMPTS))
+
+
+@contextmanager
+def _home_of_processes(settings: Settings) -> Iterator[None]:
+    """Find the credentials that the platform's processes will find, and not those of who starts them."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = environment_of(settings, os.environ)["HOME"]
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HOME"]
+        else:
+            os.environ["HOME"] = before
 
 
 def _ensure_base_image(settings: Settings, say: Say) -> None:

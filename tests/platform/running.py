@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -141,6 +142,7 @@ class Site:
         self.app = create_app(context)
         self.controller = Controller(context, resync_seconds=RESYNC_SECONDS)
         self._threads = ThreadPoolExecutor()
+        self._transfers = ThreadPoolExecutor()
         self._work: asyncio.Task[None] | None = None
         self._clients: list[httpx.AsyncClient] = []
 
@@ -178,7 +180,9 @@ class Site:
         return self.engine.workloads[name]
 
     def start(self) -> None:
-        self.controller = Controller(self.context, resync_seconds=RESYNC_SECONDS)
+        self._transfers = ThreadPoolExecutor()
+        own = replace(self.context, transfers=self._transfers)
+        self.controller = Controller(own, resync_seconds=RESYNC_SECONDS)
         self._threads = ThreadPoolExecutor()
         asyncio.get_running_loop().set_default_executor(self._threads)
         self._work = asyncio.create_task(self.controller.run())
@@ -191,9 +195,9 @@ class Site:
                 await self._work
             self._work = None
             # Nothing of a dead process goes on: what is in a thread gets to its end before.
-            threads = self._threads
             with ThreadPoolExecutor(1) as other:
-                await asyncio.get_running_loop().run_in_executor(other, threads.shutdown)
+                for threads in (self._transfers, self._threads):
+                    await asyncio.get_running_loop().run_in_executor(other, threads.shutdown)
 
     async def restart(self) -> None:
         await self.kill()

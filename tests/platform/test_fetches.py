@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ class Far(FileStore):
         self.asked: list[Path] = []
         self.answers: list[KplError | None] = []
         self.here: set[Path] = set()
+        self.may_come = threading.Event()
+        self.may_come.set()
 
     def is_at_hand(self, path: Path) -> bool:
         return path in self.here
@@ -32,6 +36,7 @@ class Far(FileStore):
     def at_hand(self, path: Path, seconds: float | None = 0.0) -> Path:
         assert seconds is None, "nobody waits for this one"
         self.asked.append(path)
+        assert self.may_come.wait(30)
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
@@ -54,10 +59,11 @@ def told() -> list[str]:
 
 @pytest.fixture
 async def fetches(far: Far, told: list[str]) -> AsyncIterator[Fetches[str]]:
-    made: Fetches[str] = Fetches(far, told.append)
-    work = asyncio.create_task(made.queue.run())
-    yield made
-    work.cancel()
+    with ThreadPoolExecutor() as threads:
+        made: Fetches[str] = Fetches(far, told.append, threads)
+        work = asyncio.create_task(made.queue.run())
+        yield made
+        work.cancel()
 
 
 async def test_what_is_here_is_not_waited_for(fetches: Fetches[str], far: Far) -> None:
@@ -72,7 +78,9 @@ async def test_all_who_wait_hear_of_one_fetch(
     fetches: Fetches[str], far: Far, told: list[str]
 ) -> None:
     folder = far.dataset(1, 1)
+    far.may_come.clear()
     found = await asyncio.gather(*(fetches.lacking([folder], key) for key in ("task", "mount")))
+    far.may_come.set()
     text = "Its files are being fetched from the object storage (1 of 2 MiB)."
     assert found == [Lack(text, is_progress=True)] * 2
     await until(lambda: set(told) >= {"task", "mount"})

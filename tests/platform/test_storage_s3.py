@@ -15,11 +15,13 @@ import pytest
 
 from kpl_lab.errors import Conflict, KplError, NotFound, Unavailable
 from kpl_lab.platform.storage import bucket as buckets
+from kpl_lab.platform.storage import claims, upgrade
 from kpl_lab.platform.storage.bucket import Bucket
 from kpl_lab.platform.storage.cached import RECENT_SECONDS, CachedFiles
+from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import make_read_only
 from kpl_lab.platform.storage.manifests import PACK_BYTES
-from kpl_lab.platform.storage.remote import Remote
+from kpl_lab.platform.storage.remote import Owner, Remote
 from tests.object_storage import READER, READER_SECRET, S3Server
 
 BUCKET = "kpl"
@@ -102,7 +104,9 @@ def test_a_file_alone_is_kept_too(files: CachedFiles) -> None:
     log.parent.mkdir(parents=True)
     log.write_text("what it said\n")
     files.keep(log)
+    files.catch_up()
     assert files.is_sent(log)
+    assert not files.pending
     shutil.rmtree(files.root)
     assert files.has(log)
     assert log.read_text() == "what it said\n"
@@ -128,9 +132,11 @@ def test_removing_leaves_nothing_and_takes_no_neighbour(files: CachedFiles, s3: 
     for number in (3, 30):
         publish(files, files.dataset(number, 1))
     files.remove(files.path("datasets", 3))
+    opened(files.root, files.remote.bucket.url).catch_up()  # another process than it was asked of
     assert {key.split("/")[3] for key in keys(s3, files)} == {"30"}
     assert not files.path("kept", "datasets", "3").exists()
     files.remove(files.path("datasets", 30))
+    files.catch_up()
     assert keys(s3, files) == []
 
 
@@ -355,11 +361,30 @@ def test_whoever_uses_it_in_the_very_moment_keeps_it(files: CachedFiles) -> None
     assert seen(target) == before
 
 
-def test_another_installation_is_kept_out(files: CachedFiles, url: str) -> None:
-    files.remote.claim("aaaaaaaa")
-    files.remote.claim("aaaaaaaa")
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path / 'kpl.sqlite'}"
+    upgrade.upgrade(url)
+    made = Database(url)
+    yield made
+    made.close()
+
+
+def test_another_installation_is_kept_out(files: CachedFiles, database: Database) -> None:
+    claims.claim(database, files.remote, "aaaaaaaa")
+    claims.claim(database, files.remote, "aaaaaaaa")
     with pytest.raises(Conflict, match="holds the files of the installation aaaaaaaa"):
-        files.remote.claim("bbbbbbbb")
+        claims.claim(database, files.remote, "bbbbbbbb")
+
+
+def test_a_bucket_claimed_without_a_word_gets_one(files: CachedFiles, database: Database) -> None:
+    files.remote.bucket.put("kpl-lab.json", b'{"instance": "aaaaaaaa"}')
+    claims.claim(database, files.remote, "aaaaaaaa")
+    with database.store() as store:
+        assert files.remote.owner() == Owner("aaaaaaaa", store.marks.get(claims.MARK) or "none")
+    files.remote.bucket.put("kpl-lab.json", b"[]")
+    with pytest.raises(Conflict, match=r"kpl-lab.json is damaged"):
+        claims.check(database, files.remote, "aaaaaaaa")
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,14 @@ import pytest
 
 from kpl_dataset import WriteOnlyDataset
 from kpl_lab.engines.fake import Script
+from kpl_lab.errors import Conflict
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import kept_files
+from kpl_lab.platform.storage import claims, upgrade
 from kpl_lab.platform.storage.cached import RECENT_SECONDS, CachedFiles
+from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import FileStore
+from kpl_lab.platform.storage.remote import Owner
 from kpl_lab.settings import Settings
 from tests.object_storage import S3Server
 from tests.platform.conftest import tar_of
@@ -46,7 +50,8 @@ def files_of(context: Context) -> CachedFiles:
 
 def keys(s3: S3Server, context: Context) -> list[str]:
     prefix = files_of(context).remote.bucket.url.removeprefix(f"s3://{BUCKET}/")
-    return [key.removeprefix(f"{prefix}/") for key in s3.keys(BUCKET) if key.startswith(prefix)]
+    found = [key.removeprefix(f"{prefix}/") for key in s3.keys(BUCKET) if key.startswith(prefix)]
+    return [key for key in found if key != "kpl-lab.json"]
 
 
 def forget_folder(context: Context) -> None:
@@ -82,13 +87,18 @@ async def test_everything_still_works_when_the_folder_is_lost(
     alice = site.user()
     await dataset(alice, tmp_path / "d")
     first = await train(site, alice)
+    await until(lambda: not files_of(context).pending, lambda: "the log to be sent")
     forget_folder(context)
     assert (await alice.get("datasets/thing/versions/1/records"))["total"] == 3
     answer = await alice.http.get("models/digits/versions/1/download")
     assert answer.status_code == 200
     assert b"model" in answer.content or len(answer.content) > 1024
     assert "it said so" in (await alice.get(f"tasks/{first['id']}/log"))["text"]
-    assert "train.py" in (await alice.get(f"tasks/{first['id']}"))["files"]
+
+    async def has_code() -> bool:  # nobody waits for it; it is fetched for the next who looks
+        return "train.py" in (await alice.get(f"tasks/{first['id']}"))["files"]
+
+    await until(has_code)
     forget_folder(context)
     inputs = [{"key": "model", "kind": "model", "name": "digits"}]
     site.engine.script = WAITS
@@ -107,6 +117,7 @@ async def test_what_is_deleted_leaves_the_bucket(
     alice = site.user()
     await dataset(alice, tmp_path / "d")
     done = await train(site, alice)
+    await until(lambda: not files_of(context).pending, lambda: "the log to be sent")
     found = {key.split("/")[1] for key in keys(s3, context) if key.startswith("manifests/")}
     assert found == {"datasets", "models", "code", "logs"}
     for path in ("datasets/thing", "models/digits", f"tasks/{done['id']}"):
@@ -168,19 +179,97 @@ async def test_orphans_of_the_bucket_go_and_others_stay(
 ) -> None:
     alice = site.user()
     await dataset(alice, tmp_path / "d")
-    await train(site, alice)
+    for _ in range(3):
+        await train(site, alice)
+    assert (await alice.http.delete("tasks/2")).status_code == 204
+    await alice.gone("tasks/2")
+    await until(lambda: not files_of(context).pending)
     await site.kill()
     files = files_of(context)
     kept = files.remote.names()
-    for name in ("datasets/77/1", "outputs/77/out", "logs/tasks/77-1.log"):
+    gone = ("outputs/2/out", "logs/tasks/2-1.log")
+    later = ("datasets/77/1", "outputs/4/out", "logs/servers/1.log", "outputs/x/y")
+    for name in (*gone, *later):
         files.remote.send(tmp_path / "d", name)
-    with context.database.store() as store:
-        known = kept_files.known(store, files)
-    now = context.clock.now()
-    kept_files.tidy(files, known, now, 0, lambda: None)
-    assert len(files.remote.names()) == len(kept) + 3, "they are young"
-    kept_files.tidy(files, known, dt.datetime.now(dt.UTC) + dt.timedelta(hours=2), 0, lambda: None)
-    assert files.remote.names().keys() == kept.keys()
+
+    tidy(context, dt.timedelta())
+    assert len(files.remote.names()) == len(kept) + 6, "they are young"
+    tidy(context, dt.timedelta(hours=2))
+    assert files.remote.names().keys() == {*kept, *later}, "later ones are of a newer database"
+
+
+def tidy(context: Context, later: dt.timedelta, cache_mb: int = 0) -> None:
+    """Do what the controller does now and then, so much later."""
+    files = files_of(context)
+
+    def ask() -> kept_files.Known:
+        with context.database.store() as store:
+            return kept_files.known(store, files)
+
+    kept_files.tidy(files, ask, dt.datetime.now(dt.UTC) + later, cache_mb, lambda: None)
+
+
+async def test_an_empty_database_removes_nothing(
+    site: Site,
+    context: Context,
+    tmp_path: Path,
+    settings: Settings,
+    s3: S3Server,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The home and its database were lost; the bucket holds all that is left."""
+    alice = site.user()
+    await dataset(alice, tmp_path / "d")
+    await train(site, alice)
+    await until(lambda: not files_of(context).pending)
+    await site.kill()
+    before = keys(s3, context)
+    url = f"sqlite:///{tmp_path / 'fresh.sqlite'}"
+    upgrade.upgrade(url)
+    fresh = replace(context, database=Database(url))
+    tidy(fresh, dt.timedelta(days=3))
+    assert keys(s3, context) == before
+    assert "the database has no datasets" in caplog.text
+    remote = files_of(context).remote
+    for refused in (claims.claim, claims.check):
+        with pytest.raises(Conflict, match="filled with another database") as caught:
+            refused(fresh.database, remote, settings.instance)
+        assert caught.value.code == "storage_of_another_database"
+    claims.claim(context.database, remote, settings.instance)  # the right one is let in
+    remote.bucket.delete(["kpl-lab.json"])
+    claims.claim(fresh.database, remote, settings.instance)  # adopted knowingly
+    with pytest.raises(Conflict, match="filled with another database"):
+        claims.check(context.database, remote, settings.instance)
+    fresh.database.close()
+
+
+async def test_a_controller_on_another_database_touches_nothing(
+    site: Site, context: Context, s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until(lambda: files_of(context).remote.owner() is not None)
+    await site.kill()
+    files = files_of(context)
+    for number in (1, 2, 3):
+        files.remote.send(tmp_path, f"datasets/{number}/1")
+    files.remote.own(Owner(context.settings.instance, "another"))
+    before = keys(s3, context)
+    site.start()
+    await until(lambda: "filled with another database" in caplog.text)
+    assert keys(s3, context) == before
+
+
+async def test_a_log_of_a_former_installation_is_not_taken_for_ones_own(
+    site: Site, context: Context, tmp_path: Path
+) -> None:
+    files = files_of(context)
+    (tmp_path / "old").write_text("of another task\n")
+    files.remote.send(tmp_path / "old", "logs/tasks/1.log")
+    alice = site.user()
+    done = await train(site, alice)
+    assert done["id"] == 1
+    await until(lambda: not files.pending)
+    forget_folder(context)
+    assert (await alice.get("tasks/1/log"))["text"] == "it said so\n"
 
 
 @pytest.mark.slow

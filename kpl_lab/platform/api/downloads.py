@@ -25,6 +25,7 @@ def _tar_parts(files: FileStore, folder: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
             left = info.size
             while left > 0 and (part := file.read(min(COPY_BYTES, left))):
+                files.is_at_hand(folder)
                 left -= len(part)
                 yield part
         yield bytes(left + -info.size % tarfile.BLOCKSIZE)

@@ -17,8 +17,8 @@ API_VERSION = "1"
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
-    """Tell that the process answers."""
+async def healthz() -> dict[str, str]:
+    """Tell that the process answers; needs no thread, which requests may all hold."""
     return {"status": "ok"}
 
 

@@ -29,6 +29,7 @@ from kpl_lab.platform.domain.ledgers import Books
 from kpl_lab.platform.domain.service_plans import Room
 from kpl_lab.platform.domain.service_states import CANDIDATE, CURRENT, PREVIOUS
 from kpl_lab.platform.scopes import scope
+from kpl_lab.platform.storage.files import PATIENCE_SECONDS
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.common import Event, Page
@@ -215,10 +216,13 @@ def delete_service(ref: str, store: StoreDep, caller: Writing) -> None:
 
 
 def _receive_revision(
-    body: RevisionCreate, context: ContextDep, caller: Writing, key: KeyDep
+    ref: str, body: RevisionCreate, context: ContextDep, caller: Writing, key: KeyDep
 ) -> Code | None:
     """Store the code of a revision before the transaction begins, as for a service."""
     if service_revisions.keeps_code(body):
+        with context.database.store(reads_only=True) as store:
+            digest = _find_own(store, caller, ref).code_digest
+        code.load_code(context.files, digest, PATIENCE_SECONDS)
         return None
     return key.unless_made(
         context,

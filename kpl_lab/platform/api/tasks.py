@@ -76,7 +76,8 @@ def _facts(
 def _detail(store: Store, context: Context, task: TaskRecord) -> TaskDetail:
     book = _books(store, context) if task.state == "queued" else None
     folder = context.files.code(task.code_digest)
-    is_there = context.files.has(folder)
+    # Never waited for: what is asked for here (that it stops, say) must not fail with a bucket.
+    is_there = bool(task.code_digest) and context.files.is_here(folder)
     command = ""
     if is_there:
         loaded = code.load_code(context.files, task.code_digest)

@@ -107,7 +107,7 @@ def version_of(store: Store, record: AlgorithmRecord, number: int | None) -> Alg
 
 
 def code_of(context: Context, version: AlgorithmVersionRecord) -> Code | None:
-    """Return a version's code; None when it can no longer be read."""
+    """Return a version's code; None when it can no longer be read, or has to be fetched first."""
     if version.code_digest is None:
         return None
     try:

@@ -21,7 +21,12 @@ from kpl_lab.platform.domain import uploads
 from kpl_lab.platform.settings import PlatformOptions
 from kpl_lab.platform.storage import archives
 from kpl_lab.platform.storage.archives import ArchiveLimits
-from kpl_lab.platform.storage.files import FileStore, make_read_only, remove_tree
+from kpl_lab.platform.storage.files import (
+    PATIENCE_SECONDS,
+    FileStore,
+    make_read_only,
+    remove_tree,
+)
 from kpl_lab.schemas.algorithms import FormDescription
 
 MAX_SHOWN_BYTES = 512 * 1024
@@ -131,16 +136,18 @@ def digest_of(folder: Path) -> str:
     return whole.hexdigest()[:32]
 
 
-def load_code(files: FileStore, digest: str) -> Code:
-    """Return a stored code folder.
+def load_code(files: FileStore, digest: str, seconds: float = 0.0) -> Code:
+    """Return a stored code folder; waits for it only where that is asked for, in no transaction.
 
     Raises
     ------
     NotFound
         It is no longer there.
+    Unavailable
+        It has to be fetched first, and was asked for; or the object storage does not answer.
     """
     folder = files.code(digest)
-    if not digest or not files.has(folder):
+    if not digest or not files.has(folder, seconds):
         raise NotFound("The code snapshot is no longer stored.", code="code_missing")
     return _read_code(digest, folder)
 
@@ -164,7 +171,7 @@ def text_of(files: FileStore, digest: str, name: str) -> str:
     NotFound, Invalid
         There is no such file, or it is not text that can be shown.
     """
-    root = load_code(files, digest).folder.resolve()
+    root = load_code(files, digest, PATIENCE_SECONDS).folder.resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         raise NotFound(f"The code has no file {name!r}.")

@@ -15,6 +15,8 @@ from kpl_lab.platform.domain import access, algorithms, builds, datasets, models
 from kpl_lab.platform.domain.builds import Ordered
 from kpl_lab.platform.domain.code import Code, load_code
 from kpl_lab.platform.domain.code import receive as receive_upload
+from kpl_lab.platform.storage.files import PATIENCE_SECONDS
+from kpl_lab.platform.storage.records.assets import AlgorithmRecord, AlgorithmVersionRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.algorithms import FunctionView, PortView
 from kpl_lab.schemas.common import Resources
@@ -105,7 +107,9 @@ class Plan:
 
 
 def receive(context: Context, caller: Caller, request: NamesCode) -> Code | None:
-    """Store the code that came with a request, if any did; outside of any transaction.
+    """Store the code that came with a request, or have its algorithm's here.
+
+    Outside of any transaction, for either takes seconds. Returns the code that came along.
 
     Raises
     ------
@@ -114,7 +118,20 @@ def receive(context: Context, caller: Caller, request: NamesCode) -> Code | None
     """
     if (request.upload is None) == (request.algorithm is None):
         raise Invalid("Give either a code folder (an upload) or an algorithm, not both or none.")
-    return None if request.upload is None else receive_upload(context, caller, request.upload)
+    if request.upload is not None:
+        return receive_upload(context, caller, request.upload)
+    with context.database.store(reads_only=True) as store:
+        _record, version = _algorithm(store, caller, request)
+    load_code(context.files, version.code_digest or "", PATIENCE_SECONDS)
+    return None
+
+
+def _algorithm(
+    store: Store, caller: Caller, request: NamesCode
+) -> tuple[AlgorithmRecord, AlgorithmVersionRecord]:
+    name, number = split_reference(request.algorithm or "")
+    record = access.find(store.algorithms, name, caller, algorithms.NOUN)
+    return record, algorithms.version_of(store, record, number)
 
 
 def plan(
@@ -179,9 +196,7 @@ def choose_code(
         return Chosen(
             code=received, code_name=check_name(stem, what="code's name"), upload_id=kept.id
         )
-    name, number = split_reference(request.algorithm or "")
-    record = access.find(store.algorithms, name, caller, algorithms.NOUN)
-    version = algorithms.version_of(store, record, number)
+    record, version = _algorithm(store, caller, request)
     return Chosen(
         code=load_code(context.files, version.code_digest or ""),
         code_name=record.name,

@@ -37,7 +37,9 @@ async def _run() -> None:
             await work
         except asyncio.CancelledError:
             log.info("told to stop")
-            await give_back(lease)
+            # Hours of sending end here: the supervisor waits for seconds.
+            context.files.close()
+            await give_back(lease, context.transfers)
     finally:
         await door.close()
         await context.engine.close()

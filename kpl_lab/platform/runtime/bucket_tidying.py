@@ -7,11 +7,16 @@ import logging
 
 from kpl_lab.errors import KplError
 from kpl_lab.platform.domain import kept_files
+from kpl_lab.platform.domain.kept_files import Known
 from kpl_lab.platform.runtime.world import World
+from kpl_lab.platform.storage import claims
 from kpl_lab.platform.storage.cached import CachedFiles
+from kpl_lab.retry import backoff
 
 log = logging.getLogger(__name__)
 TIDY_SECONDS = 600.0
+# How soon what was put off is done.
+LOOK_SECONDS = 2.0
 AGAIN_SECONDS = 15.0
 
 
@@ -20,27 +25,38 @@ async def tidy_bucket(world: World) -> None:
     files = world.context.files
     if not isinstance(files, CachedFiles):
         return
+    now = world.context.clock.monotonic
+    waits, whole_at = backoff(AGAIN_SECONDS, max_seconds=TIDY_SECONDS), now()
     while True:
-        files.is_behind = False
+        pause = LOOK_SECONDS
         try:
-            await _tidy(world, files)
-        except (KplError, OSError) as error:
-            files.is_behind = True
-            log.warning("the object storage could not be tidied: %s", error)
-        left = TIDY_SECONDS
-        while left > 0:
-            await asyncio.sleep(AGAIN_SECONDS)
-            left = 0 if files.is_behind else left - AGAIN_SECONDS
+            if now() >= whole_at:
+                await world.in_bucket_thread(_tidy, world, files)
+                whole_at = now() + TIDY_SECONDS
+            elif files.pending:
+                await world.in_bucket_thread(files.catch_up, world.fence.check)
+            waits = backoff(AGAIN_SECONDS, max_seconds=TIDY_SECONDS)
+        # Whatever it is, and be it a bug: the controller has other things to do.
+        except Exception as error:
+            log.warning(
+                "the object storage could not be tidied: %s", error, exc_info=_is_bug(error)
+            )
+            pause = next(waits)
+        await asyncio.sleep(pause)
 
 
-async def _tidy(world: World, files: CachedFiles) -> None:
+def _is_bug(error: Exception) -> bool:
+    return not isinstance(error, KplError | OSError)
+
+
+def _tidy(world: World, files: CachedFiles) -> None:
     context = world.context
-    found = await world.read(lambda store: kept_files.known(store, files))
-    await asyncio.to_thread(
-        kept_files.tidy,
-        files,
-        found,
-        context.clock.now(),
-        context.options.storage_cache_mb,
-        world.fence.check,
-    )
+
+    def ask() -> Known:
+        with context.database.store(reads_only=True) as store:
+            return kept_files.known(store, files)
+
+    # Another database would take everything for orphans.
+    claims.claim(context.database, files.remote, context.settings.instance)
+    limit = context.options.storage_cache_mb
+    kept_files.tidy(files, ask, context.clock.now(), limit, world.fence.check)

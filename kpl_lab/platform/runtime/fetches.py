@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -33,11 +34,14 @@ class Fetches(Generic[K]):
     ----------
     add
         Has a key looked at again, when something that it waited for is here, or is not to be had.
+    threads
+        Where the fetching goes on; other work does not wait for it.
     """
 
-    def __init__(self, files: FileStore, add: Callable[[K], None]) -> None:
+    def __init__(self, files: FileStore, add: Callable[[K], None], threads: Executor) -> None:
         self._files = files
         self._add = add
+        self._threads = threads
         self._waiting: dict[Path, set[K]] = {}
         self._failed: dict[Path, KplError] = {}
         self.queue: WorkQueue[Path] = WorkQueue(self._fetch, FETCHES_AT_ONCE)
@@ -70,7 +74,8 @@ class Fetches(Generic[K]):
 
     async def _fetch(self, folder: Path) -> None:
         try:
-            await asyncio.to_thread(self._files.at_hand, folder, None)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._files.at_hand, folder, None)
         except KplError as error:
             self._failed[folder] = error
             if isinstance(error, _TEMPORARY):

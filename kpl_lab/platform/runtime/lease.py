@@ -15,7 +15,7 @@ import math
 import os
 import socket
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -291,9 +291,16 @@ def _is_dead(seen: LeaseRecord) -> bool:
     return holder is not None and holder.is_known_dead()
 
 
-async def give_back(lease: Lease) -> None:
-    """Give a lease back once nothing of what was done under it goes on."""
+async def give_back(lease: Lease, transfers: Executor) -> None:
+    """Give a lease back once nothing of what was done under it goes on.
+
+    Parameters
+    ----------
+    transfers
+        Further threads in which work goes on; it was told to end.
+    """
     # Work in threads goes on until it is done: the next controller waits for it.
+    await asyncio.to_thread(transfers.shutdown, cancel_futures=True)
     await asyncio.get_running_loop().shutdown_default_executor()
     if not lease.epoch:
         return

@@ -58,7 +58,9 @@ class OutputKeeper:
             # The engine answers, and there is nothing to be had: trying again would not help.
             return {**planned, "is_kept": True, "message": error.message}
         try:
-            return await asyncio.to_thread(self._place, task, planned, incoming, register)
+            return await self._world.in_bucket_thread(
+                self._place, task, planned, incoming, register
+            )
         finally:
             await asyncio.to_thread(remove_tree, incoming)
 

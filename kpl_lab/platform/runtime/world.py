@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
 from kpl_lab.engines.spec import Handle, Observation, RegistryLogin, Replica, ReplicaState
-from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound, Unavailable
+from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import images
 from kpl_lab.platform.domain.faults import Explanation, explain
@@ -22,6 +23,7 @@ from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.platform.storage.store import Store
 
 T = TypeVar("T")
+P = ParamSpec("P")
 LOG_TAIL_BYTES = 16 * 1024
 # What trying again does not mend. A part that is away (``Unavailable``) or a full disk may come
 # back, so they are not among these.
@@ -90,7 +92,9 @@ class World:
     fetches: Fetches[Key] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fetches = Fetches(self.context.files, lambda key: self.add(key))
+        self.fetches = Fetches(
+            self.context.files, lambda key: self.add(key), self.context.transfers
+        )
 
     @property
     def engine(self) -> Engine:
@@ -111,6 +115,11 @@ class World:
                 return question(store)
 
         return await asyncio.to_thread(ask)
+
+    async def in_bucket_thread(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Do what talks to the object storage in threads of its own: it may take hours."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.context.transfers, partial(work, *args, **more))
 
     async def write(self, change: Callable[[Store], T]) -> T:
         """Change the database in one transaction, in a thread."""
@@ -165,17 +174,20 @@ class World:
     async def keep_log(self, handle: Handle, target: Path, replica: int = 0) -> None:
         """Copy a workload's log into the store, whole or not at all; repeatable."""
         files = self.context.files
-        if await asyncio.to_thread(_is_kept, files, target):
+        if await asyncio.to_thread(target.exists):
             return
         fresh = target.with_suffix(f".{self.fence.epoch}.part")
         await asyncio.to_thread(_begin_file, fresh)
+        is_read = True
         try:
             async for chunk in self.engine.logs(handle, replica=replica):
                 # Opened anew each time: a file that a cancelled call held would stay open.
                 await asyncio.to_thread(_append, fresh, chunk.data)
         except EngineError:
-            pass  # what could be read is kept
+            is_read = False  # what could be read is kept
         self.fence.check()
+        if not is_read and await asyncio.to_thread(_is_empty_again, files, fresh, target):
+            return
         await asyncio.to_thread(_keep_file, fresh, target)
         await asyncio.to_thread(files.keep, target)
 
@@ -194,12 +206,12 @@ class World:
         )
 
 
-def _is_kept(files: FileStore, log: Path) -> bool:
-    """Say whether a log was kept; no end waits for an object storage that does not answer."""
-    try:
-        return files.has(log)
-    except Unavailable:
+def _is_empty_again(files: FileStore, fresh: Path, target: Path) -> bool:
+    """Drop a log of which nothing could be read where the object storage may have it all."""
+    if fresh.stat().st_size or not files.may_be_far(target):
         return False
+    fresh.unlink()
+    return True
 
 
 def _begin_file(path: Path) -> None:

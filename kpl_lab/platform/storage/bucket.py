@@ -13,20 +13,31 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kpl_lab.errors import Invalid
-from kpl_lab.platform.storage.bucket_errors import NOT_THERE, explain_bucket, is_broken_off
+from kpl_lab.errors import Invalid, KplError
+from kpl_lab.platform.storage.bucket_errors import (
+    NOT_THERE,
+    Explained,
+    bad_address,
+    explain_bucket,
+    is_broken_off,
+    is_silence,
+    unreachable,
+)
 from kpl_lab.retry import backoff
 
 MIB = 1 << 20
 PART_BYTES = 16 * MIB
 AT_ONCE = 8
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
-ATTEMPTS = 5
+READ_SECONDS = 20.0
+ATTEMPTS = 3
+# After no answer, everybody else is told so at once for so long.
+AWAY_SECONDS = 5.0
 _BATCH = 1000
 
 Tell = Callable[[int], None]
@@ -61,7 +72,8 @@ class Bucket:
     url
         ``s3://bucket/prefix``, as ``KPL_STORAGE_URL`` was checked.
     attempts
-        How often a request is made before it has failed, with back-off.
+        How often a request is made before it has failed, with back-off, and how often an answer is
+        asked for again that ended before it was whole.
 
     Raises
     ------
@@ -82,13 +94,32 @@ class Bucket:
         self._attempts = attempts
         self._lock = threading.Lock()
         self._made: Any = None
+        self._silence: KplError | None = None
+        self._silent_until = 0.0
 
     @property
     def _client(self) -> Any:  # noqa: ANN401 (boto3 has no types)
         with self._lock:
             if self._made is None:
-                self._made = _connect(self._attempts)
+                try:
+                    self._made = _connect(self._attempts)
+                except ValueError as error:
+                    raise bad_address(str(error)) from error
             return self._made
+
+    @contextmanager
+    def _asking(self) -> Iterator[Explained]:
+        """Turn failures into the house's errors; while the server says nothing, ask it nothing."""
+        silence = self._silence
+        if silence is not None and time.monotonic() < self._silent_until:
+            raise unreachable(self.url, str(silence.detail.get("error", "")))
+        try:
+            with explain_bucket(self.url) as explained:
+                yield explained
+        except KplError as error:
+            if is_silence(error):
+                self._silence, self._silent_until = error, time.monotonic() + AWAY_SECONDS
+            raise
 
     def check(self) -> None:
         """Write, read and remove something, as everybody who uses it will.
@@ -100,27 +131,30 @@ class Bucket:
         """
         key, text = f"probe-{secrets.token_hex(4)}", b"KPL Lab"
         self.put(key, text)
-        with explain_bucket(self.url):
+        with self._asking():
             self._client.get_object(Bucket=self.name, Key=self._prefix + key)["Body"].read()
         next(self.list("", limit=1), None)
         self.delete([key])
 
     def put(self, key: str, data: bytes) -> None:
         """Keep ``data``, in place of what is there."""
-        with explain_bucket(self.url):
+        with self._asking():
             self._client.put_object(Bucket=self.name, Key=self._prefix + key, Body=data)
 
     def get(self, key: str) -> bytes | None:
         """Return what is kept; None where nothing is."""
         waits = backoff(0.2, max_seconds=5)
         for attempt in range(self._attempts):
-            with explain_bucket(self.url):
+            with self._asking():
                 try:
                     found = self._client.get_object(Bucket=self.name, Key=self._prefix + key)
-                    data: bytes = found["Body"].read()
                 except Exception as error:
                     if _code(error) in NOT_THERE:
                         return None
+                    raise
+                try:
+                    data: bytes = found["Body"].read()
+                except Exception as error:
                     # The client itself repeats requests, but not the reading of an answer.
                     if not is_broken_off(error) or attempt + 1 == self._attempts:
                         raise
@@ -131,7 +165,7 @@ class Bucket:
 
     def upload(self, source: Path, key: str, tell: Tell) -> str:
         """Send a large file in parts; return its digest. A failure gives the parts up."""
-        with explain_bucket(self.url), self._manager() as manager:
+        with self._asking(), self._manager() as manager:
             sent = manager.upload(
                 str(source), self.name, self._prefix + key, subscribers=[_progress(tell)]
             )
@@ -141,7 +175,7 @@ class Bucket:
 
     def download(self, key: str, target: Path, tell: Tell) -> str | None:
         """Fetch a large file in parts; return its digest, None where it is not there."""
-        with explain_bucket(self.url), self._manager() as manager:
+        with self._asking(), self._manager() as manager:
             try:
                 manager.download(
                     self.name, self._prefix + key, str(target), subscribers=[_progress(tell)]
@@ -156,7 +190,7 @@ class Bucket:
         """Yield what lies below ``prefix``, in the order of its keys; ``limit`` a request."""
         start = ""
         while True:
-            with explain_bucket(self.url):
+            with self._asking():
                 found = self._client.list_objects_v2(
                     Bucket=self.name,
                     Prefix=self._prefix + prefix,
@@ -174,14 +208,14 @@ class Bucket:
         waiting = [{"Key": self._prefix + key} for key in keys]
         for start in range(0, len(waiting), _BATCH):
             batch = {"Objects": waiting[start : start + _BATCH], "Quiet": True}
-            with explain_bucket(self.url) as explained:
+            with self._asking() as explained:
                 found = self._client.delete_objects(Bucket=self.name, Delete=batch)
                 for error in found.get("Errors", ()):
                     explained.refuse(str(error.get("Code")), str(error.get("Message")))
 
     def half_sent(self) -> Iterator[HalfSent]:
         """Yield the uploads in parts that nobody has ended."""
-        with explain_bucket(self.url):
+        with self._asking():
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.name, Prefix=self._prefix
             )
@@ -192,7 +226,7 @@ class Bucket:
 
     def give_up(self, upload: HalfSent) -> None:
         """Remove the parts of an upload; no-op where it is gone."""
-        with explain_bucket(self.url):
+        with self._asking():
             try:
                 self._client.abort_multipart_upload(
                     Bucket=self.name, Key=self._prefix + upload.key, UploadId=upload.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kpl_lab.errors import KplError, StorageFull, Unavailable
+from kpl_lab.errors import Invalid, KplError, StorageFull, Unavailable
 
 NOT_THERE = ("NoSuchKey", "404")
 _NO_BUCKET = ("NoSuchBucket",)
@@ -156,7 +156,26 @@ def explain_bucket(url: str) -> Iterator[Explained]:
 
 
 def is_broken_off(error: Exception) -> bool:
-    """Say whether an answer ended before it was whole."""
-    from botocore.exceptions import HTTPClientError, IncompleteReadError
+    """Say whether an answer ended before it was whole; one that stands still is given up."""
+    from botocore.exceptions import HTTPClientError, IncompleteReadError, ReadTimeoutError
 
-    return isinstance(error, HTTPClientError | IncompleteReadError | OSError)
+    is_broken = isinstance(error, HTTPClientError | IncompleteReadError | OSError)
+    return is_broken and not isinstance(error, ReadTimeoutError)
+
+
+def is_silence(error: KplError) -> bool:
+    """Say whether an error means that the server cannot be reached, or says nothing."""
+    from botocore.exceptions import ConnectionError as NoConnection
+    from botocore.exceptions import HTTPClientError
+
+    return isinstance(error.__cause__, HTTPClientError | NoConnection)
+
+
+def bad_address(why: str) -> KplError:
+    """Return the error of an address that is none."""
+    return Invalid(
+        "AWS_ENDPOINT_URL is no address of a server; it has to begin with http:// or https://, as in "
+        "http://minio.example:9000.",
+        code="storage_address",
+        detail={"error": why},
+    )

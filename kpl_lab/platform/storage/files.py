@@ -135,6 +135,15 @@ class FileStore:
         del path
         return True
 
+    def is_here(self, path: Path) -> bool:
+        """Say whether something is kept at ``path`` and can be read at once; never waits."""
+        return path.exists()
+
+    def may_be_far(self, path: Path) -> bool:
+        """Say whether something may be kept that does not lie here; here nothing can."""
+        del path
+        return False
+
     def at_hand(self, path: Path, seconds: float | None = PATIENCE_SECONDS) -> Path:
         """Return ``path`` once what is kept there can be read.
 

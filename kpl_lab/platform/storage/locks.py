@@ -17,8 +17,20 @@ def locked(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
 
     The file goes with the lock: who waited for one that was removed asks for its successor.
     """
+    with locked_word(folder, lock_word(name), wait=wait) as is_mine:
+        yield is_mine
+
+
+def lock_word(name: str) -> str:
+    """Return what the lock of a name is called."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+@contextmanager
+def locked_word(folder: Path, word: str, *, wait: bool = True) -> Iterator[bool]:
+    """Do the same for a lock by what it is called."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    path = folder / word
     while True:
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -10,11 +10,12 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from os import utime
 from pathlib import Path
@@ -36,6 +37,9 @@ from kpl_lab.platform.storage.manifests import (
 )
 
 _TREES, _MANIFESTS, _OWNER = "trees/", "manifests/", "kpl-lab.json"
+_JSON = ".json"
+# What is below ``trees/``: a name, the token of a try, the number of the object.
+_OBJECT = re.compile(r"(.+)/([0-9a-f]{16})/[0-9]{6,}")
 _WORKERS = 4
 T = TypeVar("T")
 
@@ -50,45 +54,56 @@ def damaged(name: str, what: str) -> KplError:
     )
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose a bucket is; the word is its database's, empty where none was noted."""
+
+    instance: str
+    word: str = ""
+
+
 class Remote:
     """What is kept in a bucket."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
 
-    def claim(self, instance: str) -> None:
-        """Note whose bucket this is; another installation's numbers would stand for other things.
-
-        Raises
-        ------
-        Conflict
-            It is another installation's.
-        """
+    def owner(self) -> Owner | None:
+        """Return whose bucket this is; None where nobody has claimed it."""
         found = self.bucket.get(_OWNER)
         if found is None:
-            self.bucket.put(_OWNER, json.dumps({"instance": instance}).encode())
-            return
-        owner = json.loads(found).get("instance")
-        if owner != instance:
-            raise Conflict(
-                f"{self.bucket.url} holds the files of the installation {owner}, and this one is "
-                f"{instance}. Name another prefix in KPL_STORAGE_URL; to go on as {owner} with a "
-                "fresh KPL_HOME and its database, set KPL_INSTANCE.",
-                code="storage_of_another",
-            )
+            return None
+        try:
+            noted = json.loads(found)
+            return Owner(str(noted["instance"]), str(noted.get("database", "")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged(_OWNER, "it is no note of KPL Lab's") from error
 
-    def send(self, source: Path, name: str, may_commit: MayCommit = free_to_commit) -> Manifest:
+    def own(self, owner: Owner) -> None:
+        """Note whose bucket this is."""
+        noted = {"instance": owner.instance, "database": owner.word}
+        self.bucket.put(_OWNER, json.dumps(noted).encode())
+
+    def send(
+        self,
+        source: Path,
+        name: str,
+        may_commit: MayCommit = free_to_commit,
+        tell: Tell = lambda _bytes: None,
+    ) -> Manifest:
         """Keep a folder or a file under a name, in place of what is there: whole or not at all.
 
         Parameters
         ----------
         may_commit
             Is called right before it comes to exist; what it raises leaves things as they were.
+        tell
+            Is told of the bytes that go out; what it raises gives the sending up.
         """
         prefix = f"{_TREES}{_quoted(name)}/{secrets.token_hex(8)}"
         plan = planned(source, prefix)
         try:
-            sent = _each(partial(self._send_pack, source), plan.packs)
+            sent = _each(partial(self._send_pack, source, tell), plan.packs)
             made = replace(plan, packs=tuple(sorted(sent, key=lambda pack: pack.key)))
             may_commit()
             self.bucket.put(_manifest(name), made.dumped())
@@ -99,10 +114,10 @@ class Remote:
             raise
         return made
 
-    def _send_pack(self, source: Path, pack: Pack) -> Pack:
+    def _send_pack(self, source: Path, tell: Tell, pack: Pack) -> Pack:
         first = pack.files[0]
         if first.size >= PACK_BYTES:
-            digest = self.bucket.upload(_place(source, first.path), pack.key, lambda _bytes: None)
+            digest = self.bucket.upload(_place(source, first.path), pack.key, tell)
             return replace(pack, files=(replace(first, digest=digest),))
         files, whole = [], bytearray()
         for file in pack.files:
@@ -110,8 +125,19 @@ class Remote:
             whole += data
             digest = hashlib.sha256(data).hexdigest()
             files.append(replace(file, size=len(data), digest=digest))
+        tell(len(whole))
         self.bucket.put(pack.key, bytes(whole))
         return replace(pack, files=tuple(files))
+
+    def sent(self, source: Path, name: str, tell: Tell) -> Manifest:
+        """Keep it unless the very same is kept already: names, sizes and times tell.
+
+        What another database's thing of the same number has left is replaced.
+        """
+        found = self.manifest(name)
+        if found is not None and _facts(found) == _facts(planned(source, "")):
+            return found
+        return self.send(source, name, tell=tell)
 
     def manifest(self, name: str) -> Manifest | None:
         """Return what is kept under a name; None where nothing is.
@@ -172,16 +198,20 @@ class Remote:
 
     def names(self) -> dict[str, dt.datetime]:
         """Return the names of everything that is kept, and since when."""
-        found = self.bucket.list(_MANIFESTS)
-        return {unquote(o.key[len(_MANIFESTS) : -len(".json")]): o.modified for o in found}
+        return {
+            unquote(one.key[len(_MANIFESTS) : -len(_JSON)]): one.modified
+            for one in self.bucket.list(_MANIFESTS)
+            if one.key.endswith(_JSON)  # others are not ours, as the folders some programs make
+        }
 
     def remove_garbage(self, before: dt.datetime) -> int:
         """Remove what was sent before a time and never came to exist, or was replaced; say how much."""
         kept = self.names()
         trees: dict[str, dict[str, list[str]]] = {}
         for one in self.bucket.list(_TREES):
-            if one.modified < before:
-                name, token, _file = one.key[len(_TREES) :].rsplit("/", 2)
+            ours = _OBJECT.fullmatch(one.key[len(_TREES) :])
+            if ours and one.modified < before:
+                name, token = ours.groups()
                 trees.setdefault(unquote(name), {}).setdefault(token, []).append(one.key)
         garbage: list[str] = []
         for name, tokens in trees.items():
@@ -220,6 +250,10 @@ def _settle(name: str, place: Path, file: KeptFile, digest: str) -> None:
         raise damaged(name, what)
     utime(place, (file.mtime, file.mtime))
     place.chmod(file.mode & 0o555 | stat.S_IRUSR)
+
+
+def _facts(manifest: Manifest) -> set[tuple[str, int, int]]:
+    return {(file.path, file.size, file.mtime) for pack in manifest.packs for file in pack.files}
 
 
 def _place(root: Path, path: str) -> Path:

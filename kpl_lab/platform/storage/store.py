@@ -13,6 +13,7 @@ from kpl_lab.platform.storage.repositories import assets, work
 from kpl_lab.platform.storage.repositories.base import lock
 from kpl_lab.platform.storage.repositories.images import ImageRepository
 from kpl_lab.platform.storage.repositories.leases import LeaseRepository
+from kpl_lab.platform.storage.repositories.marks import MarkRepository
 from kpl_lab.platform.storage.repositories.metrics import MetricRepository
 from kpl_lab.platform.storage.repositories.workspaces import (
     EventRepository,
@@ -83,6 +84,11 @@ class Store:
     def leases(self) -> LeaseRepository:
         """Which process does alone what only one may do."""
         return LeaseRepository(self._session, self.clock)
+
+    @cached_property
+    def marks(self) -> MarkRepository:
+        """Words that the installation has to know of itself."""
+        return MarkRepository(self._session)
 
     @cached_property
     def uploads(self) -> assets.UploadRepository:

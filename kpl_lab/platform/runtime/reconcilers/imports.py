@@ -149,7 +149,7 @@ class ImportReconciler:
         waits = backoff(1.0, max_seconds=30.0)
         while True:
             try:
-                await asyncio.to_thread(self._place, version, job)
+                await self._world.in_bucket_thread(self._place, version, job)
             except (Unavailable, StorageFull) as error:
                 note = partial(_wait, version=version, text=error.message)
                 if not await self._world.write(note):

@@ -124,7 +124,8 @@ class TaskReconciler:
         files = self._world.context.files
         try:
             lack = await self._world.fetches.lacking(
-                input_folders(files, task.inputs), Key("tasks", task.id)
+                [files.code(task.code_digest), *input_folders(files, task.inputs)],
+                Key("tasks", task.id),
             )
             if lack is not None:
                 text, is_progress = lack.text, lack.is_progress

@@ -76,3 +76,11 @@ class LeaseRow(Base):
     holder: Mapped[str]
     epoch: Mapped[int]
     until: Mapped[dt.datetime]
+
+
+class MarkRow(Base):
+    """A word that the installation has to know of itself."""
+
+    __tablename__ = "marks"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
