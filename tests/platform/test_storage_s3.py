@@ -6,23 +6,30 @@ import datetime as dt
 import multiprocessing
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kpl_lab.errors import Conflict, KplError, NotFound, Unavailable
+from kpl_lab.errors import Conflict, Invalid, KplError, NotFound, StorageFull, Unavailable
+from kpl_lab.platform.domain import kept_files
+from kpl_lab.platform.domain.kept_files import Known
 from kpl_lab.platform.storage import bucket as buckets
 from kpl_lab.platform.storage import claims, upgrade
 from kpl_lab.platform.storage.bucket import Bucket
-from kpl_lab.platform.storage.cached import RECENT_SECONDS, CachedFiles
+from kpl_lab.platform.storage.cached import RECENT_SECONDS, WAITERS, CachedFiles
 from kpl_lab.platform.storage.database import Database
 from kpl_lab.platform.storage.files import make_read_only
 from kpl_lab.platform.storage.manifests import PACK_BYTES
 from kpl_lab.platform.storage.remote import Owner, Remote
-from tests.object_storage import READER, READER_SECRET, S3Server
+from kpl_lab.settings import load
+from kpl_lab.supervisor.control import check_storage
+from tests.object_storage import KEY, READER, READER_SECRET, SECRET, S3Server
 
 BUCKET = "kpl"
 LARGE = PACK_BYTES + 3
@@ -385,6 +392,179 @@ def test_a_bucket_claimed_without_a_word_gets_one(files: CachedFiles, database: 
     files.remote.bucket.put("kpl-lab.json", b"[]")
     with pytest.raises(Conflict, match=r"kpl-lab.json is damaged"):
         claims.check(database, files.remote, "aaaaaaaa")
+
+
+def test_keys_that_are_not_ours_stay_and_harm_nothing(files: CachedFiles, s3: S3Server) -> None:
+    publish(files, files.dataset(1, 1))
+    foreign = ["trees/", "trees/datasets/", "trees/notes.txt", "manifests/", "manifests/datasets/x"]
+    for key in foreign:
+        files.remote.bucket.put(key, b"")
+    before = keys(s3, files)
+    files.remote.remove_garbage(dt.datetime.now(dt.UTC) + dt.timedelta(hours=1))
+    assert keys(s3, files) == before
+    assert files.remote.names().keys() == {"datasets/1/1"}
+
+
+def everything(files: CachedFiles) -> Known:
+    none: frozenset[int] = frozenset()
+    owners = {"datasets": frozenset({1, 2, 3}), "models": none, "logs/tasks": frozenset({7})}
+    ready = frozenset(f"datasets/{number}/1" for number in (1, 2, 3))
+    return Known(owners=owners, ready=ready, used=frozenset())
+
+
+def test_one_thing_that_cannot_be_sent_keeps_nothing_else_back(
+    files: CachedFiles, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        fill(files.dataset(number, 1))
+    publish(files, files.dataset(4, 1))
+    files.remove(files.path("datasets", 4))
+    real = files.remote.send
+
+    def fails(source: Path, name: str, *rest: Any, **more: Any) -> object:
+        if name == "datasets/2/1":
+            raise StorageFull("No room for this one.")
+        return real(source, name, *rest, **more)
+
+    monkeypatch.setattr(files.remote, "send", fails)
+    now = dt.datetime.now(dt.UTC)
+    with pytest.raises(StorageFull, match="No room for this one"):
+        kept_files.tidy(files, lambda: everything(files), now, 0, lambda: None)
+    assert files.remote.names().keys() == {"datasets/1/1", "datasets/3/1"}
+
+
+def test_what_has_come_into_use_meanwhile_is_not_evicted(
+    files: CachedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(files, files.dataset(1, 1))
+    age(files)
+    in_use: set[str] = set()
+
+    def ask() -> Known:
+        return replace(everything(files), used=frozenset(in_use))
+
+    monkeypatch.setattr(files.remote, "remove_garbage", lambda _before: in_use.add("datasets/1/1"))
+    monkeypatch.setattr(kept_files, "MIB", 1)
+    kept_files.tidy(files, ask, dt.datetime.now(dt.UTC), 1, lambda: None)
+    assert files.dataset(1, 1).exists()
+
+
+@pytest.mark.parametrize("harm", ["", "{", "[]", '{"url": "s3://another/one", "bytes": 1}'])
+def test_a_note_that_was_lost_is_written_again(harm: str, files: CachedFiles, s3: S3Server) -> None:
+    publish(files, files.dataset(1, 1))
+    before = keys(s3, files)
+    files.path("kept", "datasets", 1, 1).write_text(harm)
+    assert list(files.cached()) == []
+    kept_files.tidy(files, lambda: everything(files), dt.datetime.now(dt.UTC), 0, lambda: None)
+    assert [one.name for one in files.cached()] == ["datasets/1/1"]
+    assert keys(s3, files) == before, "nothing was sent once more"
+
+
+def test_a_store_that_is_closed_gives_up_what_it_sends_and_fetches(
+    files: CachedFiles, s3: S3Server, url: str
+) -> None:
+    target = files.dataset(1, 1)
+    publish(files, target)
+    other = opened(files.root / "other", url)
+    other.close()
+    fill(other.model(1, 1))
+    with pytest.raises(Unavailable, match="The platform ends"):
+        other.send(other.model(1, 1))
+    with pytest.raises(Unavailable, match="The platform ends"):
+        other.at_hand(other.dataset(1, 1), None)
+    assert files.remote.names().keys() == {"datasets/1/1"}
+    assert not [key for key in keys(s3, files) if "models" in key]
+
+
+def fetch_and_die(root: Path, url: str) -> None:
+    files = opened(root, url)
+    with files._locked(files.dataset(1, 1)), files._fetching("datasets/1/1") as folder:
+        (folder / "part").touch()
+        os._exit(9)
+
+
+def test_what_a_dead_process_has_fetched_in_part_is_cleared(files: CachedFiles, url: str) -> None:
+    dead = SPAWN.Process(target=fetch_and_die, args=(files.root, url))
+    dead.start()
+    dead.join()
+    with files._locked(files.dataset(2, 1)), files._fetching("datasets/2/1") as alive:
+        assert len(list(files.path("incoming").iterdir())) == 2
+        files.clear_fetches()
+        assert list(files.path("incoming").iterdir()) == [alive]
+
+
+def test_few_requests_wait_for_fetches_and_others_are_told_at_once(
+    files: CachedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(files, files.dataset(1, 1))
+    shutil.rmtree(files.root / "datasets")
+    may_go_on = threading.Event()
+    real = files.remote.fetch
+
+    def slow(*args: Any) -> None:
+        may_go_on.wait(60)
+        real(*args)
+
+    monkeypatch.setattr(files.remote, "fetch", slow)
+    waiting = [
+        threading.Thread(target=files.at_hand, args=(files.dataset(1, 1), 60))
+        for _ in range(WAITERS)
+    ]
+    for one in waiting:
+        one.start()
+    while files._waiters._value:
+        time.sleep(0.01)
+    began = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        files.at_hand(files.dataset(1, 1), 30)
+    assert caught.value.code == "being_fetched"
+    assert not files.is_here(files.dataset(1, 1))
+    assert time.monotonic() - began < 5
+    may_go_on.set()
+    for one in waiting:
+        one.join()
+    assert files.is_here(files.dataset(1, 1))
+
+
+def test_an_address_that_is_none_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(Invalid, match="begin with http://") as caught:
+        Bucket(url).check()
+    assert caught.value.code == "storage_address"
+
+
+def test_up_tries_the_credentials_that_the_processes_will_have(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    mine = tmp_path / "me" / ".aws"
+    mine.mkdir(parents=True)
+    words = f"[default]\naws_access_key_id={KEY}\naws_secret_access_key={SECRET}\n"
+    (mine / "credentials").write_text(words)
+    monkeypatch.setenv("HOME", str(mine.parent))
+    Bucket(url).check()  # who starts it could use it
+    settings = replace(load({"KPL_HOME": str(tmp_path / "home")}), storage_url=url)
+    with pytest.raises(Unavailable, match="does not accept the credentials"):
+        check_storage(settings)
+    assert os.environ["HOME"] == str(mine.parent)
+
+
+def test_who_asks_a_silent_server_is_told_so_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that takes connections and says nothing: one waits for it, and no other."""
+    monkeypatch.setattr(buckets, "READ_SECONDS", 0.5)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(100)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        bucket = Bucket(url, attempts=2)
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(Unavailable, match="does not answer"):
+                bucket.get("x")
+        assert time.monotonic() - began < buckets.AWAY_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import os
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from kpl_dataset import WriteOnlyDataset
 from kpl_lab.engines.fake import Script
-from kpl_lab.errors import Conflict
+from kpl_lab.errors import Conflict, Unavailable
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import kept_files
 from kpl_lab.platform.storage import claims, upgrade
@@ -309,6 +310,40 @@ async def test_an_import_and_a_task_wait_for_a_server_that_is_away_and_say_why(
     assert (done["state"], done["versions"][0]["message"]) == ("ready", None)
     running = await alice.until(f"tasks/{task['id']}", "running", "failed")
     assert (running["state"], running["message"]) == ("running", None)
+
+
+async def test_nothing_waits_for_a_silent_bucket_inside_a_transaction(
+    site: Site, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = site.user()
+    site.engine.script = WAITS
+    running = await alice.submit()
+    await alice.until(f"tasks/{running['id']}", "running")
+    draft = await alice.submit(draft=True)
+    service = await alice.deploy()
+    ended = await alice.post(f"tasks/{draft['id']}/stop")
+    files = files_of(context)
+    may_answer = threading.Event()
+
+    def silent(_key: str) -> None:
+        may_answer.wait(60)
+        raise Unavailable("The object storage does not answer.")
+
+    monkeypatch.setattr(files.remote.bucket, "get", silent)
+    forget_folder(context)
+    try:
+        began = time.monotonic()
+        stopped = await alice.post(f"tasks/{running['id']}/stop")
+        assert (stopped["command"], stopped["files"]) == ("", [])
+        assert (await alice.get(f"services/{service['id']}"))["interface"] == []
+        changed = await alice.http.patch(f"services/{service['id']}", json={"description": "less"})
+        assert changed.status_code == 200, changed.text
+        assert (await alice.http.delete(f"tasks/{ended['id']}")).status_code == 204
+        assert time.monotonic() - began < 10
+        done = await alice.ended(running)
+        assert done["state"] == "stopped"
+    finally:
+        may_answer.set()
 
 
 async def test_a_task_whose_input_is_damaged_fails_and_says_so(

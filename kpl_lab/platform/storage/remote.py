@@ -116,6 +116,7 @@ class Remote:
 
     def _send_pack(self, source: Path, tell: Tell, pack: Pack) -> Pack:
         first = pack.files[0]
+        tell(0)  # it may be over already
         if first.size >= PACK_BYTES:
             digest = self.bucket.upload(_place(source, first.path), pack.key, tell)
             return replace(pack, files=(replace(first, digest=digest),))
