@@ -44,7 +44,7 @@ SEEN: list[tuple[str, Cause, dict[str, Any], list[str]]] = [
     ("lost", Cause.LOST, {}, ["restarted"]),
     ("start_failed", Cause.START_FAILED, {"error": "no such folder"}, ["no such folder"]),
 ]
-ELSEWHERE = {"never_fits"}  # tests of the queue show it
+ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone"}  # tests of queue and pools show them
 
 
 def explained(sample: dict[str, Any], *, more: str = "") -> Explanation:
@@ -100,7 +100,7 @@ def test_every_pattern_is_what_some_program_printed() -> None:
 def test_texts_name_only_what_their_fault_knows() -> None:
     from_engine = {
         *("file", "line", "what", "used_mb", "limit_mb", "limit_seconds", "port", "listening"),
-        *("error", "asked", "there", "unhealthy_seconds"),
+        *("error", "asked", "there", "pool", "unhealthy_seconds"),
     }
     for fault in FAULTS:
         known = {n for pattern in fault.patterns for n in pattern.groupindex} or from_engine
