@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from kpl_lab.errors import Conflict, Invalid, KplError, NotFound, StorageFull, Unavailable
+from kpl_lab.platform.api.downloads import COPY_BYTES, _tar_parts
 from kpl_lab.platform.domain import kept_files
 from kpl_lab.platform.domain.kept_files import Known
 from kpl_lab.platform.storage import bucket as buckets
@@ -24,7 +25,7 @@ from kpl_lab.platform.storage import claims, upgrade
 from kpl_lab.platform.storage.bucket import Bucket
 from kpl_lab.platform.storage.cached import RECENT_SECONDS, WAITERS, CachedFiles
 from kpl_lab.platform.storage.database import Database
-from kpl_lab.platform.storage.files import make_read_only
+from kpl_lab.platform.storage.files import make_read_only, remove_tree
 from kpl_lab.platform.storage.manifests import PACK_BYTES
 from kpl_lab.platform.storage.remote import Owner, Remote
 from kpl_lab.settings import load
@@ -352,6 +353,34 @@ def test_the_notes_of_another_bucket_do_not_count(files: CachedFiles, url: str) 
     assert list(other.cached()) == []
 
 
+def test_what_is_removed_in_the_very_moment_is_not_at_hand(
+    files: CachedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = files.dataset(1, 1)
+    publish(files, target)
+    real = os.utime
+
+    def removed(path: Path, *rest: Any, **more: Any) -> None:
+        remove_tree(target)
+        real(path, *rest, **more)
+
+    monkeypatch.setattr("kpl_lab.platform.storage.cached.os.utime", removed)
+    assert not files.is_at_hand(target)
+
+
+def test_a_long_download_is_a_use_all_along(files: CachedFiles) -> None:
+    target = files.dataset(1, 1)
+    publish(files, target)
+    parts = _tar_parts(files, target)
+    while len(next(parts)) < COPY_BYTES:
+        pass
+    age(files)
+    files._noted.clear()  # a minute later
+    next(parts)
+    (found,) = files.cached()
+    assert time.time() - found.used < 60
+
+
 def test_whoever_uses_it_in_the_very_moment_keeps_it(files: CachedFiles) -> None:
     target = files.dataset(1, 1)
     before = publish(files, target)
@@ -615,6 +644,7 @@ def fragile(
     for name, value in own_s3.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(buckets, "READ_SECONDS", 2.0)
+    monkeypatch.setattr(buckets, "AWAY_SECONDS", 0.0)
     yield opened(tmp_path / "storage", f"s3://{BUCKET}/fragile")
 
 
