@@ -86,6 +86,9 @@ def test_from_a_dataset_to_a_model_and_nothing_is_left(
     task = lab.kpl("task", "submit", "--code", str(code), *words)
     ended = lab.wait_task(task["id"], lambda found: found["finished_at"], "the task to end")
     assert ended["state"] == "succeeded", ended["message"]
+    # No end waits for the bucket: the log is sent a moment later.
+    log = f"lab/manifests/logs/tasks/{task['id']}.log.json"
+    wait_for(lambda: log in keys(own_server, "manifests"), "the log to be sent", 30)
     forget_folder(lab)
     lab.installation.run("kpl", "model", "download", "sums", "--to", str(tmp_path / "got"))
     assert [p.read_text() for p in tmp_path.glob("got/**/weights")] == ["45"]
