@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from kpl_lab.engines.kubernetes import words
 from kpl_lab.engines.kubernetes.access import Access, load_access
 from kpl_lab.engines.kubernetes.contact import unreachable
-from kpl_lab.engines.kubernetes.forms import Items, delete_options, event_time, given, whole
+from kpl_lab.engines.kubernetes.forms import (
+    WHOLE_LOG,
+    Items,
+    LogQuery,
+    delete_options,
+    event_time,
+    given,
+    whole,
+)
 from kpl_lab.engines.kubernetes.kinds import KINDS
-from kpl_lab.engines.kubernetes.recent import Recent
 from kpl_lab.engines.kubernetes.transport import AccessSource, Patience, Request, Transport
 from kpl_lab.engines.kubernetes.words import Call, ClusterAway, Gone, Json, Missing, Refused
+from kpl_lab.recent import Recent
 
 FIELD_MANAGER = "kpl-lab"
 PAGE = 500
@@ -27,42 +35,6 @@ _LATE = 15.0
 _LOG_SILENCE = 30.0
 # So old may be what is known of nodes.
 _NODES_SECONDS = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogPart:
-    """Which part of a container's output, and how.
-
-    Attributes
-    ----------
-    follow
-        Go on until the container ends.
-    since_time
-        RFC 3339; the API knows no part of a second, so what the same second brought comes too.
-    timestamps
-        Each line begins with its time.
-    limit_bytes
-        No more than so many.
-    previous
-        Of the container that ran before the present one.
-    """
-
-    follow: bool = False
-    since_time: str = ""
-    timestamps: bool = False
-    limit_bytes: int | None = None
-    previous: bool = False
-
-    def query(self) -> dict[str, str]:
-        """Return it as the API takes it."""
-        flags = {"follow": self.follow, "timestamps": self.timestamps, "previous": self.previous}
-        values = {key: "true" for key, value in flags.items() if value}
-        if self.limit_bytes is not None:
-            values["limitBytes"] = str(self.limit_bytes)
-        return values | given(sinceTime=self.since_time)
-
-
-WHOLE = LogPart()
 
 
 class Cluster:
@@ -127,6 +99,15 @@ class Cluster:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._transport.close()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last request of all found somebody at the server's address."""
+        return self._transport.is_answering
+
+    async def answering(self, seconds: float) -> None:
+        """Return when something answers at the server's address, or after so long."""
+        await self._transport.answering(seconds)
 
     async def version(self) -> Json:
         """Return what the server says of itself: ``major``, ``minor``, ``gitVersion``…"""
@@ -307,20 +288,25 @@ class Cluster:
         await self._transport.json(replace(request, body=options))
 
     async def log(
-        self, pod: str, container: str, wanted: LogPart = WHOLE
+        self, pod: str, container: str, wanted: LogQuery = WHOLE_LOG
     ) -> AsyncGenerator[bytes, None]:
         """Yield what a container has written; close it (``aclosing``) when leaving early.
+
+        What is followed is asked for once: who follows goes on later, and knows from where.
 
         Raises
         ------
         Refused
             The container has not started (code ``cluster_invalid``), or its log is gone.
+        ClusterAway
+            The connection broke, or the node does not answer.
         """
-        query = wanted.query() | {"container": container}
+        query = wanted.parameters() | {"container": container}
         path = KINDS["Pod"].path(self.namespace, pod) + "/log"
         call = Call("get", "pods/log", name=pod, namespace=self.namespace)
         silence = None if wanted.follow else _LOG_SILENCE
         request = Request(method="GET", path=path, call=call, query=query, silence=silence)
+        request = replace(request, tries=not wanted.follow)
         async with self._transport.stream(request) as content:
             async for data in content.iter_any():
                 yield data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kpl_lab.engines.kubernetes.kinds import Kind
@@ -43,3 +44,39 @@ def event_time(event: Mapping[str, Any]) -> str:
         or event["metadata"].get("creationTimestamp")
         or ""
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogQuery:
+    """Which part of a container's output, and how.
+
+    Attributes
+    ----------
+    follow
+        Go on until the container ends.
+    since_time
+        RFC 3339; the API knows no part of a second, so what the same second brought comes too.
+    timestamps
+        Each line begins with its time.
+    limit_bytes
+        No more than so many.
+    previous
+        Of the container that ran before the present one.
+    """
+
+    follow: bool = False
+    since_time: str = ""
+    timestamps: bool = False
+    limit_bytes: int | None = None
+    previous: bool = False
+
+    def parameters(self) -> dict[str, str]:
+        """Return it as the API takes it."""
+        flags = {"follow": self.follow, "timestamps": self.timestamps, "previous": self.previous}
+        values = {key: "true" for key, value in flags.items() if value}
+        if self.limit_bytes is not None:
+            values["limitBytes"] = str(self.limit_bytes)
+        return values | given(sinceTime=self.since_time)
+
+
+WHOLE_LOG = LogQuery()

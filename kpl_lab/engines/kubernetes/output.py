@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kpl_lab.engines.kubernetes import cluster as clusters
 from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.forms import LogQuery
 from kpl_lab.engines.kubernetes.names import COMMAND_CONTAINER
 from kpl_lab.engines.running.logfile import LogPart
 
@@ -22,7 +22,7 @@ async def output(
     The API takes whole seconds: what came earlier in the same second is left out here.
     """
     whole = "" if since is None else since[:_SECONDS] + "Z"
-    wanted = clusters.LogPart(follow=follow, timestamps=True, since_time=whole)
+    wanted = LogQuery(follow=follow, timestamps=True, since_time=whole)
     rest = b""
     async with aclosing(cluster.log(pod, COMMAND_CONTAINER, wanted)) as stream:
         async for data in stream:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,13 @@ from kpl_lab.errors import Unavailable
 from kpl_lab.retry import backoff
 
 _REFUSALS_MAX = 10
+_REFUSED_SECONDS = 2.0
+# Between tries while a node does not answer.
+_AWAY_SECONDS = 15.0
+# Between tries while the API server is away and nobody has met it again.
+_ABSENCE_SECONDS = 60.0
+# All logs are asked for again when the API server is back: spread over so long.
+_SPREAD_SECONDS = 2.0
 
 
 class Pump:
@@ -64,12 +72,14 @@ class Pump:
         if before is not None:
             await asyncio.wait({before})
         source = partial(output, self._cluster, pod, follow=True)
-        refused = 0
-        for wait in backoff(max_seconds=2.0):
+        refused, taken = 0, self._log.size
+        soon, later = _waits()
+        while True:
             try:
                 await self._log.take(source, run)
                 if not self._log.is_full_disk:
                     return
+                wait = next(later)
             except Missing:
                 return  # the pod has gone, and its log with it
             except Refused:
@@ -77,9 +87,28 @@ class Pump:
                 refused += 1
                 if refused > _REFUSALS_MAX:
                     return
+                wait = next(soon)
             except Unavailable:
-                pass
+                if self._log.size > taken:
+                    soon, later = _waits()
+                wait = await self._absence() or next(later)
+            taken = self._log.size
             await asyncio.sleep(wait)
+
+    async def _absence(self) -> float:
+        """Wait while the API server is away; return how much longer, so that not all come at once.
+
+        Whoever follows objects asks for it meanwhile.
+        """
+        if self._cluster.is_answering:
+            return 0.0
+        await self._cluster.answering(_ABSENCE_SECONDS)
+        return random.uniform(0.0, _SPREAD_SECONDS)  # noqa: S311 (spreads load)
+
+
+def _waits() -> tuple[Iterator[float], Iterator[float]]:
+    """Return how long to wait after refusals, and after silence."""
+    return backoff(max_seconds=_REFUSED_SECONDS), backoff(max_seconds=_AWAY_SECONDS)
 
 
 def run_of(pod: Mapping[str, Any]) -> str:

@@ -113,6 +113,9 @@ class Transport:
         self._patience = patience or Patience()
         self._clock = clock
         self._sleep = sleep
+        # Clear while nothing answers at the server's address, whoever asks.
+        self._answering = asyncio.Event()
+        self._answering.set()
         self._loading = asyncio.Lock()
         self._loaded_at = clock.monotonic()
         self._use(access)
@@ -131,6 +134,17 @@ class Transport:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._session.close()
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last request of all found somebody at the server's address."""
+        return self._answering.is_set()
+
+    async def answering(self, seconds: float) -> None:
+        """Return when something answers at the server's address, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._answering.wait()
 
     async def json(self, request: Request) -> Json:
         """Return the answer to a request.
@@ -232,10 +246,14 @@ class Transport:
                 proxy=access.proxy or None,
                 allow_redirects=False,
             ) as response:
+                self._answering.set()
                 counted.ended(str(response.status))
                 if response.status >= 300:
                     raise await _refused(response)
                 yield response
+        except aiohttp.ClientConnectorError:
+            self._answering.clear()
+            raise
         finally:
             counted.ended()
 

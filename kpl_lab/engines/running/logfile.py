@@ -149,6 +149,11 @@ class LogFile:
         if os.geteuid() == 0:
             os.fchown(self._fd, 0, gid)
 
+    @property
+    def size(self) -> int:
+        """How many bytes were kept."""
+        return self._position.offset
+
     async def take(self, source: LogSource, run: str = "") -> None:
         """Take what a source gives and we do not have; errors of the source go through.
 

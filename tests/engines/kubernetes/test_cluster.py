@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 import pytest
 
-from kpl_lab.engines.kubernetes.cluster import Cluster, LogPart
+from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.forms import LogQuery
 from kpl_lab.engines.kubernetes.words import Clash, ClusterAway, Gone, Missing, Refused
 from tests.doubles.kubernetes import Server
 from tests.engines.harness import until
@@ -215,7 +216,7 @@ async def test_a_log_is_followed_to_its_end(cluster: Cluster, server: Server) ->
     log = server.logs.of("a", "main")
     log.write("one\n")
     got = b""
-    async for data in cluster.log("a", "main", LogPart(follow=True)):
+    async for data in cluster.log("a", "main", LogQuery(follow=True)):
         got += data
         if got == b"one\n":
             log.write("two\n")
@@ -230,7 +231,7 @@ async def test_part_of_a_log_is_had_with_times(cluster: Cluster, server: Server)
     parts = [
         data
         async for data in cluster.log(
-            "a", "main", LogPart(previous=True, timestamps=True, limit_bytes=25)
+            "a", "main", LogQuery(previous=True, timestamps=True, limit_bytes=25)
         )
     ]
     said = b"".join(parts)

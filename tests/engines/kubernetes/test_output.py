@@ -22,7 +22,7 @@ class Printed:
 
     async def log(self, name: str, container: str, part: Any) -> AsyncGenerator[bytes, None]:
         assert (name, container) == (POD, "main")
-        self.asked.append(part.query())
+        self.asked.append(part.parameters())
         for piece in self._pieces:
             yield piece
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from kpl_lab.engines.kubernetes.access import Access
-from kpl_lab.engines.kubernetes.cluster import Cluster, LogPart
+from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.forms import LogQuery
 from kpl_lab.engines.kubernetes.transport import Patience
 from kpl_lab.engines.kubernetes.words import ClusterAway, Refused
 from kpl_lab.telemetry.catalog import REGISTRY
@@ -107,7 +108,7 @@ async def test_a_stream_without_an_answer_ends(server: Server) -> None:
     cluster = await Cluster.of(source, NS, patience=patience)
     server.faults.hold("get", "Pod")
     with pytest.raises(ClusterAway, match="did not answer in time"):
-        async for _ in cluster.log("a", "main", LogPart(follow=True)):
+        async for _ in cluster.log("a", "main", LogQuery(follow=True)):
             pass
     await cluster.close()
 
