@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from kpl_lab.errors import BY_STATUS, KplError, NotFound, Unavailable
+from kpl_lab.recent import Recent
 from kpl_lab.retry import backoff
 from kpl_lab.schemas.common import Page
 from kpl_lab.schemas.datasets import DatasetView
@@ -21,6 +22,7 @@ from kpl_lab.schemas.servers import (
     ServerCreate,
     ServerGrant,
     ServerLaunch,
+    ServersAlive,
     ServerStart,
     ServerStatus,
     ServerView,
@@ -31,6 +33,8 @@ M = TypeVar("M", bound=BaseModel)
 MOST_ITEMS = 200
 # Longer than the supervisor takes to restart what has died.
 RESTART_SECONDS = 6.0
+# So old may be what is known of servers that run, for the polls of all of them.
+ALIVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class PlatformClient:
             transport=transport,
             trust_env=False,
         )
+        self._alive = Recent(ALIVE_SECONDS, self._ask_alive)
 
     async def create_server(self, body: ServerCreate) -> ServerGrant:
         """Have the platform note a new server; nothing starts yet."""
@@ -84,6 +89,17 @@ class PlatformClient:
     async def server(self, server: int) -> ServerStatus:
         """Return how far a server is."""
         return await self._call("GET", f"/internal/servers/{server}", ServerStatus)
+
+    async def is_alive(self, server: int) -> bool:
+        """Say whether a server runs, is about to or is ending, or did so a moment ago.
+
+        The platform is asked once for all servers, so that thousands of polls are few questions.
+        One that is new, or that nobody knows, is not among them.
+        """
+        return server in await self._alive.get()
+
+    async def _ask_alive(self) -> frozenset[int]:
+        return frozenset((await self._call("GET", "/internal/servers", ServersAlive)).ids)
 
     async def images(self, person: Person) -> list[ImageView]:
         """Return the part of the catalog that somebody may use, their own first."""

@@ -62,6 +62,12 @@ class ServerStatus(Schema):
     events: list[Event] = Field([], description="its history so far, oldest first")
 
 
+class ServersAlive(Schema):
+    """``GET /internal/servers``: which servers have not ended (hub token only)."""
+
+    ids: list[int]
+
+
 class ServerStart(Schema):
     """One start of a notebook server, with what happened from there on."""
 

@@ -1183,7 +1183,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Alive Servers
+         * @description Return which servers run, are about to, or are ending: one answer for all of the hub's polls.
+         */
+        get: operations["list_alive_servers_kpl_api_v1_internal_servers_get"];
         put?: never;
         /**
          * Create Server
@@ -3378,6 +3382,14 @@ export interface components {
             message: string | null;
         };
         /**
+         * ServersAlive
+         * @description ``GET /internal/servers``: which servers have not ended (hub token only).
+         */
+        ServersAlive: {
+            /** Ids */
+            ids: number[];
+        };
+        /**
          * ServiceCreate
          * @description Deploy; exactly one of upload and algorithm names the code.
          */
@@ -4224,6 +4236,7 @@ export type ServerLaunch = components['schemas']['ServerLaunch'];
 export type ServerStart = components['schemas']['ServerStart'];
 export type ServerStatus = components['schemas']['ServerStatus'];
 export type ServerView = components['schemas']['ServerView'];
+export type ServersAlive = components['schemas']['ServersAlive'];
 export type ServiceCreate = components['schemas']['ServiceCreate'];
 export type ServiceDetail = components['schemas']['ServiceDetail'];
 export type ServiceState = components['schemas']['ServiceState'];
@@ -6721,6 +6734,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CapacityView"];
+                };
+            };
+            /** @description Refused or failed. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_alive_servers_kpl_api_v1_internal_servers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServersAlive"];
                 };
             };
             /** @description Refused or failed. */

@@ -223,6 +223,8 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
             await self._end_interrupted()
             return 1
         try:
+            if await self._platform.is_alive(self.server_id):
+                return None
             status = await self._platform.server(self.server_id)
         except NotFound:
             return 0

@@ -34,6 +34,7 @@ from kpl_lab.schemas.servers import (
     ServerCreate,
     ServerGrant,
     ServerLaunch,
+    ServersAlive,
     ServerStart,
     ServerStatus,
     ServerView,
@@ -232,6 +233,13 @@ def create_server(
     del caller
     server, token = servers.create(store, context, body)
     return ServerGrant(id=server.id, token=token, api_url=context.settings.runtime_url)
+
+
+@router.get("/internal/servers")
+def list_alive_servers(store: ReadingStoreDep, caller: Internal) -> ServersAlive:
+    """Return which servers run, are about to, or are ending: one answer for all of the hub's polls."""
+    del caller
+    return ServersAlive(ids=[step.id for step in store.servers.steps()])
 
 
 @router.post("/internal/servers/{id}/start")
