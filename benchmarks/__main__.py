@@ -1,8 +1,7 @@
-"""``make bench``: runs every program here, prints the table, and writes ``results.md``.
+"""``make bench``: runs every program, prints its table, keeps it in ``results/``, and makes ``results.md`` anew.
 
-``--only NAME`` runs one program (give it several times for several), ``--quick`` does little of
-everything as a smoke test; both leave ``results.md`` as it is, and so does a run in which
-something failed.
+``--only NAME`` runs one program (give it several times for several). What failed, and what can measure nothing
+here, leaves its earlier table as it is. ``--quick`` does little of everything as a smoke test and keeps nothing.
 """
 
 from __future__ import annotations
@@ -18,24 +17,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import _report
+from benchmarks import _report, page
 from benchmarks._common import LEFT_OUT, ROOT, Row, run_program
+from benchmarks._programs import PROGRAMS, Program
 
-RESULTS = Path(__file__).with_name("results.md")
-NAMES = (
-    "dataset_read",
-    "dataset_random",
-    "dataset_write",
-    "push_metric",
-    "points_stored",
-    "task_start",
-    "server_start",
-    "docker_start",
-    "cluster_start",
-    "cluster_scale",
-    "service_call",
-)
-PROGRAMS = {name: f"benchmarks.{name}" for name in NAMES}
 # The first run also makes the environments of the peers, and the base image for Docker.
 PROGRAM_SECONDS = 2400.0
 # Long enough to take an installation down.
@@ -116,31 +101,42 @@ def _arguments(words: Sequence[str] | None, names: Iterable[str]) -> argparse.Na
     return parser.parse_args(words)
 
 
-def _run(modules: Mapping[str, str], *, quick: bool) -> tuple[list[Row], list[str], list[str]]:
-    """Run programs; return their rows, why some failed, and why some were left out."""
-    rows: list[Row] = []
-    failures: list[str] = []
-    left_out: list[str] = []
-    for name, module in modules.items():
-        print(f"{name} … ", end="", file=sys.stderr, flush=True)
-        begun = time.monotonic()
-        try:
-            rows += rows_of(module, quick=quick)
-            word = "done"
-        except ProgramLeftOutError as error:
-            left_out.append(str(error))
-            word = "left out"
-        except ProgramFailedError as error:
-            failures.append(str(error))
-            word = "failed"
-        print(f"{word} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    return rows, failures, left_out
+def _measured(program: Program, *, quick: bool) -> page.Part:
+    """Run a program; return its rows and the conditions that they are from."""
+    known = _report.facts()
+    rows = rows_of(program.module, quick=quick)
+    return page.Part({**known, **_report.peers(program.peers)}, rows)
+
+
+def _run(name: str, program: Program, kept: Path | None) -> str:
+    """Run a program, print its table and keep it; return why it failed, if it did.
+
+    Parameters
+    ----------
+    kept
+        The page; None: only a smoke test is wanted.
+    """
+    print(f"{name} … ", end="", file=sys.stderr, flush=True)
+    begun, why = time.monotonic(), ""
+    try:
+        part = _measured(program, quick=kept is None)
+        word = "done"
+    except ProgramLeftOutError as error:
+        part, word = None, f"left out ({error})"
+    except ProgramFailedError as error:
+        part, word, why = None, "failed", str(error)
+    print(f"{word} after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    if part is not None:
+        print(page.section(name, program, part), flush=True)
+        if kept is not None:
+            page.keep(kept.with_suffix(""), name, part)
+    return why
 
 
 def main(
     words: Sequence[str] | None = None,
-    programs: Mapping[str, str] = PROGRAMS,
-    results: Path = RESULTS,
+    programs: Mapping[str, Program] = PROGRAMS,
+    results: Path = page.COMMITTED,
 ) -> int:
     """Run what was asked for.
 
@@ -149,9 +145,9 @@ def main(
     words
         The command line, without the program's name.
     programs
-        Modules to run, by name.
+        What there is, by name.
     results
-        Where a full run that succeeds is written to.
+        The page; beside it lies the folder of what it is made of.
 
     Returns
     -------
@@ -159,23 +155,14 @@ def main(
         1 when a program failed, else 0.
     """
     wanted = _arguments(words, programs)
-    load = os.getloadavg()
-    chosen = {name: programs[name] for name in wanted.only or programs}
-    rows, failures, left_out = _run(chosen, quick=wanted.quick)
-    known = _report.facts(load)
-    if left_out:
-        known["Left out"] = "; ".join(left_out)
-    print("\n".join(f"{name}: {value}" for name, value in known.items()), end="\n\n")
-    print(_report.table_of(rows))
-    if failures:
-        print(*failures, "This run does not count.", sep="\n\n", file=sys.stderr)
-        return 1
-    if wanted.only or wanted.quick:
-        print(f"{results.name} stays as it is: this was not a full run.", file=sys.stderr)
-    else:
-        _report.write(results, known, rows)
+    kept = None if wanted.quick else results
+    failures = [_run(name, programs[name], kept) for name in wanted.only or programs]
+    if kept is not None:
+        page.write(results, programs)
         print(f"Written to {results}.", file=sys.stderr)
-    return 0
+    if any(failures):
+        print(*filter(None, failures), sep="\n\n", file=sys.stderr)
+    return 1 if any(failures) else 0
 
 
 def _program() -> None:

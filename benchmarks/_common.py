@@ -214,7 +214,6 @@ DOCKER_HUB = Environment("docker-hub", (*_HUB, "dockerspawner==14.0.0"), ("docke
 CLUSTER_HUB = Environment(
     "cluster-hub", (*_HUB, "jupyterhub-kubespawner==7.1.0"), ("jupyterhub-kubespawner",)
 )
-ENVIRONMENTS = (ORIGINAL_DATASET, ORIGINAL_HELPER, FORMATS, DOCKER_HUB, CLUSTER_HUB)
 
 
 def run_worker(

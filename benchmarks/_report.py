@@ -1,4 +1,4 @@
-"""The table of ``make bench``, and ``results.md``."""
+"""What ``make bench`` tells of rows and of the machine."""
 
 from __future__ import annotations
 
@@ -12,21 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks._common import ENVIRONMENTS, ROOT
+from benchmarks._common import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks._common import Row
+    from benchmarks._common import Environment, Row
 
 HEAD = "| what | unit | peer | peer's | ours | ratio | goal |\n|---|---|---|--:|--:|--:|---|\n"
-TEXT = """# Benchmarks
-
-Written by `make bench`. Both values of a line are from one run on one machine, taken in turns. A
-ratio above 1 means that ours is better; where less is better and ours takes more, what it
-adds stands behind it. Goals are those of the specification.
-
-"""
 # Packages of our own environment whose versions matter.
 OURS = ("kpl-lab", "jupyterhub", "jupyterlab", "jupyterhub-traefik-proxy")
 
@@ -53,25 +46,25 @@ def table_of(rows: Iterable[Row]) -> str:
     return HEAD + "".join(map(line_of, rows))
 
 
-def facts(load: tuple[float, float, float]) -> dict[str, str]:
-    """Return what one must know of the machine and the programs to judge the numbers.
-
-    Parameters
-    ----------
-    load
-        The machine's load before the first program.
-    """
+def facts() -> dict[str, str]:
+    """Return what one must know of the machine and ours to judge numbers that are measured now."""
     return {
         "Date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
         "Machine": f"{cpu_model()}, {len(os.sched_getaffinity(0))} cores, {memory()}",
         "System": f"{platform.system()} {platform.release()} ({platform.machine()})",
-        "Load before": ", ".join(f"{value:.2f}" for value in load) + " (1, 5, 15 minutes)",
+        "Load before": ", ".join(f"{value:.2f}" for value in os.getloadavg())
+        + " (1, 5, 15 minutes)",
         "Python": platform.python_version(),
         "Ours": ", ".join([*filter(None, map(_installed, OURS)), f"Traefik {_traefik()}"]),
         "Commit": _commit(),
         "Decoder of kpl_dataset": "compiled" if _compiled() else "not compiled: pure Python",
-        "Peers": "; ".join(", ".join(one.versions()) for one in ENVIRONMENTS if one.versions()),
     }
+
+
+def peers(environments: Iterable[Environment]) -> dict[str, str]:
+    """Return what one must know of the peers, once they were measured."""
+    found = "; ".join(filter(None, (", ".join(one.versions()) for one in environments)))
+    return {"Peers": found} if found else {}
 
 
 def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:
@@ -83,17 +76,6 @@ def cpu_model(info: Path = Path("/proc/cpuinfo")) -> str:
 def memory() -> str:
     """Return how much memory the machine has."""
     return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB memory"
-
-
-def write(path: Path, known: dict[str, str], rows: Iterable[Row]) -> None:
-    """Put the results in place whole: the earlier ones stay until the new ones are complete."""
-    lines = "".join(f"- {name}: {value}\n" for name, value in known.items())
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        draft.write_text(f"{TEXT}{lines}\n{table_of(rows)}", "utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _installed(name: str) -> str:
@@ -111,7 +93,10 @@ def _traefik() -> str:
 
 def _commit() -> str:
     commit = _said("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD").strip()
-    changed = _said("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
+    # What earlier programs of the same run measured is no change.
+    but = (":(exclude)benchmarks/results", ":(exclude)benchmarks/results.md")
+    command = ("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", ".")
+    changed = _said(*command, *but)
     return f"{commit or 'unknown'}{', with changes' if changed.strip() else ''}"
 
 

@@ -1,9 +1,8 @@
-"""What `make bench` promises: no number without a measurement, and no results of half a run."""
+"""What `make bench` promises: no number without a measurement, and each with what it was measured in."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import _report
+from benchmarks import _report, page
 from benchmarks.__main__ import ProgramFailedError, main, rows_of
 from benchmarks._calls import Target, body_of, latencies, throughput
 from benchmarks._common import Environment, PeerMissingError, Row, until
+from benchmarks._programs import PROGRAMS
+from benchmarks._programs import Program as Known
 
 ROW = Row("read", "a peer", "records/s", 200.0, 100.0)
 PRINT_A_ROW = f"print({json.dumps(asdict(ROW))!r}, flush=True)\n"
@@ -89,17 +90,42 @@ def test_a_line_says_what_ours_adds() -> None:
     )
 
 
-def test_results_name_machine_and_versions_and_replace_the_earlier_ones(tmp_path: Path) -> None:
-    results = tmp_path / "results.md"
-    results.write_text("old")
-    known = _report.facts((0.5, 0.25, 0.0))
-    _report.write(results, known, [ROW])
-    text = results.read_text("utf-8")
-    assert "| read | records/s | a peer | 100 | 200 | 2x |" in text
-    assert {"Date", "Machine", "System", "Python", "Ours", "Peers"} <= known.keys()
-    assert all(f"- {name}: {value}\n" in text for name, value in known.items())
+def test_facts_name_machine_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = _report.facts()
+    assert {"Date", "Machine", "System", "Load before", "Python", "Ours", "Commit"} <= known.keys()
     assert "jupyterhub " in known["Ours"]
-    assert list(tmp_path.iterdir()) == [results]
+    monkeypatch.setenv("KPL_BENCH_CACHE", str(tmp_path))
+    place = tmp_path / "hub" / "lib" / "python3.11" / "site-packages" / "spawner-2.1.dist-info"
+    place.mkdir(parents=True)
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: spawner\nVersion: 2.1\n")
+    never_made = Environment("other", (), ("other",))
+    assert _report.peers([Environment("hub", (), ("spawner",)), never_made]) == {
+        "Peers": "spawner 2.1"
+    }
+    assert _report.peers([never_made]) == {}
+
+
+def test_the_page_is_made_of_what_was_measured() -> None:
+    assert page.COMMITTED.read_text("utf-8") == page.text(), (
+        "what was measured has changed: run `python -m benchmarks.page`"
+    )
+    parts = {path.stem for path in page.COMMITTED.with_suffix("").iterdir()}
+    assert parts <= PROGRAMS.keys()
+
+
+def test_what_all_runs_share_stands_on_the_page_once(tmp_path: Path) -> None:
+    results = tmp_path / "results.md"
+    for name, date in (("one", "Monday"), ("two", "Tuesday")):
+        page.keep(tmp_path / "results", name, page.Part({"Date": date, "Machine": "big"}, [ROW]))
+    programs = {name: Known(name, f"The {name}") for name in ("one", "two", "three")}
+    page.write(results, programs)
+    text = results.read_text("utf-8")
+    assert text.count("- Machine: big\n") == text.count("big") == 1
+    line = "| read | records/s | a peer | 100 | 200 | 2x |  |\n"
+    assert f"## The one\n\n{_report.HEAD}{line}\n`one` · Date: Monday\n" in text
+    assert f"## The two\n\n{_report.HEAD}{line}\n`two` · Date: Tuesday\n" in text
+    assert text.endswith("## Not measured yet\n\n`three`\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "results.md"}
 
 
 def test_rows_are_what_a_program_prints(program: Program) -> None:
@@ -120,8 +146,8 @@ def test_a_program_that_fails_gives_no_rows_and_says_why(
         rows_of(program(text))
 
 
-def test_a_program_that_can_measure_nothing_here_is_named_in_the_results(
-    program: Program, tmp_path: Path
+def test_a_program_that_can_measure_nothing_here_keeps_what_it_measured(
+    program: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = """
 from benchmarks._common import LeftOutError, run_program
@@ -130,8 +156,10 @@ def main():
 run_program(main)
 """
     results = tmp_path / "results.md"
-    assert main([], {"something": program(text)}, results) == 0
-    assert re.search(r"^- Left out: \S+: there is no Docker$", results.read_text(), re.M)
+    page.keep(tmp_path / "results", "something", page.Part({"Date": "long ago"}, [ROW]))
+    assert main([], {"something": Known(program(text), "Something")}, results) == 0
+    assert "left out (measures_something: there is no Docker)" in capsys.readouterr().err
+    assert "- Date: long ago\n" in results.read_text("utf-8")
 
 
 def test_a_program_that_hangs_is_ended_and_takes_down_what_it_started(
@@ -155,21 +183,35 @@ run_program(main)
 
 
 @pytest.mark.parametrize(
-    ("words", "text", "code", "is_written"),
+    ("words", "text", "code", "is_kept"),
     [
         ([], PRINT_A_ROW, 0, True),
+        (["--only", "one"], PRINT_A_ROW, 0, True),
+        (["--only", "two"], PRINT_A_ROW, 0, False),
         (["--quick"], PRINT_A_ROW, 0, False),
-        (["--only", "one"], PRINT_A_ROW, 0, False),
         ([], PRINT_A_ROW + "raise SystemExit(3)", 1, False),
     ],
 )
-def test_results_are_written_after_a_full_run_that_succeeded(
-    program: Program, tmp_path: Path, words: list[str], text: str, code: int, is_written: bool
+def test_a_program_that_succeeded_takes_the_place_of_its_earlier_run(
+    program: Program, tmp_path: Path, words: list[str], text: str, code: int, is_kept: bool
 ) -> None:
     results = tmp_path / "results.md"
-    results.write_text("old")
-    assert main(words, {"one": program(text)}, results) == code
-    assert (results.read_text("utf-8") != "old") is is_written
+    folder = tmp_path / "results"
+    page.keep(folder, "one", page.Part({"Date": "long ago"}, [ROW]))
+    programs = {name: Known(program(text), name) for name in ("one", "two")}
+    page.write(results, programs)
+    before = results.read_text("utf-8")
+    assert main(words, programs, results) == code
+    known = page.read(folder, "one")
+    assert known is not None
+    assert known.rows == [ROW]
+    assert (known.conditions["Date"] != "long ago") is is_kept
+    if code or "--quick" in words:
+        assert results.read_text("utf-8") == before
+        assert page.read(folder, "two") is None
+    else:
+        assert results.read_text("utf-8") == page.text(results, programs) != before
+        assert (page.read(folder, "two") is None) is (words == ["--only", "one"])
 
 
 def test_waiting_has_an_end_that_names_what_did_not_come() -> None:
