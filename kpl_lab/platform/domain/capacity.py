@@ -37,6 +37,11 @@ def _amounts(capacity: Capacity, overcommit: float) -> Amounts:
 def books(store: Store, context: Context, capacity: Capacity) -> Books:
     """Return the present state of all promises; nobody else promises until this transaction ends."""
     store.lock("promises")
+    return standing(store, context, capacity)
+
+
+def standing(store: Store, context: Context, capacity: Capacity) -> Books:
+    """Return the present state of all promises, for who only tells of it and waits for nobody."""
     used: dict[tuple[str, str], Amounts] = {}
 
     def add(pool: str, owner: str, amounts: Amounts) -> None:
