@@ -22,6 +22,11 @@ class ClusterSettings:
         ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``: the platform's own image, and when nodes pull.
     registry
         ``KPL_REGISTRY``: where built images go.
+    builder_image
+        ``KPL_BUILDER_IMAGE``: what builds them.
+    insecure_registries
+        ``KPL_INSECURE_REGISTRIES``: which registries builds ask over plain HTTP, apart by spaces or
+        commas.
     """
 
     kubeconfig: str = ""
@@ -29,6 +34,8 @@ class ClusterSettings:
     image: str = ""
     pull_policy: str = ""
     registry: str = ""
+    builder_image: str = ""
+    insecure_registries: tuple[str, ...] = ()
 
     def variables(self) -> dict[str, str]:
         """Return the variables that say the same."""
@@ -38,6 +45,8 @@ class ClusterSettings:
             "KPL_IMAGE": self.image,
             "KPL_IMAGE_PULL_POLICY": self.pull_policy,
             "KPL_REGISTRY": self.registry,
+            "KPL_BUILDER_IMAGE": self.builder_image,
+            "KPL_INSECURE_REGISTRIES": " ".join(self.insecure_registries),
         }
         return {name: value for name, value in found.items() if value}
 
@@ -54,4 +63,8 @@ class ClusterSettings:
             image=environment.get("KPL_IMAGE") or "",
             pull_policy=environment.get("KPL_IMAGE_PULL_POLICY") or "",
             registry=environment.get("KPL_REGISTRY") or "",
+            builder_image=environment.get("KPL_BUILDER_IMAGE") or "",
+            insecure_registries=tuple(
+                (environment.get("KPL_INSECURE_REGISTRIES") or "").replace(",", " ").split()
+            ),
         )

@@ -156,6 +156,7 @@ def test_what_the_platform_reads_is_what_the_values_say(render: Render, tmp_path
     assert (options.queue, options.registry) == ("everybody", "registry.example/built")
     assert options.tolerations == values["workloads"]["tolerations"]
     assert options.scratch_mb == 1024
+    assert options.builder_image == "registry.example/buildkit:1"
     assert set(config["data"]) == {"kubernetes_engine.py", "platform.py", "jupyterhub_config.py", "images.yml", "pools.yml"}  # fmt: skip
     assert [one.name for one in PoolsFile(tmp_path).pools] == ["a100"]
 

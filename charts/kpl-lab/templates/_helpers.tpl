@@ -135,7 +135,6 @@ podSelector:
   "home_volume" .Values.workloads.homes
   "home_mb" (int .Values.workloads.homeMb)
   "storage_class" .Values.workloads.storageClass
-  "builder_image" .Values.workloads.builderImage
   "gpu_resource" .Values.workloads.gpuResource
   "queue" .Values.workloads.queue
   "node_selector" .Values.workloads.nodeSelector
@@ -216,6 +215,10 @@ seccompProfile:
   value: {{ default .Values.image.pullPolicy .Values.workloads.pullPolicy }}
 {{- with .Values.workloads.registry }}
 - name: KPL_REGISTRY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.workloads.builderImage }}
+- name: KPL_BUILDER_IMAGE
   value: {{ . | quote }}
 {{- end }}
 - name: KPL_LISTEN

@@ -55,12 +55,12 @@ class Builder:
         Raises
         ------
         EngineError
-            There is no builder or registry (``no_builder``), or the recipe reaches outside.
+            There is no registry (``no_builder``), or the recipe reaches outside.
         """
-        if not self._options.builder_image or not self._options.registry:
+        if not self._options.registry:
             raise EngineError(
-                "Images cannot be built on this cluster: KubernetesOptions.builder_image and "
-                "KPL_REGISTRY name no builder and no registry.",
+                "Images cannot be built on this cluster: it has no registry for them; an administrator "
+                "names one (KPL_REGISTRY, or workloads.registry of the chart).",
                 code="no_builder",
             )
         for name in recipe.files:

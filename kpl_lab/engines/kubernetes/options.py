@@ -2,19 +2,22 @@
 
 ``$KPL_HOME/kubernetes_engine.py`` is read when it exists, for example
 ``c.KubernetesOptions.storage_class = "fast"``. What ``kpl-lab up`` takes from variables
-(``KUBECONFIG``, ``KPL_CONNECT_HOST``, ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``) wins over defaults, and the
-file over both.
+(``KUBECONFIG``, ``KPL_CONNECT_HOST``, ``KPL_IMAGE``, ``KPL_IMAGE_PULL_POLICY``, ``KPL_REGISTRY``,
+``KPL_BUILDER_IMAGE``, ``KPL_INSECURE_REGISTRIES``) wins over defaults, and the file over both.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from traitlets import Bool, Dict, Enum, Int, List, Unicode
 
 from kpl_lab import __version__
 from kpl_lab.cluster_settings import ClusterSettings
+from kpl_lab.engines.kubernetes.objects.volumes import OWN_VOLUMES
 from kpl_lab.engines.running import options
 from kpl_lab.errors import Invalid
-from kpl_lab.settings import Home, own_image
+from kpl_lab.settings import Home, own_builder, own_image
 
 FILE_NAME = "kubernetes_engine.py"
 _ROUTES_NEED = {
@@ -75,6 +78,35 @@ class KubernetesOptions(options.RunningOptions):
         "claim",
         help="What homes are: `claim` (one PersistentVolumeClaim each), `none` (gone with the "
         "server), or the name of an existing claim, in which each home is a folder.",
+    ).tag(config=True)
+    home_access_mode = Enum(
+        ["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"],
+        default_value="ReadWriteOnce",
+        help="Access mode of new claims for homes: the last, where the class has it, for users with "
+        "several servers, which may then be on several nodes.",
+    ).tag(config=True)
+    extra_volumes = List(
+        Dict(),
+        help="Further volumes of the pods of servers, tasks and services, as in the specification of a "
+        "pod: shared folders of a team, say.",
+    ).tag(config=True)
+    extra_mounts = List(
+        Dict(),
+        help="Where commands see them, as `volumeMounts` of a container; `readOnly` where nobody is to "
+        "write.",
+    ).tag(config=True)
+    supplemental_groups = List(
+        Int(min=1), help="Further groups of commands and agents, for shared folders."
+    ).tag(config=True)
+    pod_labels = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Further labels of all pods, for accounting or policies; ours stay.",
+    ).tag(config=True)
+    pod_annotations = Dict(
+        key_trait=Unicode(),
+        value_trait=Unicode(),
+        help="Further annotations of all pods; ours stay.",
     ).tag(config=True)
     scratch_mb = Int(
         0, help="Most MiB of work, inputs and outputs of a replica on its node; 0: what there is."
@@ -169,9 +201,8 @@ class KubernetesOptions(options.RunningOptions):
         help="How the controller reads that path: the second where it holds an expression.",
     ).tag(config=True)
     builder_image = Unicode(
-        "",
-        help="Image of the rootless builder, as `images/builder` makes it; empty: images cannot be "
-        "built.",
+        own_builder(__version__),
+        help="Image of the rootless builder, as `images/builder` makes it; it needs a `registry`.",
     ).tag(config=True)
     builder_seccomp = Unicode(
         "",
@@ -215,7 +246,7 @@ class KubernetesOptions(options.RunningOptions):
     @property
     def pod_security(self) -> str:
         """The pod security standard that the namespace can be held to: builds need the lower one."""
-        return "baseline" if self.builder_image and self.registry else "restricted"
+        return "baseline" if self.registry else "restricted"
 
 
 def load_options(home: Home, variables: ClusterSettings) -> KubernetesOptions:
@@ -234,7 +265,10 @@ def load_options(home: Home, variables: ClusterSettings) -> KubernetesOptions:
         base_image=variables.image,
         pull_policy=variables.pull_policy,
         registry=variables.registry,
+        builder_image=variables.builder_image,
+        insecure_registries=[*variables.insecure_registries],
     )
+    _check_volumes(found, path)
     missing = [name for name in _ROUTES_NEED.get(found.routes, ()) if not getattr(found, name)]
     if missing:
         raise Invalid(
@@ -243,3 +277,17 @@ def load_options(home: Home, variables: ClusterSettings) -> KubernetesOptions:
             code="bad_settings",
         )
     return found
+
+
+def _check_volumes(found: KubernetesOptions, path: Path) -> None:
+    """Refuse volumes that hide ours, and places for volumes that there are not."""
+    names = [str(one.get("name", "")) for one in found.extra_volumes]
+    taken = sorted(OWN_VOLUMES.intersection(names))
+    unknown = sorted({str(one.get("name", "")) for one in found.extra_mounts}.difference(names))
+    if taken or unknown:
+        problem = (
+            f"extra_volumes cannot be called {', '.join(taken)}"
+            if taken
+            else f"extra_mounts names {', '.join(unknown)}, which extra_volumes does not have"
+        )
+        raise Invalid(f"{path} cannot be used: {problem}.", code="bad_settings")

@@ -51,6 +51,12 @@ class Shape:
     send_seconds: int = 3600
     keep_seconds: int = 86400
     has_node_agents: bool = False
+    home_access_mode: str = "ReadWriteOnce"
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    extra_volumes: Sequence[Mapping[str, Any]] = ()
+    extra_mounts: Sequence[Mapping[str, Any]] = ()
+    supplemental_groups: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

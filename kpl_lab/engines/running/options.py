@@ -57,7 +57,7 @@ class RunningOptions(Configurable):
     ).tag(config=True)
 
 
-def load_options(kind: type[Options], path: Path, **variables: str) -> Options:
+def load_options(kind: type[Options], path: Path, **variables: str | list[str]) -> Options:
     """Return the options of an installation: the defaults, and the file where there is one.
 
     Parameters

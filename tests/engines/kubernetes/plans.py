@@ -56,6 +56,10 @@ FULL_SHAPE = Shape(
     storage_class="fast", home_mb=512, scratch_mb=700, gpu_resource="amd.com/gpu",
     node_selector={"pool": "blue"}, tolerations=({"key": "gpu", "operator": "Exists"},),
     runtime_class="gvisor", priority_class="low", queue="team", cpu_request_share=50,
+    home_access_mode="ReadWriteMany", pod_labels={"team": "blue", "kpl-lab.io/installation": "not ours"},
+    pod_annotations={"cost": "12"}, supplemental_groups=(3000,),
+    extra_volumes=({"name": "shared", "persistentVolumeClaim": {"claimName": "team"}},),
+    extra_mounts=({"name": "shared", "mountPath": "/shared", "readOnly": True},),
 )  # fmt: skip
 
 

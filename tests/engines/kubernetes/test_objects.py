@@ -9,6 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.objects import objects, parts
 from kpl_lab.engines.kubernetes.objects.pod import SAFE_TO_EVICT, pod_template
 from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_LABEL
@@ -17,6 +18,7 @@ from kpl_lab.engines.spec import Kind, Limits, RegistryLogin
 from kpl_lab.errors import EngineError
 from tests.engines.kubernetes.plans import (
     FULL_SHAPE,
+    INSTALLATION,
     PLANS,
     SHAPE,
     agent_of,
@@ -84,6 +86,10 @@ def test_a_pod_goes_where_its_administrator_wants() -> None:
     assert pod["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
     assert (pod["runtimeClassName"], pod["priorityClassName"]) == ("gvisor", "low")
     assert {command_of(PLANS["queued task"])["imagePullPolicy"]} == {"Never"}
+    assert pod["securityContext"]["supplementalGroups"] == [3000]
+    metadata = found(PLANS["queued task"], "Job")["spec"]["template"]["metadata"]
+    assert (metadata["labels"]["team"], metadata["annotations"]["cost"]) == ("blue", "12")
+    assert metadata["labels"][names.INSTALLATION] == INSTALLATION
     plain = pod_of(PLANS["task"])
     assert plain["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert not {"tolerations", "runtimeClassName", "priorityClassName"} & plain.keys()

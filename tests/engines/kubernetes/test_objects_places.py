@@ -13,6 +13,7 @@ from kpl_lab.engines.kubernetes.plan import MOUNTS_VOLUME, TAKES_MOUNTS
 from kpl_lab.engines.spec import Kind, Limits
 from tests.engines.kubernetes.plans import (
     AGENT,
+    FULL_SHAPE,
     PLANS,
     agent_of,
     command_of,
@@ -20,6 +21,7 @@ from tests.engines.kubernetes.plans import (
     found,
     mounts_of,
     plan_of,
+    pod_of,
     volume_of,
 )
 
@@ -141,3 +143,18 @@ def test_the_claim_of_a_home_outlives_its_server_and_asks_for_a_class_only_where
     full = found(PLANS["full server"], "PersistentVolumeClaim")
     assert full["spec"]["storageClassName"] == "fast"
     assert full["spec"]["resources"]["requests"]["storage"] == "512Mi"
+    assert full["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+@pytest.mark.parametrize("name", ["queued task", "checked service", "full server"])
+def test_commands_see_the_volumes_of_their_administrator_and_agents_do_not(name: str) -> None:
+    plan = PLANS[name]
+    assert volume_of(plan, "shared") == {"persistentVolumeClaim": {"claimName": "team"}}
+    mount = {"name": "shared", "mountPath": "/shared", "readOnly": True}
+    assert mount in command_of(plan)["volumeMounts"]
+    assert "shared" not in {one["name"] for one in agent_of(plan)["volumeMounts"]}
+
+
+def test_builds_see_no_volume_of_others() -> None:
+    plan = plan_of(Kind.BUILD, FULL_SHAPE)
+    assert "shared" not in {one["name"] for one in pod_of(plan)["volumes"]}

@@ -124,7 +124,7 @@ def home_claim(plan: Plan) -> Manifest | None:
     if home is None or not has_claim(plan):
         return None
     spec: Manifest = {
-        "accessModes": ["ReadWriteOnce"],
+        "accessModes": [plan.shape.home_access_mode],
         "resources": {"requests": {"storage": f"{plan.shape.home_mb}Mi"}},
     }
     if plan.shape.storage_class:

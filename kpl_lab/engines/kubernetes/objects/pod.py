@@ -13,7 +13,7 @@ from kpl_lab.engines.kubernetes.objects.meta import (
     pull_secret_name,
 )
 from kpl_lab.engines.kubernetes.objects.volumes import takes_mounts, volumes
-from kpl_lab.engines.kubernetes.plan import TAKES_MOUNTS, Plan
+from kpl_lab.engines.kubernetes.plan import TAKES_MOUNTS, Plan, Shape
 from kpl_lab.engines.spec import Kind
 
 # Whoever empties nodes to save some leaves alone what cannot be started again elsewhere.
@@ -28,11 +28,14 @@ def pod_template(plan: Plan) -> Manifest:
 
     Takes a service's timing from ``plan.agent["timing"]``; see ``AgentConfig``.
     """
-    metadata: Manifest = {"labels": labels_of(plan)}
+    metadata: Manifest = {"labels": {**plan.shape.pod_labels, **labels_of(plan)}}
+    annotations = dict(plan.shape.pod_annotations)
     if plan.workload.kind in (Kind.TASK, Kind.SERVER):
-        metadata["annotations"] = {SAFE_TO_EVICT: "false"}
+        annotations[SAFE_TO_EVICT] = "false"
     if takes_mounts(plan):
-        metadata["annotations"][TAKES_MOUNTS] = "true"
+        annotations[TAKES_MOUNTS] = "true"
+    if annotations:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": _spec(plan)}
 
 
@@ -48,13 +51,14 @@ def _spec(plan: Plan) -> Manifest:
         "terminationGracePeriodSeconds": _grace_seconds(plan),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": _account(plan.shape.user_id),
+        "securityContext": _account(plan.shape),
         **_place(plan),
     }
 
 
-def _account(user: int) -> Manifest:
-    return {
+def _account(shape: Shape) -> Manifest:
+    user = shape.user_id
+    found: Manifest = {
         "runAsNonRoot": True,
         "runAsUser": user,
         "runAsGroup": user,
@@ -62,6 +66,9 @@ def _account(user: int) -> Manifest:
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+    if shape.supplemental_groups:
+        found["supplementalGroups"] = [*shape.supplemental_groups]
+    return found
 
 
 def _place(plan: Plan) -> Manifest:

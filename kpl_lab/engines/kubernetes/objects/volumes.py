@@ -20,6 +20,10 @@ from kpl_lab.engines.spec import Kind
 _GROUP_READS = 0o440
 _TMP = "/tmp"  # noqa: S108 (a volume of the pod)
 CLAIM, NONE = "claim", "none"
+# What volumes of an administrator cannot be called.
+OWN_VOLUMES = frozenset(
+    ("inside", "inputs", "beside", "tmp", "secrets", "shm", "home", CONFIG_VOLUME, MOUNTS_VOLUME)
+)
 
 
 def has_home(plan: Plan) -> bool:
@@ -46,7 +50,7 @@ def volumes(plan: Plan) -> list[Manifest]:
         found.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{shm}Mi"}})
     if has_home(plan):
         found += [_home(plan), _live_mounts(plan)]
-    return found
+    return found if _is_build(plan) else [*found, *map(dict, plan.shape.extra_volumes)]
 
 
 def command_mounts(plan: Plan) -> list[Manifest]:
@@ -62,7 +66,7 @@ def command_mounts(plan: Plan) -> list[Manifest]:
     found += _home_mounts(plan, is_read_only=True)
     if takes_mounts(plan):
         found[-1]["mountPropagation"] = "HostToContainer"
-    return found
+    return found if _is_build(plan) else [*found, *map(dict, plan.shape.extra_mounts)]
 
 
 def agent_mounts(plan: Plan) -> list[Manifest]:
@@ -75,6 +79,11 @@ def agent_mounts(plan: Plan) -> list[Manifest]:
         {**_mount("tmp", _TMP), "subPath": "agent"},
         *_home_mounts(plan, is_read_only=False),
     ]
+
+
+def _is_build(plan: Plan) -> bool:
+    """Say whether it is one: its steps are root of their own, and see nothing of others."""
+    return plan.workload.kind is Kind.BUILD
 
 
 def _home_mounts(plan: Plan, *, is_read_only: bool) -> list[Manifest]:
