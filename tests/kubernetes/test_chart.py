@@ -1,8 +1,8 @@
 """The chart on a real cluster: installed in one command, used, upgraded under a running task, uninstalled.
 
 ``KPL_PLATFORM_IMAGE``  the image of the platform on the nodes; else ``KPL_IMAGE``
-``KPL_HOST_PATH``       a folder of the node, owned by the account 1000, for the minimal profile as it stands; else
-                        the platform's folder is a claim of the default storage class
+``KPL_HOST_PATH``       a folder of the node, owned by the account 1000, for the platform's files, and servers without
+                        homes that stay; else both are claims of the default storage class
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Release:
             "service.nodePort": "null",
         }
         if HOST_PATH:
-            changes["volume.hostPath"] = HOST_PATH
+            changes |= {"volume.type": "hostPath", "volume.hostPath": HOST_PATH}
         else:
             changes |= {
                 "volume.type": "claim",
