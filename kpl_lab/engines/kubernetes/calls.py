@@ -25,6 +25,7 @@ from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.pods import Pods
 from kpl_lab.engines.kubernetes.reach import Reach
 from kpl_lab.engines.kubernetes.routes import Routes
+from kpl_lab.engines.kubernetes.usage import told_by_agent, told_by_cluster
 from kpl_lab.engines.routing import Route
 from kpl_lab.engines.running.calls import Answer, Message, Stream
 from kpl_lab.engines.running.checks import check_digest, check_name, check_segment
@@ -279,23 +280,20 @@ class Calls(WorkloadCalls[Entry]):
         line = life.line(replica)
         if line is not None:
             line.order({"do": "measure"})
-        return await self._measured(name, replica)
+        found = await self._measured(name, replica)
+        if found is None and status.pod is not None:
+            wanted = names.workload_selector(self._planner.installation, name)
+            selector = ",".join(f"{key}={value}" for key, value in wanted.items())
+            found = await told_by_cluster(self._cluster, selector, status.pod)
+        return None if found is None else encode(found)
 
-    async def _measured(self, name: str, replica: int) -> Json:
+    async def _measured(self, name: str, replica: int) -> Usage | None:
         deadline = asyncio.get_running_loop().time() + _MEASURE_SECONDS
         while (life := self._keeper.life(name)) is not None:
             report = life.report(replica)
             is_late = asyncio.get_running_loop().time() > deadline
             if report is not None and (report["processes"] or is_late):
-                return encode(
-                    Usage(
-                        cpu=report["cpu"],
-                        cpu_seconds=report["cpu_seconds"],
-                        memory_mb=report["memory_mb"],
-                        memory_peak_mb=report["memory_peak_mb"],
-                        processes=report["processes"],
-                    )
-                )
+                return told_by_agent(report)
             if is_late:
                 return None
             await asyncio.sleep(0.05)

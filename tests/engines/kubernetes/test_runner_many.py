@@ -44,6 +44,21 @@ async def cluster_of(server: Server) -> AsyncIterator[Cluster]:
         await cluster.close()
 
 
+async def test_where_no_agent_answers_the_cluster_tells_what_is_used(bench: Doubled) -> None:
+    handle = await bench.run(task("t", "train"))
+    pod = await bench.running("t")
+    await see(bench.engine, "t", lambda seen: seen.replicas[0].started_at is not None)
+    assert await bench.engine.usage(handle) is None
+
+    container = {"name": "main", "usage": {"cpu": "1530m", "memory": "300Mi"}}
+    beside = {"name": "agent", "usage": {"cpu": "2", "memory": "1Gi"}}
+    metadata = {"name": pod["metadata"]["name"], "labels": pod["metadata"]["labels"]}
+    bench.server.metrics = [{"metadata": metadata, "containers": [beside, container]}]
+    found = await bench.engine.usage(handle)
+    assert found is not None
+    assert (found.cpu, found.memory_mb) == (1.53, 300)
+
+
 async def test_what_an_agent_measures_is_no_news_and_counts_at_the_end(bench: Doubled) -> None:
     await bench.run(task("t", "work"))
     pod = await bench.running("t")
