@@ -303,9 +303,17 @@ def prepare(context: Context) -> None:
     asyncio.run(all_of_them())
 
 
-def create(context: Context, client: Client, noun: str, filename: str, content: bytes) -> Any:
+def create(
+    context: Context,
+    client: Client,
+    noun: str,
+    filename: str,
+    content: bytes,
+    *,
+    name: str = "thing",
+) -> Any:
     """Upload, create and prepare; return the detail."""
-    body = {"name": "thing", "upload": send(client, filename, content)}
+    body = {"name": name, "upload": send(client, filename, content)}
     made = client.post(noun, json=body)
     assert made.status_code == 201, made.text
     prepare(context)

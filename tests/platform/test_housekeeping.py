@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from httpx import Client
@@ -26,21 +27,34 @@ def make_old(path: Path, seconds: float) -> None:
     os.utime(path, (then, then))
 
 
+def several(context: Context, alice: Client, kind: str) -> list[Any]:
+    """Return three of them, with rising ids."""
+    names = ("first", "second", "third")
+    made = [create(context, alice, kind, "a.csv", b"1", name=name) for name in names]
+    assert [one["id"] for one in made] == sorted({one["id"] for one in made})
+    return made
+
+
 @pytest.mark.parametrize("kind", ["datasets", "models"])
 def test_folders_that_no_row_knows_are_removed_once_they_are_old(
     kind: str, alice: Client, context: Context
 ) -> None:
-    made = create(context, alice, kind, "a.csv", b"1")
-    orphan, fresh = context.files.path(kind, 999), context.files.path(kind, 1000)
-    for folder in (orphan, fresh):
+    gone, brief, made = several(context, alice, kind)
+    for one in (gone, brief):
+        assert alice.delete(f"{kind}/{one['id']}").status_code == 204
+    orphan, fresh = (context.files.path(kind, one["id"]) for one in (gone, brief))
+    later = context.files.path(kind, made["id"] + 1)
+    for folder in (orphan, fresh, later):
         (folder / "1").mkdir(parents=True)
         (folder / "1" / "a").write_text("x")
     make_read_only(orphan / "1")
-    make_old(orphan, 2 * housekeeping.ORPHAN_SECONDS)
+    for folder in (orphan, later):
+        make_old(folder, 2 * housekeeping.ORPHAN_SECONDS)
     make_old(context.files.path(kind, made["id"]), 10 * housekeeping.ORPHAN_SECONDS)
     clean(context)
     assert not orphan.exists()
-    assert fresh.exists(), "its row may be on its way"
+    assert fresh.exists(), "somebody may be at it"
+    assert later.exists(), "a database that was restored from a backup does not know it"
     assert context.files.path(kind, made["id"]).exists()
 
 
@@ -63,14 +77,16 @@ def test_bytes_of_no_upload_are_removed(context: Context) -> None:
     assert [p.name for p in uploads.iterdir()] == ["8"]
 
 
-def test_nothing_is_removed_while_the_database_is_held(context: Context) -> None:
+def test_nothing_is_removed_while_the_database_is_held(alice: Client, context: Context) -> None:
     """A large tree takes minutes, and every other write would wait for it."""
-    places = [context.files.path(kind, 999) for kind in ("datasets", "models", "incoming")]
+    gone, *_ = several(context, alice, "datasets")
+    assert alice.delete(f"datasets/{gone['id']}").status_code == 204
+    places = [context.files.path("datasets", gone["id"]), context.files.path("incoming", 999)]
     for place in places:
         place.mkdir(parents=True)
         make_old(place, 2 * housekeeping.INCOMING_SECONDS)
     loose = context.files.path("uploads", "999")
-    loose.parent.mkdir(parents=True)
+    loose.parent.mkdir(parents=True, exist_ok=True)
     loose.write_text("x")
     make_old(loose, 2 * housekeeping.ORPHAN_SECONDS)
     with context.database.store() as store:

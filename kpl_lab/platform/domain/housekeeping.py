@@ -38,19 +38,17 @@ def clean(store: Store, files: FileStore, options: PlatformOptions) -> None:
     _forget_starts(store, files, options.server_starts_kept)
     store.idempotency.trim(now - dt.timedelta(days=options.event_days))
     _forget_uploads(store, files, now - dt.timedelta(days=options.upload_days))
-    known = {
-        "datasets": store.datasets.ids(),
-        "models": store.models.ids(),
-        "uploads": store.uploads.ids(),
-    }
+    assets = {"datasets": store.datasets.ids(), "models": store.models.ids()}
+    loose = store.uploads.ids()
     contexts = {path.name for build in store.builds.active() for path in image_builds.paths(build)}
     store.after_commit(
         partial(_remove_old, files.path(image_builds.FOLDER), ORPHAN_SECONDS, contexts)
     )
     # Large trees take minutes to remove: that must not hold the database's lock. What was not
     # known above and is known by then is young.
-    for kind, ids in known.items():
-        store.after_commit(partial(_remove_old, files.path(kind), ORPHAN_SECONDS, ids))
+    for kind, ids in assets.items():
+        store.after_commit(partial(_remove_orphans, files.path(kind), frozenset(ids)))
+    store.after_commit(partial(_remove_old, files.path("uploads"), ORPHAN_SECONDS, loose))
     store.after_commit(partial(_remove_old, files.path("incoming"), INCOMING_SECONDS))
 
 
@@ -96,6 +94,18 @@ def _remove_old(folder: Path, seconds: float, known: Iterable[object] = ()) -> N
         for path in folder.iterdir():
             if path.name not in names and _age(path) > seconds:
                 remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _remove_orphans(folder: Path, ids: frozenset[int]) -> None:
+    """Remove the folders of datasets or models that were deleted.
+
+    A database that is restored from a backup does not know what came after it: from the highest id on,
+    everything stays.
+    """
+    highest = max(ids, default=0)
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    later = [name for name in names if not name.isdecimal() or int(name) >= highest]
+    _remove_old(folder, ORPHAN_SECONDS, {*ids, *later})
 
 
 def _age(path: Path) -> float:
