@@ -276,6 +276,15 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waits:
+    """What a replica waits for, or how far it is: a stable word and a sentence."""
+
+    code: str
+    text: str
+    is_progress: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Replica:
     """The observed facts of one replica.
 
@@ -296,6 +305,18 @@ class Replica:
     memory_peak_mb: int | None = None
     cpu_seconds: float | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> Waits | None:
+        """What it waits for before it runs; None where it does not, or nobody knows."""
+        found = self.detail.get("waits")
+        if not found or self.state is not ReplicaState.STARTING:
+            return None
+        return Waits(
+            code=str(found.get("code") or ""),
+            text=str(found["text"]),
+            is_progress=bool(found["is_progress"]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

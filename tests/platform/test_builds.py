@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kpl_lab.engines.fake import Script
-from kpl_lab.engines.spec import Kind, Workload
+from kpl_lab.engines.spec import Kind, Replica, ReplicaState, Workload
 from tests.platform.running import BUILT, CODE, WAITS, Site, User, until
 
 CODE_BUILT = {**CODE, "environment.yml": BUILT}
@@ -210,3 +210,28 @@ async def test_the_log_of_a_running_build_can_be_read(site: Site) -> None:
         return bool(page["text"] == "Collecting thing\n" and not page["complete"])
 
     await until(is_there)
+
+
+async def test_a_build_says_what_it_waits_for_where_it_is_to_run(site: Site) -> None:
+    building(site, WAITS)
+    alice = site.user()
+    task = await alice.submit(CODE_BUILT)
+    await alice.until("builds/1", "running")
+    await until(lambda: "build-1" in site.engine.workloads)
+    text = "The node n1 has no room for the image x."
+    waits = {"code": "image_no_room", "text": text, "is_progress": False}
+    await site.engine.set_replica(
+        "build-1", Replica(index=0, state=ReplicaState.STARTING, detail={"waits": waits})
+    )
+
+    async def is_told(text: str | None) -> bool:
+        return bool((await build_of(alice))["message"] == text)
+
+    await until(lambda: is_told(text))
+    queue = (await alice.get(f"tasks/{task['id']}"))["queue"]
+    assert queue["waiting_for"] == f"its environment is not built yet: {text}"
+    with site.context.database.store(reads_only=True) as store:
+        (event,) = [e for e in store.events.of("builds", 1) if e.message == text]
+    assert (event.kind, event.level) == ("waiting", "warning")
+    await site.engine.set_replica("build-1", Replica(index=0, state=ReplicaState.RUNNING))
+    await until(lambda: is_told(None))

@@ -324,3 +324,44 @@ async def test_who_may_call_is_changed_at_the_front_door(site: Site) -> None:
     answer = await alice.http.patch(f"services/{found['id']}", json={"access": "public"})
     assert answer.json()["access"] == "public"
     await until(lambda: f"{name}-sign-in" not in routes(site)["routers"][name]["middlewares"])
+
+
+async def test_a_service_says_what_its_replicas_wait_for_and_no_longer_once_they_run(
+    site: Site,
+) -> None:
+    alice, found = await running(site)
+    path, name = f"services/{found['id']}", f"service-{found['id']}-1"
+    text = "No node of the cluster takes it yet: 1 of 1 has too few GPUs free."
+    waits = {"code": "insufficient_gpu", "text": text, "is_progress": False}
+
+    async def told(text: str | None) -> bool:
+        service = await alice.get(path)
+        (instance,) = service["instances"]
+        return bool((service["message"], instance["message"]) == (text, text))
+
+    await see(site, name, 0, state=ReplicaState.STARTING, detail={"waits": waits})
+    await until(lambda: told(text))
+    events = (await alice.get(f"{path}/events"))["items"]
+    assert [(e["level"], e["message"]) for e in events if e["message"] == text]
+    on_the_way = {**waits, "text": "The node n1 is pulling the image x.", "is_progress": True}
+    await see(site, name, 0, state=ReplicaState.STARTING, detail={"waits": on_the_way})
+    await until(lambda: told("The node n1 is pulling the image x."))
+    await see(site, name, 0, state=ReplicaState.READY, address="127.0.0.1:20000")
+    await until(lambda: told(None))
+
+
+async def test_a_replica_that_waits_says_so_beside_one_that_runs(site: Site) -> None:
+    alice, found = await running(site, replicas=2)
+    waits = {"code": "x", "text": "The quota q is reached.", "is_progress": False}
+    await see(
+        site,
+        f"service-{found['id']}-1",
+        1,
+        state=ReplicaState.STARTING,
+        detail={"waits": waits},
+    )
+    service = await alice.until(f"services/{found['id']}", "degraded")
+    assert service["message"] == "The quota q is reached."
+    assert [i["message"] for i in service["instances"]] == [None, "The quota q is reached."]
+    events = (await alice.get(f"services/{found['id']}/events"))["items"]
+    assert [e["kind"] for e in events if e["message"] == "The quota q is reached."] == ["state"]

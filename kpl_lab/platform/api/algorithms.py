@@ -69,7 +69,7 @@ def _version_view(
 ) -> AlgorithmVersionView:
     found = algorithms.code_of(context, version)
     build = store.builds.get(version.build_id) if version.build_id else None
-    waits = build.message if build is not None and build.state == "queued" else None
+    waits = build.message if build is not None and build.state in ("queued", "running") else None
     return AlgorithmVersionView.model_validate(version).model_copy(
         update={
             "functions": list(found.environment.functions.values()) if found else [],

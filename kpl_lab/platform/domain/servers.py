@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kpl_lab.engines.spec import Waits
 from kpl_lab.errors import Conflict, KplError, NotFound
 from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
@@ -110,13 +111,13 @@ def pulling(store: Store, server: ServerRecord, done: int, total: int) -> None:
         tell(store, server, server_events.PULLING)
 
 
-def waits(store: Store, server: ServerRecord, text: str, *, is_progress: bool) -> None:
+def waits(store: Store, server: ServerRecord, found: Waits) -> None:
     """Note what a server that has room waits for where it is to run, or how far it is."""
-    if text == server.message:
+    if found.text == server.message:
         return
-    changed = store.servers.update(server.id, where={"state": "starting"}, message=text)
-    if changed and not is_progress:
-        tell(store, server, server_events.QUEUED, message=text)
+    changed = store.servers.update(server.id, where={"state": "starting"}, message=found.text)
+    if changed and not found.is_progress:
+        tell(store, server, server_events.QUEUED, message=found.text)
 
 
 def pulled(store: Store, server: ServerRecord) -> None:

@@ -69,29 +69,37 @@ def record_observation(
     state = observed_state(service, seen)
     if state == "running" and not is_routed:
         state = service.state
-    words_of = explanation.message if explanation else None
-    instances = [
-        instance(r, words_of if r.state is not ReplicaState.READY else None) for r in seen.replicas
-    ]
+    waiting = next((r.waits for r in seen.replicas if r.waits), None)
+    instances = [instance(r, _words_of(r, explanation)) for r in seen.replicas]
     changed = state != service.state or instances != service.instances
     if not changed:
         return False
     values: dict[str, Any] = {"state": state, "instances": instances, "updated_at": store.now()}
     is_bad = state in ("failed", "degraded") and explanation is not None
-    values["reason"] = explanation.reason if is_bad and explanation else None
-    values["message"] = explanation.message if is_bad and explanation else None
-    values["ending"] = (
-        {"remedy": explanation.remedy.model_dump()} if is_bad and explanation else None
-    )
+    why = explanation if is_bad else None
+    values["reason"] = why.reason if why else None
+    values["message"] = why.message if why else waiting.text if waiting else None
+    values["ending"] = {"remedy": why.remedy.model_dump()} if why else None
     if not update_as_seen(store, service, **values):
         return True  # somebody wants something else by now: look again
     if state == "failed":
         auth.revoke(store, "service", service.run_id)
     if state != service.state:
         note_state(store, service, state, values["message"] or f"The service is {state}.")
+    elif waiting and not waiting.is_progress and values["message"] not in (None, service.message):
+        store.events.write(_subject(store, service), "waiting", waiting.text, level="warning")
     else:
         note_change(store, service)
     return True
+
+
+def _words_of(replica: Replica, explanation: Explanation | None) -> str | None:
+    """Return what is said of one replica: what it waits for itself, else what ended one of them."""
+    if replica.waits is not None:
+        return replica.waits.text
+    if explanation is None or replica.state is ReplicaState.READY:
+        return None
+    return explanation.message
 
 
 def update_as_seen(store: Store, service: ServiceRecord, **values: Any) -> bool:  # noqa: ANN401

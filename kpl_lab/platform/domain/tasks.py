@@ -157,8 +157,8 @@ def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | No
         ahead += 1
     behind = f"; {ahead} ahead of you" if ahead else ""
     if build is not None and build.state in ("queued", "running"):
-        waits = build.message if build.state == "queued" else None
-        text = f"its environment is not built yet: {waits}" if waits else _BEING_BUILT
+        waits = f"its environment is not built yet: {build.message}"
+        text = waits if build.message else _BEING_BUILT
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
     wanted = Amounts.of(task.resources, task.nodes)
     lacking = found.shortage(task.pool, task.owner, wanted)

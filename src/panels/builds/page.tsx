@@ -119,7 +119,7 @@ function Outcome(props: { build: BuildView }): JSX.Element | null {
       </Notice>
     );
   }
-  return build.state === 'queued' && build.message ? (
+  return ['queued', 'running'].includes(build.state) && build.message ? (
     <Notice tone="info">{said(trans, build.message)}</Notice>
   ) : null;
 }

@@ -6,6 +6,7 @@ import {
   Button,
   Facts,
   Meter,
+  Notice,
   StateChip,
   TimeAgo
 } from '../../components/basic';
@@ -184,6 +185,9 @@ namespace Private {
   }
 
   function notice({ trans }: IKplContext, task: TaskDetail): React.ReactNode {
+    if (task.state === 'preparing' && task.message) {
+      return <Notice tone="info">{said(trans, task.message)}</Notice>;
+    }
     return task.state === 'failed' ? (
       <FailureNotice
         tone="bad"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica
+from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replica, Waits
 from kpl_lab.errors import KplError, Unavailable
 from kpl_lab.platform.domain import algorithms, builds, image_builds, service_states, tasks
 from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
@@ -47,6 +47,9 @@ class BuildReconciler:
         elif build.state == "queued" or (name not in self._world.seen and self._world.is_synced):
             async with self._world.image_lock:
                 return await self._start(build, name)
+        elif (seen := self._world.seen.get(name)) is not None and seen.replicas:
+            waits = seen.replicas[0].waits
+            await self._world.write(lambda s: self._note_wait(s, build, waits))
         return None
 
     async def _stop(self, build: BuildRecord, name: str) -> None:
@@ -107,6 +110,18 @@ class BuildReconciler:
             store.builds.update(build.id, where={"state": "queued"}, message=waits)
             store.events.write(builds.subject(build), "updated", waits)
         return False
+
+    @staticmethod
+    def _note_wait(store: Store, build: BuildRecord, waits: Waits | None) -> None:
+        """Note what a build that was admitted waits for where it is to run; None: it runs."""
+        text = waits.text if waits else None
+        changed = text != build.message and store.builds.update(
+            build.id, where={"state": "running"}, message=text
+        )
+        if changed:
+            is_bad = waits is not None and not waits.is_progress
+            kind, level = ("waiting", "warning") if is_bad else ("updated", "normal")
+            store.events.write(builds.subject(build), kind, text or "", level=level)
 
     @staticmethod
     def _keep_handle(store: Store, id: int, handle: Handle) -> None:

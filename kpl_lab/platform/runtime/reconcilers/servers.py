@@ -98,12 +98,9 @@ class ServerReconciler:
             done, total = int(pull["done"]), int(pull["total"])
             await self._world.write(lambda s: servers.pulling(s, server, done, total))
             return
-        waits = replica.detail.get("waits")
-        if waits:
-            text, is_progress = str(waits["text"]), bool(waits["is_progress"])
-            await self._world.write(
-                lambda s: servers.waits(s, server, text, is_progress=is_progress)
-            )
+        waits = replica.waits
+        if waits is not None:
+            await self._world.write(lambda s: servers.waits(s, server, waits))
         if server.reason == server_events.PULLING_REASON:
             await self._world.write(lambda s: servers.pulled(s, server))
         if replica.state is ReplicaState.READY:

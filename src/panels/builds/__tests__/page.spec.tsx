@@ -72,6 +72,13 @@ describe('the page of a build', () => {
     expect(screen.queryByRole('button', { name: 'Stop' })).toBeNull();
   });
 
+  it('says what it waits for where it runs', async () => {
+    show({ message: 'The cluster has no node at present.' });
+    expect(
+      await screen.findByText('The cluster has no node at present.')
+    ).toBeTruthy();
+  });
+
   it('leads to the image that it has made', async () => {
     const { opened } = show({ state: 'succeeded', image_id: 3 });
     fireEvent.click(await screen.findByRole('button', { name: 'mine' }));

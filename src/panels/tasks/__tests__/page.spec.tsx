@@ -1,0 +1,53 @@
+import { render, screen } from '@testing-library/react';
+import * as React from 'react';
+
+import type { TaskDetail } from '../../../api/types';
+import { Within, makeContext } from '../../../components/__tests__/context';
+import { ResourceDetail } from '../../../models/detail';
+import { TaskPage } from '../page';
+
+const task = {
+  id: 7,
+  name: 'digits',
+  state: 'preparing',
+  owner: 'ann',
+  workspace: 'default',
+  visibility: 'private',
+  reason: null,
+  message: 'It waits in the queue of the cluster.',
+  remedy: null,
+  progress: null,
+  seconds_left: null,
+  queue: null,
+  nodes: 1,
+  processes: 1,
+  inputs: [],
+  outputs: [],
+  parameters: {},
+  files: [],
+  environment: {},
+  resources: { cpu: 1, memory: 512, gpu: 0, shm: 64 },
+  created_at: '2026-11-21T10:00:00Z',
+  updated_at: '2026-11-21T10:00:00Z',
+  started_at: null,
+  finished_at: null
+};
+
+it('shows what a task waits for where it is to run', async () => {
+  const test = makeContext({ 'api/tasks/7': task });
+  const model = new ResourceDetail<TaskDetail>({
+    resource: 'tasks',
+    id: 7,
+    stream: test.context.client.stream,
+    get: id => test.context.client.tasks.get(id)
+  });
+  render(
+    <Within context={test.context}>
+      <TaskPage model={model} tab="code" onTab={() => undefined} />
+    </Within>
+  );
+  expect(
+    await screen.findByText('It waits in the queue of the cluster.')
+  ).toBeTruthy();
+  model.dispose();
+});
