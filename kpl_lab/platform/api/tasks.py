@@ -16,7 +16,7 @@ from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, code, metrics, runs, tasks
-from kpl_lab.platform.domain.capacity import books
+from kpl_lab.platform.domain.capacity import standing
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.ledgers import Books
 from kpl_lab.platform.scopes import scope
@@ -43,7 +43,7 @@ NOUN = tasks.NOUN
 def _books(store: Store, context: Context) -> Books | None:
     """Return what there is to wait for; None while the file of pools is wrong, which others say."""
     try:
-        return books(store, context, anyio.from_thread.run(context.engine.capacity))
+        return standing(store, context, anyio.from_thread.run(context.engine.capacity))
     except Invalid:
         return None
 

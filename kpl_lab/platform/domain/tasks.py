@@ -150,11 +150,7 @@ def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | No
     if task.state != "queued":
         return None
     build = store.builds.get(task.build_id) if task.build_id else None
-    ahead = 0
-    for other in store.tasks.queued():
-        if other.id == task.id:
-            break
-        ahead += 1
+    ahead = store.tasks.ahead_of(task)
     behind = f"; {ahead} ahead of you" if ahead else ""
     if build is not None and build.state in ("queued", "running"):
         waits = f"its environment is not built yet: {build.message}"

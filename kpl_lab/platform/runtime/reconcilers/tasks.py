@@ -298,7 +298,7 @@ class TaskScheduler:
         del id
         if shutdown.is_closing(self._world.context.settings.home):
             return AFTER_CLOSING_SECONDS
-        if not await self._world.read(lambda s: s.tasks.queued() or s.servers.waiting()):
+        if not await self._world.read(lambda s: s.tasks.has_queued() or s.servers.waiting()):
             return None
         capacity = await self._world.engine.capacity()
         admitted = await self._world.write(lambda s: self._admit(s, capacity))

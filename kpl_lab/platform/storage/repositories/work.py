@@ -29,6 +29,7 @@ from kpl_lab.platform.storage.repositories.base import (
 ACTIVE_TASKS = ("queued", "preparing", "running", "stopping")
 HOLDING_TASKS = ("preparing", "running", "stopping")
 ACTIVE_SERVERS = ("pending", "starting", "running", "stopping")
+_QUEUED = (TaskRow.state == "queued", TaskRow.desired == "run")
 
 
 class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
@@ -61,12 +62,20 @@ class TaskRepository(ResourceRepository[TaskRow, TaskRecord]):
 
     def queued(self) -> list[TaskRecord]:
         """Return what waits, in the order in which it will be taken."""
-        statement = (
-            select(TaskRow)
-            .where(TaskRow.state == "queued", TaskRow.desired == "run")
-            .order_by(TaskRow.priority.desc(), TaskRow.id)
-        )
-        return self._all(statement)
+        order = (TaskRow.priority.desc(), TaskRow.id)
+        return self._all(select(TaskRow).where(*_QUEUED).order_by(*order))
+
+    def has_queued(self) -> bool:
+        """Say whether anything waits."""
+        found = self._session.execute(select(TaskRow.id).where(*_QUEUED).limit(1))
+        return found.first() is not None
+
+    def ahead_of(self, task: TaskRecord) -> int:
+        """Return how many will be taken before one that waits; there may be thousands."""
+        is_older = (TaskRow.priority == task.priority) & (TaskRow.id < task.id)
+        is_first = (TaskRow.priority > task.priority) | is_older
+        statement = select(func.count()).select_from(TaskRow).where(*_QUEUED, is_first)
+        return self._session.execute(statement).scalar_one()
 
     def since(self, moment: dt.datetime) -> list[TaskRecord]:
         """Return what has been submitted since, what is a draft, and what has not ended."""
