@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
+from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse, text_of
 from kpl_lab.schemas.common import Resources, Visibility
 
 FILE = "images.yml"
@@ -311,11 +311,7 @@ def catalog_of(path: Path, engine: str) -> Catalog:
 @lru_cache(maxsize=8)
 def _load(path: Path, _modified: int, _size: int) -> Catalog:
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise invalid(
-            path.name, None, "", "the file is not UTF-8 text; save it as UTF-8."
-        ) from error
+        text = text_of(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     return parse_catalog(text, path)

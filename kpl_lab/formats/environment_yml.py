@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
+from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse, text_of
 from kpl_lab.schemas.algorithms import FunctionView, PortView
 from kpl_lab.schemas.common import Resources
 
@@ -244,7 +244,4 @@ def read_text(folder: Path, name: str) -> str:
             code="no_environment_yml",
             detail={"file": name},
         )
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise invalid(name, None, "", "the file is not UTF-8 text; save it as UTF-8.") from error
+    return text_of(path)

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.errors import Invalid
-from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse
+from kpl_lab.formats.yaml_marks import Place, check_keys, invalid, parse, text_of
 from kpl_lab.schemas.common import Schema
 from kpl_lab.schemas.pools import KubernetesPlace, Pool, Quota
 
@@ -110,11 +110,7 @@ def load_pools(path: Path) -> tuple[Pool, ...]:
 @lru_cache(maxsize=8)
 def _load(path: Path, _modified: int, _size: int) -> tuple[Pool, ...]:
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise invalid(
-            path.name, None, "", "the file is not UTF-8 text; save it as UTF-8."
-        ) from error
+        text = text_of(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     return parse_pools(text, path.name)

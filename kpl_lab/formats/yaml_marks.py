@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -24,6 +25,21 @@ def invalid(file: str, node: Node | None, key: str, message: str) -> Invalid:
         code="invalid_file",
         detail={"file": file, "line": line, "key": key},
     )
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; errors of the system go through.
+
+    Raises
+    ------
+    Invalid
+        It is no UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = "the file is not UTF-8 text; save it as UTF-8."
+        raise invalid(path.name, None, "", problem) from error
 
 
 @dataclass(frozen=True)
