@@ -25,6 +25,7 @@ FILE = ROOT / "src" / "sentences.json"
 SOURCES = (
     "kpl_lab/platform/api",
     "kpl_lab/platform/domain",
+    "kpl_lab/platform/outlook.py",
     "kpl_lab/platform/storage/bucket_errors.py",
     "kpl_lab/platform/storage/cached.py",
     "kpl_lab/platform/storage/remote.py",
@@ -76,6 +77,10 @@ MADE_OF_PARTS = (
     "its environment is being built",
     "its environment is being built; {ahead} ahead of you",
     "its environment is not built yet: {waits}",
+    "nothing can start while the engine does not answer",
+    "nothing can start while the engine does not answer; {ahead} ahead of you",
+    "nothing can start: {why}",
+    "nothing can start: {why}; {ahead} ahead of you",
     *(
         f"{{count}} {kind} ({{free}} free)"
         for kind in dict.fromkeys((*capacity.KINDS.values(), "CPU core", "GPU"))

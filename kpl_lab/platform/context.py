@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kpl_lab.clock import SYSTEM_CLOCK, Clock
 from kpl_lab.engines.base import Engine
 from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.platform.auth import HubTokens
 from kpl_lab.platform.events import Bell, Nudge
+from kpl_lab.platform.outlook import Outlooks
 from kpl_lab.platform.settings import PlatformOptions, load_options
 from kpl_lab.platform.storage.bucket import Bucket
 from kpl_lab.platform.storage.cached import CachedFiles
@@ -63,6 +65,11 @@ class Context:
         """Whether the default image stands in for one that nobody knows."""
         chosen = self.options.allow_image_fallback
         return self.settings.engine == "local" if chosen is None else chosen
+
+    @cached_property
+    def outlooks(self) -> Outlooks:
+        """What requests ask the engine for."""
+        return Outlooks(self.engine)
 
     def close(self) -> None:
         """Close database and connections."""

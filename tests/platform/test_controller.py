@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kpl_lab.engines.fake import FakeEngine, Script
-from kpl_lab.engines.spec import Handle, Kind, Limits, Observation, Workload
+from kpl_lab.engines.spec import Capacity, Handle, Kind, Limits, Observation, Workload
 from kpl_lab.errors import Unavailable
 from kpl_lab.platform.runtime.wishes import wishes
 from tests.platform.running import BUILT, CODE, FINAL, WAITS, Site, User, until
@@ -114,14 +114,17 @@ async def test_killed_at_each_step_of_an_end_it_goes_on_from_there(
 
 
 class Cable:
-    """The way to an engine, which can be cut: calls and the watch then say ``Unavailable``."""
+    """The way to an engine, which can be cut: calls and the watch then say ``Unavailable``.
+
+    ``knows_room``: what there is is known all the same, as where it was asked for a moment before.
+    """
 
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.is_cut = False
+        self.is_cut, self.knows_room = False, False
         self._waiting = asyncio.Event()
         engine = site.engine
         real_run, real_watch = engine.run, engine.watch
-        real_delete, real_logs = engine.delete, engine.logs
+        real_delete, real_logs, real_capacity = engine.delete, engine.logs, engine.capacity
 
         async def run(workload: Workload) -> AsyncIterator[Handle]:
             self.check()
@@ -152,15 +155,20 @@ class Cable:
             self.check()
             return real_logs(*given, **named)  # type: ignore[arg-type]  # passed on
 
-        for name, one in (("run", run), ("watch", watch), ("delete", delete), ("logs", logs)):
-            monkeypatch.setattr(engine, name, one)
+        async def capacity() -> Capacity:
+            if not self.knows_room:
+                self.check()
+            return await real_capacity()
+
+        for one in (run, watch, delete, logs, capacity):
+            monkeypatch.setattr(engine, one.__name__, one)
 
     def check(self) -> None:
         if self.is_cut:
             raise Unavailable("The runner does not answer.")
 
-    def cut(self) -> None:
-        self.is_cut = True
+    def cut(self, *, knows_room: bool = False) -> None:
+        self.is_cut, self.knows_room = True, knows_room
         self._waiting.set()
 
     def mend(self) -> None:
@@ -174,14 +182,21 @@ async def test_an_engine_that_is_away_fails_no_task_and_is_found_again(
     cable = Cable(site, monkeypatch)
     begun = counting(site)
     alice = site.user()
-    cable.cut()
+    cable.cut(knows_room=True)
     site.start()
     task = await alice.submit()
-    await alice.until(f"tasks/{task['id']}", "preparing")
+    path = f"tasks/{task['id']}"
+    await alice.until(path, "preparing")
     await asyncio.sleep(0.3)
-    assert (await alice.get(f"tasks/{task['id']}"))["state"] == "preparing"
+    waiting = await alice.get(path)
+    assert (waiting["state"], waiting["message"]) == ("preparing", "The runner does not answer.")
+    told = [
+        one for one in (await alice.get(f"{path}/events"))["items"] if one["level"] == "warning"
+    ]
+    assert [one["message"] for one in told] == ["The runner does not answer."]
     cable.mend()
-    assert (await alice.ended(task))["state"] == "succeeded"
+    done = await alice.ended(task)
+    assert (done["state"], done["message"]) == ("succeeded", None)
     assert begun == {f"task-{task['id']}-1": 1}
 
 

@@ -64,6 +64,7 @@ def refusal(status: int, body: Mapping[str, Any], call: Call) -> KplError:
         "status": status,
         "reason": str(body.get("reason") or ""),
         "message": message,
+        "said": message,
         "verb": call.verb,
         "resource": call.resource,
         "group": call.group,
@@ -113,16 +114,24 @@ def _quota(found: re.Match[str], call: Call, detail: Json) -> KplError:
         f"The quota {found['quota']} of the namespace {call.namespace} is reached ({'; '.join(parts)}); "
         "wait until something ends, ask for less, or have the quota raised.",
         code="cluster_quota",
-        detail={**detail, "quota": found["quota"], "asked": asked, "used": used, "limit": limit},
+        detail={
+            **detail,
+            "quota": found["quota"],
+            "asked": asked,
+            "used": used,
+            "limit": limit,
+            "amounts": "; ".join(parts),
+        },
     )
 
 
 def _quota_needs(found: re.Match[str], call: Call, detail: Json) -> KplError:
+    needs = found["needs"].strip()
     return Refused(
         f"The quota {found['quota']} of the namespace {call.namespace} wants every pod to say its "
-        f"{found['needs'].strip()}; add a LimitRange with defaults to the namespace.",
+        f"{needs}; add a LimitRange with defaults to the namespace.",
         code="cluster_quota",
-        detail={**detail, "quota": found["quota"]},
+        detail={**detail, "quota": found["quota"], "amounts": f"every pod has to say its {needs}"},
     )
 
 
@@ -149,7 +158,7 @@ def _pod_security(found: re.Match[str], call: Call, detail: Json) -> KplError:
         f"The namespace allows only pods of the security standard {found['level']}, and this one is not: "
         f"{found['what']}; change what was asked for, or have the namespace's label changed.",
         code="pod_security",
-        detail={**detail, "level": found["level"]},
+        detail={**detail, "level": found["level"], "said": f"{found['level']}: {found['what']}"},
     )
 
 
@@ -158,7 +167,7 @@ def _webhook(found: re.Match[str], call: Call, detail: Json) -> KplError:
     return Refused(
         f"A policy of the cluster ({found['policy']}) refused {call.what}: {said}",
         code="cluster_policy",
-        detail={**detail, "policy": found["policy"], "said": said},
+        detail={**detail, "policy": found["policy"], "said": f"{found['policy']}: {said}"},
     )
 
 
@@ -176,7 +185,7 @@ def _limit_range(found: re.Match[str], call: Call, detail: Json) -> KplError:
         f"The namespace {call.namespace} has limits for each pod: {found['what']}; ask for an amount "
         "within them.",
         code="cluster_limits",
-        detail=detail,
+        detail={**detail, "said": found["what"]},
     )
 
 
@@ -296,7 +305,8 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Words], ...] = (
 
 
 def _refused_token(call: Call, detail: Json) -> KplError:
-    return Refused(
+    # The platform's own trouble, and over when somebody renews it: it ends nobody's workload.
+    return ClusterAway(
         "The cluster does not accept the platform's token or certificate; it has expired or was withdrawn: "
         "renew the kubeconfig. It is also refused where the clocks of this machine and the cluster differ.",
         code="cluster_unauthenticated",

@@ -11,6 +11,7 @@ from kpl_lab.errors import Forbidden, Unauthenticated
 from kpl_lab.platform import auth, scopes
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
+from kpl_lab.platform.outlook import Outlook
 from kpl_lab.platform.storage.store import Store
 
 SCOPE_ATTRIBUTE = "kpl_scope"
@@ -55,6 +56,14 @@ def get_reading_store(context: ContextDep) -> Iterator[Store]:
 # finds the change, and a failed commit is told.
 StoreDep = Annotated[Store, Depends(get_store, scope="function")]
 ReadingStoreDep = Annotated[Store, Depends(get_reading_store, scope="function")]
+
+
+async def ask_engine(context: ContextDep) -> Outlook:
+    """Return what the engine says there is; a route names this before its store."""
+    return await context.outlooks.ask()
+
+
+AskedDep = Annotated[Outlook, Depends(ask_engine)]
 
 
 def token_of(authorization: str | None) -> str:

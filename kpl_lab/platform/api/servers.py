@@ -209,7 +209,7 @@ def get_capacity(
         if scopes.INTERNAL not in caller.scopes:
             raise Forbidden("Only the hub may ask for somebody else's pools.")
         reader = Reader(name=user, groups=frozenset(group))
-    capacity = anyio.from_thread.run(context.engine.capacity)
+    capacity = anyio.from_thread.run(context.outlooks.look).capacity()
     found = books(store, context, capacity)
     book = found.whole
     counts = store.tasks.counts()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import anyio.from_thread
 from fastapi import APIRouter, Depends, Query, Response
 
 from kpl_lab.errors import KplError
 from kpl_lab.platform.api import logs, views
-from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.deps import AskedDep, ContextDep, ReadingStoreDep, StoreDep, needs
 from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
@@ -25,9 +24,9 @@ from kpl_lab.platform.domain import (
 )
 from kpl_lab.platform.domain.capacity import books
 from kpl_lab.platform.domain.code import Code
-from kpl_lab.platform.domain.ledgers import Books
 from kpl_lab.platform.domain.service_plans import Room
 from kpl_lab.platform.domain.service_states import CANDIDATE, CURRENT, PREVIOUS
+from kpl_lab.platform.outlook import Outlook
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.files import PATIENCE_SECONDS
 from kpl_lab.platform.storage.records.work import ServiceRecord
@@ -53,12 +52,14 @@ Writing = Annotated[Caller, Depends(needs(scope("services", "write")))]
 NOUN = services.NOUN
 
 
-def _books(store: Store, context: Context) -> Books:
-    return books(store, context, anyio.from_thread.run(context.engine.capacity))
+def _room(store: Store, context: Context, caller: Caller, asked: Outlook) -> Room:
+    return Room(context, caller.reader, lambda: books(store, context, asked.capacity()))
 
 
-def _room(store: Store, context: Context, caller: Caller) -> Room:
-    return Room(context, caller.reader, lambda: _books(store, context))
+async def _ask_for_more(body: ServiceUpdate, context: ContextDep) -> Outlook:
+    """Ask what there is; what needs no room does not wait for an engine that does not answer."""
+    needs_room = body.running or (body.running is None and body.replicas is not None)
+    return await (context.outlooks.ask() if needs_room else context.outlooks.look())
 
 
 def _facts(service: ServiceRecord, names: dict[int, str]) -> dict[str, Any]:
@@ -166,6 +167,7 @@ def create_service(
     body: ServiceCreate,
     received: Annotated[Code | None, Depends(_receive)],
     context: ContextDep,
+    asked: AskedDep,
     store: StoreDep,
     caller: Writing,
     response: Response,
@@ -174,7 +176,7 @@ def create_service(
     """Deploy a service."""
     service = key.made(store, caller, "services", store.services)
     if service is None:
-        book = _books(store, context)
+        book = books(store, context, asked.capacity())
         service = services.deploy(store, context, caller, body, received, book)
         key.keep(store, caller, "services", service.id)
     response.headers["Location"] = f"/kpl/api/v1/services/{service.id}"
@@ -201,11 +203,16 @@ def get_service(
 
 @router.patch("/services/{ref}")
 def update_service(
-    ref: str, body: ServiceUpdate, context: ContextDep, store: StoreDep, caller: Writing
+    ref: str,
+    body: ServiceUpdate,
+    context: ContextDep,
+    caller: Writing,
+    asked: Annotated[Outlook, Depends(_ask_for_more)],
+    store: StoreDep,
 ) -> ServiceDetail:
     """Scale, stop, start, or change who may call."""
     found = _find_own(store, caller, ref)
-    changed = services.update(store, found, body, _room(store, context, caller))
+    changed = services.update(store, found, body, _room(store, context, caller, asked))
     return _detail(store, context, caller, changed)
 
 
@@ -239,6 +246,7 @@ def create_service_revision(
     body: RevisionCreate,
     received: Annotated[Code | None, Depends(_receive_revision)],
     context: ContextDep,
+    asked: AskedDep,
     store: StoreDep,
     caller: Writing,
     key: KeyDep,
@@ -246,7 +254,7 @@ def create_service_revision(
     """Start a candidate beside the current revision, behind the same address."""
     found = _find_own(store, caller, ref)
     if key.made(store, caller, "service_revisions", store.services) is None:
-        book = _books(store, context)
+        book = books(store, context, asked.capacity())
         wish = service_revisions.Wish(service=found, request=body, received=received)
         made = service_revisions.add(store, context, caller, wish, book)
         key.keep(store, caller, "service_revisions", made.id)
@@ -275,11 +283,11 @@ def promote_service(
 
 @router.post("/services/{ref}/rollback")
 def roll_back_service(
-    ref: str, context: ContextDep, store: StoreDep, caller: Writing
+    ref: str, context: ContextDep, caller: Writing, asked: AskedDep, store: StoreDep
 ) -> ServiceDetail:
     """Start the previous revision as a candidate that is promoted as soon as it is ready."""
     found = _find_own(store, caller, ref)
-    service_revisions.roll_back(store, found, _room(store, context, caller))
+    service_revisions.roll_back(store, found, _room(store, context, caller, asked))
     return _detail(store, context, caller, found)
 
 

@@ -8,9 +8,9 @@ import anyio.from_thread
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
-from kpl_lab.errors import Invalid, NotFound
+from kpl_lab.errors import Invalid, KplError, NotFound, Unavailable
 from kpl_lab.platform.api import downloads, logs, views
-from kpl_lab.platform.api.deps import ContextDep, ReadingStoreDep, StoreDep, needs
+from kpl_lab.platform.api.deps import AskedDep, ContextDep, ReadingStoreDep, StoreDep, needs
 from kpl_lab.platform.api.idempotency import KeyDep
 from kpl_lab.platform.api.pagination import ListDep
 from kpl_lab.platform.auth import Caller
@@ -19,6 +19,7 @@ from kpl_lab.platform.domain import access, code, metrics, runs, tasks
 from kpl_lab.platform.domain.capacity import standing
 from kpl_lab.platform.domain.code import Code
 from kpl_lab.platform.domain.ledgers import Books
+from kpl_lab.platform.outlook import Outlook
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.work import TaskRecord
 from kpl_lab.platform.storage.store import Store
@@ -40,16 +41,29 @@ Writing = Annotated[Caller, Depends(needs(scope("tasks", "write")))]
 NOUN = tasks.NOUN
 
 
-def _books(store: Store, context: Context) -> Books | None:
-    """Return what there is to wait for; None while the file of pools is wrong, which others say."""
+def _books(store: Store, context: Context, outlook: Outlook | None = None) -> Books | str | None:
+    """Return what there is to wait for, or why nobody knows.
+
+    None while the file of pools is wrong, which others say.
+    """
     try:
-        return standing(store, context, anyio.from_thread.run(context.engine.capacity))
+        found = (outlook or anyio.from_thread.run(context.outlooks.look)).capacity()
+    except Unavailable:
+        return tasks.NO_ANSWER
+    except KplError as error:
+        return tasks.NOTHING_STARTS.format(why=error.message.removesuffix("."))
+    try:
+        return standing(store, context, found)
     except Invalid:
         return None
 
 
+async def _look(context: ContextDep) -> Outlook:
+    return await context.outlooks.look()
+
+
 def _facts(
-    store: Store, task: TaskRecord, names: dict[int, str], book: Books | None
+    store: Store, task: TaskRecord, names: dict[int, str], book: Books | str | None
 ) -> dict[str, Any]:
     return views.base_fields(task, names) | {
         "function": task.function,
@@ -73,8 +87,10 @@ def _facts(
     }
 
 
-def _detail(store: Store, context: Context, task: TaskRecord) -> TaskDetail:
-    book = _books(store, context) if task.state == "queued" else None
+def _detail(
+    store: Store, context: Context, task: TaskRecord, outlook: Outlook | None = None
+) -> TaskDetail:
+    book = _books(store, context, outlook) if task.state == "queued" else None
     folder = context.files.code(task.code_digest)
     # Never waited for: what is asked for here (that it stops, say) must not fail with a bucket.
     is_there = bool(task.code_digest) and context.files.is_here(folder)
@@ -132,6 +148,7 @@ def create_task(
     body: TaskCreate,
     received: Annotated[Code | None, Depends(_receive)],
     context: ContextDep,
+    asked: AskedDep,
     store: StoreDep,
     caller: Writing,
     response: Response,
@@ -140,11 +157,10 @@ def create_task(
     """Submit a task, or keep it as a draft."""
     task = key.made(store, caller, "tasks", store.tasks)
     if task is None:
-        capacity = anyio.from_thread.run(context.engine.capacity)
-        task = tasks.submit(store, context, caller, body, received, capacity)
+        task = tasks.submit(store, context, caller, body, received, asked.capacity())
         key.keep(store, caller, "tasks", task.id)
     response.headers["Location"] = f"/kpl/api/v1/tasks/{task.id}"
-    return _detail(store, context, task)
+    return _detail(store, context, task, asked)
 
 
 def _find(store: Store, caller: Caller, ref: str) -> TaskRecord:
@@ -165,10 +181,15 @@ def get_task(ref: str, context: ContextDep, store: ReadingStoreDep, caller: Read
 
 @router.patch("/tasks/{ref}")
 def update_task(
-    ref: str, body: TaskUpdate, context: ContextDep, store: StoreDep, caller: Writing
+    ref: str,
+    body: TaskUpdate,
+    context: ContextDep,
+    caller: Writing,
+    seen: Annotated[Outlook, Depends(_look)],
+    store: StoreDep,
 ) -> TaskDetail:
     """Change what is said about a task, or start a draft."""
-    return _detail(store, context, tasks.update(store, _find_own(store, caller, ref), body))
+    return _detail(store, context, tasks.update(store, _find_own(store, caller, ref), body), seen)
 
 
 @router.delete("/tasks/{ref}", status_code=204)

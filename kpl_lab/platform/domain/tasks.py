@@ -51,6 +51,9 @@ STATE_WORDS: Mapping[str, str] = {
 }
 
 _BEING_BUILT = "its environment is being built"
+# What keeps all queued tasks from their start, whatever they ask for.
+NO_ANSWER = "nothing can start while the engine does not answer"
+NOTHING_STARTS = "nothing can start: {why}"
 
 # What every task begins with.
 _NEW: Mapping[str, Any] = {
@@ -145,8 +148,14 @@ def _plan_outputs(function: FunctionView, request: TaskCreate, code_name: str) -
     return planned
 
 
-def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | None:
-    """Return why a queued task waits, in words."""
+def position(store: Store, task: TaskRecord, found: Books | str) -> QueuePosition | None:
+    """Return why a queued task waits, in words.
+
+    Parameters
+    ----------
+    found
+        The books, or why nobody can open them.
+    """
     if task.state != "queued":
         return None
     build = store.builds.get(task.build_id) if task.build_id else None
@@ -156,6 +165,8 @@ def position(store: Store, task: TaskRecord, found: Books) -> QueuePosition | No
         waits = f"its environment is not built yet: {build.message}"
         text = waits if build.message else _BEING_BUILT
         return QueuePosition(ahead=ahead, waiting_for=text + behind)
+    if isinstance(found, str):
+        return QueuePosition(ahead=ahead, waiting_for=found + behind)
     wanted = Amounts.of(task.resources, task.nodes)
     lacking = found.shortage(task.pool, task.owner, wanted)
     held = held_for_servers(store, found).of(task.pool, task.owner, wanted)
@@ -195,6 +206,11 @@ def waits(store: Store, task: TaskRecord, text: str, *, is_progress: bool) -> No
     changed = store.tasks.update(task.id, where={"state": "preparing"}, message=text)
     if changed and not is_progress:
         store.events.write(access.subject("tasks", task), "waiting", text, level="warning")
+
+
+def waits_no_more(store: Store, task: TaskRecord) -> None:
+    """Forget what a task waited for before it was given to the engine."""
+    store.tasks.update(task.id, where={"state": "preparing"}, message=None)
 
 
 def waits_to_end(store: Store, task: TaskRecord, text: str) -> None:

@@ -21,6 +21,7 @@ from kpl_lab.engines.spec import (
     ReplicaState,
     Workload,
 )
+from kpl_lab.errors import Unavailable
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, distributed, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import books, held_for_servers
@@ -139,6 +140,12 @@ class TaskReconciler:
             workload = replace(self._workload(task, code, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=task.id, handle=handle))
+            if task.message is not None:  # what it waited for before is there
+                await self._world.write(lambda s: tasks.waits_no_more(s, task))
+        except Unavailable as error:
+            text = error.message
+            await self._world.write(lambda s: tasks.waits(s, task, text, is_progress=False))
+            raise
         except CANNOT_START as error:
             if is_no_room(error):
                 await self._wait_again(task)

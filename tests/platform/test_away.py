@@ -1,0 +1,156 @@
+"""What the platform does while its engine does not say what there is: it goes on as far as it can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from kpl_lab.engines.spec import Capacity
+from kpl_lab.errors import EngineError
+from kpl_lab.platform import outlook
+from tests.platform.running import WAITS, Site, User
+from tests.platform.test_controller import Cable
+from tests.platform.test_services import running
+
+NO_ANSWER = "nothing can start while the engine does not answer"
+BIG = {"gpu": 2}
+
+
+class Door:
+    """The question what there is, which waits before a door until that is opened."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self._open = asyncio.Event(), asyncio.Event()
+        self.asked = 0
+        self._open.set()
+        real = site.engine.capacity
+
+        async def capacity() -> Capacity:
+            self.asked += 1
+            self.reached.set()
+            await self._open.wait()
+            return await real()
+
+        monkeypatch.setattr(site.engine, "capacity", capacity)
+
+    def close(self) -> None:
+        self._open.clear()
+        self.reached.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+async def door(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    found = Door(site, monkeypatch)
+    yield found
+    found.open()
+
+
+async def with_a_queue(site: Site) -> tuple[User, Any]:
+    """Return a user, and a task that waits behind another."""
+    site.engine.script = WAITS
+    alice = site.user()
+    first = await alice.submit(resources=BIG)
+    await alice.until(f"tasks/{first['id']}", "running")
+    return alice, await alice.submit(resources=BIG)
+
+
+async def test_queued_tasks_are_listed_while_the_engine_is_away_and_say_so(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, queued = await with_a_queue(site)
+    last = await alice.submit(resources=BIG)
+    cable = Cable(site, monkeypatch)
+    cable.cut()
+    listed = {one["id"]: one["queue"] for one in (await alice.get("tasks"))["items"]}
+    assert listed[queued["id"]] == {"ahead": 0, "waiting_for": NO_ANSWER}
+    assert listed[last["id"]] == {"ahead": 1, "waiting_for": f"{NO_ANSWER}; 1 ahead of you"}
+    assert (await alice.get(f"tasks/{last['id']}"))["queue"] == listed[last["id"]]
+    renamed = await alice.http.patch(f"tasks/{last['id']}", json={"name": "other"})
+    assert renamed.json()["queue"] == listed[last["id"]]
+    refused = await alice.http.post("tasks", json={"upload": await alice.code()})
+    assert refused.status_code == 503
+    assert "does not answer" in refused.text
+    cable.mend()
+    assert NO_ANSWER not in (await alice.get(f"tasks/{queued['id']}"))["queue"]["waiting_for"]
+
+
+async def test_what_a_cluster_does_not_tell_is_told_with_what_to_do(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, queued = await with_a_queue(site)
+
+    async def capacity() -> Capacity:
+        raise EngineError("Nobody may see the nodes: let it.", code="no_capacity")
+
+    monkeypatch.setattr(site.engine, "capacity", capacity)
+    said = (await alice.get(f"tasks/{queued['id']}"))["queue"]["waiting_for"]
+    assert said == "nothing can start: Nobody may see the nodes: let it"
+
+
+async def test_pages_wait_a_moment_for_the_engine_and_share_one_question(
+    site: Site, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, queued = await with_a_queue(site)
+    await site.kill()
+    monkeypatch.setattr(outlook, "LOOK_SECONDS", 0.2)
+    door.close()
+    asked = door.asked
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*(alice.get("tasks") for _ in range(10)))
+        answers.append(await alice.get("tasks"))
+    waits = {
+        one["queue"]["waiting_for"] for page in answers for one in page["items"] if one["queue"]
+    }
+    assert waits == {NO_ANSWER}
+    assert door.asked == asked + 1
+    door.open()
+    assert (await alice.get(f"tasks/{queued['id']}"))["queue"]["waiting_for"] == (
+        "waiting for 2 GPUs (0 free)"
+    )
+
+
+@pytest.mark.parametrize("what", ["submit", "deploy", "revision", "scale", "roll back"])
+async def test_others_write_while_somebody_waits_for_the_engine(
+    site: Site, door: Door, what: str
+) -> None:
+    alice, _ = await running(site)
+    task = await alice.submit(draft=True)
+    body = {"upload": await alice.code(), "code_name": "digits"}
+    asks = {
+        "submit": ("POST", "tasks", body),
+        "deploy": ("POST", "services", body | {"name": "another"}),
+        "revision": ("POST", "services/digits/revisions", {}),
+        "scale": ("PATCH", "services/digits", {"replicas": 2}),
+        "roll back": ("POST", "services/digits/rollback", None),
+    }
+    method, path, wanted = asks[what]
+    await site.kill()
+    door.close()
+    headers = {"Idempotency-Key": "once"}
+    asking = asyncio.create_task(alice.http.request(method, path, json=wanted, headers=headers))
+    await asyncio.wait_for(door.reached.wait(), 10)
+    async with asyncio.timeout(5):  # half of what the database waits for its writer
+        said = await alice.http.post(f"tasks/{task['id']}/stop")
+    assert said.status_code == 200
+    assert not asking.done()
+    door.open()
+    answer = await asking
+    assert answer.status_code == (404 if what == "roll back" else 200 if what == "scale" else 201)
+
+
+async def test_a_service_is_stopped_while_the_engine_says_nothing(
+    site: Site, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = await running(site)
+    await site.kill()
+    monkeypatch.setattr(outlook, "LOOK_SECONDS", 0.2)
+    door.close()
+    async with asyncio.timeout(5):
+        answer = await alice.http.patch("services/digits", json={"running": False})
+    assert (answer.status_code, answer.json()["state"]) == (200, "stopping")
