@@ -80,9 +80,14 @@ export class ServicesApi extends ResourceApi<
   /**
    * A part of one replica's log, by byte offset.
    */
-  log(ref: number, replica: number, offset: number): Promise<LogPage> {
+  log(
+    ref: number,
+    replica: number,
+    offset: number,
+    revision: 'current' | 'candidate' = 'current'
+  ): Promise<LogPage> {
     return requestJSON(this.settings, this.path(ref, '/log'), {
-      query: { replica, offset }
+      query: { replica, offset, revision }
     });
   }
 

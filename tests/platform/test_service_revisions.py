@@ -20,6 +20,7 @@ from kpl_lab.schemas.services import ServiceUpdate
 from tests.platform.running import CODE, Site, User, until
 from tests.platform.test_services import is_valid, running, token_of
 from tests.platform.test_services import routes as written
+from tests.platform.test_stream import reading
 
 PATH = "services/digits"
 
@@ -319,6 +320,16 @@ async def test_the_log_of_a_candidate_is_its_own(site: Site) -> None:
     page = await alice.get(f"{PATH}/log", revision="candidate")
     assert page["text"] == "candidate here\n"
     assert (await alice.get(f"{PATH}/log"))["text"] != page["text"]
+    id = (await alice.get(PATH))["id"]
+    async with reading(site.context, f"candidates:{id}:0:0", of=("models",)) as stream:
+        await stream.next()
+        kind, _, data = await stream.next()
+        assert (kind, data["source"]) == ("log", f"candidates:{id}:0")
+        assert data["text"] == "candidate here\n"
+    async with reading(site.context, f"candidates:{id}:0:0", name="bob", of=("models",)) as stream:
+        await stream.next()
+        _, _, data = await stream.next()
+        assert (data["text"], data["complete"]) == ("", True)
 
 
 async def test_a_candidate_that_fails_as_it_is_promoted_is_the_service_s_failure_or_is_refused(

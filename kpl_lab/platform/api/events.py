@@ -20,7 +20,7 @@ from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, any_caller
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
-from kpl_lab.platform.domain import access
+from kpl_lab.platform.domain import access, service_revisions
 from kpl_lab.platform.domain.tasks import with_node
 from kpl_lab.platform.scopes import scope
 from kpl_lab.platform.storage.records.workspaces import EventRecord
@@ -34,11 +34,15 @@ LOG_MESSAGE_BYTES = 256 * 1024
 RETRY_SECONDS = 0.5
 # A build makes an image or environment, and its route asks for the same scope.
 SCOPE_OF = {"builds": "images"}
+# Logs that can be followed, by the resource that they belong to.
+LOGS_OF = {"tasks": "tasks", "services": "services", "candidates": "services", "builds": "builds"}
 
 
 @dataclass(frozen=True)
 class LogSubscription:
-    """A log that a page follows: ``tasks:42:0``, ``tasks:42:0:1`` (node 1), ``services:7:0:1`` (replica 1), ``builds:3:0``."""
+    """A log that a page follows: ``tasks:42:0``, ``tasks:42:0:1`` (node 1), ``services:7:0:1`` (replica 1),
+    ``candidates:7:0:1`` (of the service's candidate), ``builds:3:0``.
+    """
 
     name: str
     resource: str
@@ -62,8 +66,11 @@ def parse_subscription(text: str) -> LogSubscription:
         It is not of that form.
     """
     resource, *numbers = text.split(":")
-    is_known = resource in ("tasks", "services", "builds")
-    if not is_known or len(numbers) not in (2, 3) or not all(n.isdigit() for n in numbers):
+    if (
+        resource not in LOGS_OF
+        or len(numbers) not in (2, 3)
+        or not all(n.isdigit() for n in numbers)
+    ):
         raise Invalid(f"{text!r} is not a log; write tasks:ID:OFFSET.", code="bad_subscription")
     found = [int(n) for n in numbers]
     replica = found[2] if len(found) == 3 else 0
@@ -73,14 +80,17 @@ def parse_subscription(text: str) -> LogSubscription:
 
 def locate(context: Context, caller: Caller, wanted: LogSubscription) -> logs.LogSource:
     """Return where a followed log is now; refuses what the caller may not see."""
-    caller.require(scope(SCOPE_OF.get(wanted.resource, wanted.resource), "read"))
+    resource = LOGS_OF[wanted.resource]
+    caller.require(scope(SCOPE_OF.get(resource, resource), "read"))
     with context.database.store(reads_only=True) as store:
         if wanted.resource == "tasks":
             task = access.find(store.tasks, str(wanted.id), caller, "task")
             return logs.of_task(context, with_node(task, wanted.replica), wanted.replica)
-        if wanted.resource == "services":
+        if resource == "services":
             found = access.find(store.services, str(wanted.id), caller, "service")
             access.require_change(found, caller, "service")
+            if wanted.resource == "candidates":
+                found = service_revisions.candidate_of(store, found)
             return logs.of_service(found, wanted.replica)
         build = store.builds.get(wanted.id)
         if build is None or not (caller.reader.sees_all or build.owner == caller.name):

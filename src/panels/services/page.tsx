@@ -13,13 +13,11 @@ import {
 import { EventList } from '../../components/events';
 import { FailureNotice } from '../../components/failure';
 import { ReferenceLink } from '../../components/links';
-import { LogView } from '../../components/logview';
 import { Page } from '../../components/page';
 import { CommandIDs } from '../../commandids';
 import { useKpl } from '../../context';
 import { memory } from '../../format';
 import { useAction } from '../../hooks';
-import { useLog } from '../../hooks/log';
 import { serviceIcon } from '../../icons';
 import type { ResourceDetail } from '../../models/detail';
 import { said } from '../../said';
@@ -27,6 +25,7 @@ import { stateWords } from '../../states';
 import { LastActions } from '../actions';
 import type { IPageProps } from '../pages';
 import { Access } from './access';
+import { Logs } from './logs';
 import { Revisions } from './revisions';
 import { NO_TRIAL, ServiceTest } from './test';
 
@@ -296,55 +295,5 @@ function Scale(props: {
       )}
       {action.error && <ErrorNotice error={action.error} />}
     </form>
-  );
-}
-
-/**
- * The log of one replica.
- */
-function Logs(props: { service: ServiceDetail }): JSX.Element {
-  const { trans } = useKpl();
-  const { service } = props;
-  const [chosen, setChosen] = React.useState<number | null>(null);
-  const replica = chosen ?? service.instances[0]?.index ?? 0;
-  return (
-    <div className="kpl-Filling">
-      {service.instances.length > 1 && (
-        <label className="kpl-Inline">
-          {trans.__('Replica')}
-          <select
-            className="kpl-Select"
-            value={replica}
-            onChange={event => setChosen(Number(event.target.value))}
-          >
-            {service.instances.map(({ index }) => (
-              <option key={index} value={index}>
-                {index}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      <ReplicaLog key={replica} service={service} replica={replica} />
-    </div>
-  );
-}
-
-/**
- * The log of one replica, followed.
- */
-function ReplicaLog(props: {
-  service: ServiceDetail;
-  replica: number;
-}): JSX.Element {
-  const { client } = useKpl();
-  const { service, replica } = props;
-  const model = useLog(`services:${service.id}:${replica}`, offset =>
-    client.services.log(service.id, replica, offset)
-  );
-  return model ? (
-    <LogView model={model} filename={`${service.name}-${replica}.log`} />
-  ) : (
-    <></>
   );
 }
