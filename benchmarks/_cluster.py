@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import func, insert, select
 
+from benchmarks._cluster_worker import BRIEF
 from benchmarks._common import ROOT, until
 from kpl_lab import settings
 from kpl_lab.client import Client
@@ -31,6 +32,7 @@ ALGORITHM = "code"
 # Of each task: so that a machine that plays the cluster, too, can start as many pods as that has.
 NODES = 4
 _AT_ONCE = 8
+_ON_THE_WAY = 64
 
 
 class Cluster:
@@ -100,8 +102,8 @@ class Load:
             self.submit(1)
             self.end(1)
         self.submit(tasks - self.tasks)
-        self._settle()
-        self._copy(ended - self.ended)
+        self.settle()
+        self._copy(max(0, ended - self.ended))
 
     def churn(self, seconds: float, rate: float) -> None:
         """Let tasks come and go for so long, so many a second."""
@@ -111,6 +113,40 @@ class Load:
             self.end(1)
             count += 1
             time.sleep(max(0.0, begun + count / rate - time.monotonic()))
+
+    def pass_through(self, count: int) -> None:
+        """Let so many tasks of one pod each come, run for a moment and go, as fast as they are taken.
+
+        Some dozens are on the way at any time.
+
+        Raises
+        ------
+        RuntimeError
+            One of them did not succeed.
+        """
+        body = TaskCreate(algorithm=ALGORITHM, environment={BRIEF: "1"})
+        before, ended = self._cluster.state()["gone"], self._succeeded()
+        sent = passed = 0
+
+        def further() -> int:
+            found = self._cluster.state()["gone"] - before
+            return found if found > passed else 0
+
+        while passed < count:
+            fresh = min(count, passed + _ON_THE_WAY) - sent
+            list(self._pool.map(self._client.tasks.submit, [body] * fresh))
+            sent += fresh
+            passed = until(further, "the next task's end", seconds=300, pause=0.1)
+        ended = self._succeeded() - ended
+        if ended != count:
+            raise RuntimeError(f"{count} tasks passed, and {ended} succeeded")
+        self.ended += count
+
+    def _succeeded(self) -> int:
+        """Return how many tasks have ended well."""
+        wanted = select(func.count()).where(TaskRow.state == "succeeded")
+        with self._database.connect() as connection:
+            return connection.execute(wanted).scalar_one()
 
     def submit(self, count: int) -> None:
         """Submit tasks."""
@@ -145,7 +181,7 @@ class Load:
         path = f"/internal/servers/{made.json()['id']}/start"
         self._internal.post(path, json=launch.model_dump(mode="json")).raise_for_status()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until all is as it is to be, and the platform has noted it."""
         pods = self.tasks * NODES
 

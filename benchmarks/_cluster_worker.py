@@ -29,6 +29,9 @@ from tests.doubles.kubernetes_store import Json, Refusal, Store
 # All pods have it, and nobody is there (RFC 5737).
 ADDRESS = "192.0.2.20"
 NODES = 100
+# Variable of a task whose command ends by itself, a moment after it began.
+BRIEF = "BRIEF"
+BRIEF_SECONDS = 0.2
 # What the engine calls a pod that only tells what is in an image.
 _LOOK = "look"
 _PACKAGES = '{"python": "3.11.2", "jupyterlab": "4.6.4", "kpl-lab": "0.1.0"}\n'
@@ -44,6 +47,8 @@ class Pod:
         self.is_task = bool(pod["metadata"].get("ownerReferences"))
         self._task = asyncio.create_task(self._live())
         self._ended = asyncio.Event()
+        variables = [v["name"] for c in pod["spec"]["containers"] for v in c.get("env", ())]
+        self._is_brief = BRIEF in variables
         self._report = Report(memory_mb=100, memory_peak_mb=120, cpu=0.1, processes=2)
 
     async def _live(self) -> None:
@@ -66,6 +71,8 @@ class Pod:
             hello = {"call": "stay", "pod": self.name, "args": {}} | {k: config[k] for k in keys}
             writer.write(to_line(hello))
             listening = asyncio.create_task(self._listen(reader))
+            if self._is_brief:
+                asyncio.get_running_loop().call_later(BRIEF_SECONDS, self.end)
             try:
                 while not self._ended.is_set():
                     writer.write(to_line({"report": self._report.plain()}))
@@ -119,6 +126,7 @@ class Cluster:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.pods: dict[str, Pod] = {}
+        self._gone = 0
         for number in range(NODES):
             server.store.create(_node(number))
 
@@ -131,6 +139,7 @@ class Cluster:
             for change in list(store.since(seen)):
                 seen = change.version
                 kind, _, name = change.key
+                self._gone += kind == "Job" and change.new is None
                 if kind != "Pod":
                     continue
                 if change.new is None:
@@ -153,7 +162,7 @@ class Cluster:
         store = self.server.store
         kinds = {kind: len(store.all(kind)) for kind in ("Pod", "Job", "Secret")}
         running = sum(pod.is_task and pod.runs and not pod.is_ending for pod in self.pods.values())
-        return web.json_response({**kinds, "running": running})
+        return web.json_response({**kinds, "running": running, "gone": self._gone})
 
     async def end(self, request: web.Request) -> web.Response:
         """Let the oldest pods of Jobs end."""

@@ -1,7 +1,8 @@
 """1,000 users' servers, 5,000 pods and 10,000 Jobs on a cluster without machines: what do our processes take?
 
 The API server is a double in a process of its own, pods are only told of; hub, API, controller, runner and PostgreSQL
-are real. Measured at a tenth, at half and at all of the load: while nothing changes, and while tasks come and go.
+are real. Measured at a tenth, at half and at all of the load: while nothing changes, and while tasks come and go. At a
+tenth and at all of it, tasks of one pod then pass through as fast as they are taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,12 +30,17 @@ from tests import postgresql
 from tests.installation import Installation, running_installation
 from tests.places import passable
 
-USERS, PODS, JOBS = sized(1000, 20), sized(5000, 60), sized(10_000, 100)
+USERS, PODS = sized(1000, 20), sized(5000, 60)
+# Tasks of one pod that pass through at these shares of the load, and tasks that ended before the last of them.
+PASSING = {0.1: sized(400, 10), 1.0: sized(2500, 30)}
+ENDED = sized(6500, 60)
 SHARES = (0.1, 0.5, 1.0)
 SECONDS = sized(40, 5)
 CHURN_RATE = 1.0
 LISTS, PAGE = sized(30, 3), 100
 PARTS = {"runner": "runner", "controller": "controller", "platform": "API", "hub": "hub"}
+# Those that have to do with Jobs.
+WORKING = ("runner", "controller", "platform")
 ENGINE = """
 c.KubernetesOptions.reach = "pods"
 c.KubernetesOptions.connect_host = "127.0.0.1"
@@ -43,8 +49,10 @@ c.KubernetesOptions.connect_host = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Use:
-    """What was taken in a while; CPU and calls are of a minute."""
+    """What was taken in a while: MiB before and after it, CPU seconds, and calls to the API server."""
 
+    minutes: float
+    before: dict[str, float]
     memory: dict[str, float]
     cpu: dict[str, float]
     calls: Counter[str]
@@ -60,15 +68,16 @@ class Stage:
 
     def use(self, work: Callable[[], Any]) -> Use:
         """Return what our processes take while something goes on."""
+        before = self._memory()
         cpu, calls, begun = self._cpu(), self._there.calls(), time.monotonic()
         work()
         minutes = (time.monotonic() - begun) / 60
-        after = self._there.calls() - calls
-        return Use(
-            {name: one.memory_info().rss / 2**20 for name, one in self._processes.items()},
-            {name: (value - cpu[name]) / minutes for name, value in self._cpu().items()},
-            Counter({name: round(count / minutes) for name, count in after.items()}),
-        )
+        after, called = self._cpu(), self._there.calls() - calls
+        taken = {name: value - cpu[name] for name, value in after.items()}
+        return Use(minutes, before, self._memory(), taken, called)
+
+    def _memory(self) -> dict[str, float]:
+        return {name: one.memory_info().rss / 2**20 for name, one in self._processes.items()}
 
     def _cpu(self) -> dict[str, float]:
         times = {name: one.cpu_times() for name, one in self._processes.items()}
@@ -76,13 +85,28 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Passing:
+    """What tasks of one pod took that passed through, and what is taken while nothing changes."""
+
+    count: int
+    use: Use
+    idle: Use
+
+    def cpu(self, part: str) -> float:
+        """Return the CPU seconds that one of them took, without what goes on anyway."""
+        anyway = self.idle.cpu[part] / self.idle.minutes * self.use.minutes
+        return (self.use.cpu[part] - anyway) / self.count
+
+
+@dataclass(frozen=True)
 class Measured:
-    """One part of the load: what nothing takes, what coming and going tasks take, seconds of a list."""
+    """A part of the load: what nothing takes, what tasks take that come and go, seconds of a list."""
 
     share: float
     idle: Use
     churn: Use
     lists: list[float]
+    passing: Passing | None
 
 
 @contextlib.contextmanager
@@ -110,12 +134,22 @@ def measured(share: float, load: Load, stage: Stage, client: Client) -> Measured
     """Bring the installation to a share of the load, and measure."""
     begun = time.monotonic()
     tasks = round((PODS - USERS) / NODES * share)
-    load.bring(round(USERS * share), tasks, round(JOBS * share) - tasks)
+    load.bring(round(USERS * share), tasks, round(ENDED * share))
     loaded = time.monotonic() - begun
     idle = stage.use(lambda: time.sleep(SECONDS))
-    found = Measured(share, idle, stage.use(lambda: load.churn(SECONDS, CHURN_RATE)), lists(client))
-    print(f"{share:.0%}, loaded in {loaded:.0f} s: {found}", file=sys.stderr, flush=True)
+    churn = stage.use(lambda: load.churn(SECONDS, CHURN_RATE))
+    took = lists(client)
+    passed = passing(PASSING[share], idle, load, stage) if share in PASSING else None
+    found = Measured(share, idle, churn, took, passed)
+    told = f"{share:.0%}, loaded in {loaded:.0f} s, {time.monotonic() - begun:.0f} s in all"
+    print(f"{told}: {found}", file=sys.stderr, flush=True)
     return found
+
+
+def passing(count: int, idle: Use, load: Load, stage: Stage) -> Passing:
+    """Measure what so many tasks take that pass through."""
+    load.settle()
+    return Passing(count, stage.use(lambda: load.pass_through(count)), idle)
 
 
 def rows(first: Measured, found: Measured) -> Iterator[Row]:
@@ -126,7 +160,7 @@ def rows(first: Measured, found: Measured) -> Iterator[Row]:
         least = {"calls/min": 1.0}.get(unit, 0.01)
         name, peer = f"cluster at {found.share:.0%} of its load: {what}", f"at {first.share:.0%}"
         ours, theirs = max(value, least), max(before, least)
-        return Row(name, peer, unit, ours, theirs, lower_is_better=True)
+        return Row(name, peer, unit, ours, theirs, lower_is_better=unit != "Jobs/min")
 
     for part, name in PARTS.items():
         yield row(f"memory of the {name}", "MiB", found.idle.memory[part], first.idle.memory[part])
@@ -135,12 +169,31 @@ def rows(first: Measured, found: Measured) -> Iterator[Row]:
         (f"{CHURN_RATE:g} task/s of {NODES} pods comes and goes", found.churn, first.churn),
     ):
         for part, name in PARTS.items():
-            title = f"CPU of the {name}, {what}"
-            yield row(title, "s/min", now.cpu[part], then.cpu[part])
-        total = now.calls.total(), then.calls.total()
-        yield row(f"calls to the API server, {what}", "calls/min", *total)
+            values = [use.cpu[part] / use.minutes for use in (now, then)]
+            yield row(f"CPU of the {name}, {what}", "s/min", *values)
+        values = [use.calls.total() / use.minutes for use in (now, then)]
+        yield row(f"calls to the API server, {what}", "calls/min", *values)
     values = [1000 * median(one.lists) for one in (found, first)]
     yield row(f"a page of {PAGE} tasks, median", "ms", *values)
+    both = (found.passing, first.passing)
+    if both[0] is not None and both[1] is not None:
+        yield from passing_rows(row, both[0], both[1])
+
+
+def passing_rows(row: Callable[..., Row], found: Passing, first: Passing) -> Iterator[Row]:
+    """Yield what Jobs take that pass through, beside those at the first part of the load."""
+    what, both = "passing through", (found, first)
+    rates = [one.count / one.use.minutes for one in both]
+    yield row(f"Jobs of one pod {what}", "Jobs/min", *rates)
+    for part in WORKING:
+        values = [1000 * one.cpu(part) for one in both]
+        yield row(f"CPU of the {PARTS[part]}, a Job {what}", "ms", *values)
+    values = [one.use.calls.total() / one.count for one in both]
+    yield row(f"calls to the API server, a Job {what}", "calls", *values)
+    for part in WORKING:
+        after, before = found.use.memory[part], found.use.before[part]
+        name = f"memory of the {PARTS[part]}, {found.count:,} Jobs {what}"
+        yield replace(row(name, "MiB", after, before), peer="before them")
 
 
 def main() -> None:
