@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from benchmarks._calls import Target, body_of, latencies, throughput
 from benchmarks._common import Environment, PeerMissingError, Row, until
 from benchmarks._programs import PROGRAMS
 from benchmarks._programs import Program as Known
+from benchmarks.cluster_scale import PARTS, Measured, Passing, Use, rows
 
 ROW = Row("read", "a peer", "records/s", 200.0, 100.0)
 PRINT_A_ROW = f"print({json.dumps(asdict(ROW))!r}, flush=True)\n"
@@ -212,6 +214,30 @@ def test_a_program_that_succeeded_takes_the_place_of_its_earlier_run(
     else:
         assert results.read_text("utf-8") == page.text(results, programs) != before
         assert (page.read(folder, "two") is None) is (words == ["--only", "one"])
+
+
+def test_a_job_that_passes_through_is_not_charged_for_what_goes_on_anyway() -> None:
+    def use(cpu: float, grown: float) -> Use:
+        mib = dict.fromkeys(PARTS, 100.0)
+        after = dict.fromkeys(PARTS, 100.0 + grown)
+        return Use(2.0, mib, after, dict.fromkeys(PARTS, cpu), Counter({"get Pod": 30, "list": 20}))
+
+    idle = use(4.0, 0.0)
+    first = Measured(0.1, idle, idle, [0.01], Passing(10, use(5.0, 1.0), idle))
+    found = Measured(1.0, idle, idle, [0.01], Passing(50, use(9.0, 3.0), idle))
+    values = {
+        one.name.removeprefix("cluster at 100% of its load: "): (
+            one.value,
+            one.peer_value,
+            one.peer,
+        )
+        for one in rows(first, found)
+    }
+    assert values["Jobs of one pod passing through"] == (25.0, 5.0, "at 10%")
+    assert values["CPU of the runner, a Job passing through"] == (100.0, 100.0, "at 10%")
+    assert values["calls to the API server, a Job passing through"] == (1.0, 5.0, "at 10%")
+    grown = values["memory of the controller, 50 Jobs passing through"]
+    assert grown == (103.0, 100.0, "before them")
 
 
 def test_waiting_has_an_end_that_names_what_did_not_come() -> None:
