@@ -86,14 +86,25 @@ def pods_of(store: Store, owner: Json) -> list[Json]:
 
 def play_job(store: Store, job: Json) -> None:
     """Make the pods that a Job lacks, or say that it is over."""
-    status, spec = job.get("status") or {}, job["spec"]
-    if status.get("conditions") or spec.get("suspend") or "deletionTimestamp" in job["metadata"]:
+    spec, told = job["spec"], _conditions(job)
+    if told.keys() & {"Failed", "Complete"} or "deletionTimestamp" in job["metadata"]:
+        return
+    if bool(spec.get("suspend")) != (told.get("Suspended") == "True"):
+        _suspend(store, job, is_so=bool(spec.get("suspend")))
+    if spec.get("suspend"):
         return
     pods = pods_of(store, job)
-    failed = [pod for pod in pods if pod["status"]["phase"] == "Failed" and _counts(job, pod)]
+    failed = [
+        action
+        for pod in pods
+        if pod["status"]["phase"] == "Failed"
+        # What a suspension has ended counts for nothing.
+        and not ("Suspended" in told and "deletionTimestamp" in pod["metadata"])
+        and (action := _action(job, pod)) != "Ignore"
+    ]
     wanted = int(spec.get("completions") or spec.get("parallelism") or 1)
     done = {_index(pod) for pod in pods if pod["status"]["phase"] == "Succeeded"}
-    if any(_is_final(job, pod) for pod in failed):
+    if "FailJob" in failed:
         _finish(store, job, "Failed", "PodFailurePolicy")
     elif len(failed) > int(spec.get("backoffLimit", 6)):
         _finish(store, job, "Failed", "BackoffLimitExceeded")
@@ -106,40 +117,61 @@ def play_job(store: Store, job: Json) -> None:
                 _make(store, job, str(index))
 
 
-def _counts(job: Json, pod: Json) -> bool:
-    """Say whether the failure of a pod is the Job's: disruptions may be ignored."""
-    rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
-    conditions = {c["type"] for c in pod["status"].get("conditions", ()) if c["status"] == "True"}
-    return not any(
-        rule["action"] == "Ignore"
-        and any(c["type"] in conditions for c in rule.get("onPodConditions") or ())
-        for rule in rules
-    )
+def _conditions(job: Json) -> dict[str, str]:
+    found = (job.get("status") or {}).get("conditions") or ()
+    return {one["type"]: one["status"] for one in found}
 
 
-def _is_final(job: Json, pod: Json) -> bool:
+def _suspend(store: Store, job: Json, *, is_so: bool) -> None:
+    """Note that a Job was suspended, and end its pods, or that it was resumed."""
+    metadata = job["metadata"]
+    condition = {"type": "Suspended", "status": str(is_so), "lastTransitionTime": now()}
+    store.set_status("Job", metadata["namespace"], metadata["name"], conditions=[condition])
+    if is_so:
+        _end_pods(store, job)
+
+
+def _end_pods(store: Store, job: Json) -> None:
+    for pod in pods_of(store, job):
+        if pod["status"]["phase"] not in _OVER and "deletionTimestamp" not in pod["metadata"]:
+            store.delete(("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"]))
+
+
+def _action(job: Json, pod: Json) -> str:
+    """Return what the failure of a pod does to its Job: the first rule that fits holds.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
+    """
     rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
+    fits = (rule["action"] for rule in rules if _has_condition(rule, pod) or _has_code(rule, pod))
+    return next(fits, "Count")
+
+
+def _has_condition(rule: Json, pod: Json) -> bool:
+    found = {(one["type"], one["status"]) for one in pod["status"].get("conditions", ())}
+    wanted = rule.get("onPodConditions") or ()
+    return any((one["type"], one.get("status", "True")) in found for one in wanted)
+
+
+def _has_code(rule: Json, pod: Json) -> bool:
+    wanted = rule.get("onExitCodes")
+    if not wanted:
+        return False
+    status = pod["status"]
     codes = {
-        found["state"]["terminated"]["exitCode"]
-        for found in pod["status"].get("containerStatuses", ())
-        if "terminated" in found["state"]
-    }
-    for rule in rules:
-        wanted = rule.get("onExitCodes")
-        if rule["action"] == "FailJob" and wanted:
-            hit = codes & set(wanted["values"])
-            if hit if wanted["operator"] == "In" else codes - set(wanted["values"]):
-                return True
-    return False
+        one["state"]["terminated"]["exitCode"]
+        for one in (*status.get("containerStatuses", ()), *status.get("initContainerStatuses", ()))
+        if "terminated" in one["state"] and wanted.get("containerName") in (None, one["name"])
+    } - {0}  # success is never what a rule is about
+    values = set(wanted["values"])
+    return bool(codes & values if wanted["operator"] == "In" else codes - values)
 
 
 def _finish(store: Store, job: Json, kind: str, reason: str) -> None:
     condition = {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": now()}
     metadata = job["metadata"]
     store.set_status("Job", metadata["namespace"], metadata["name"], conditions=[condition])
-    for pod in pods_of(store, job):
-        if pod["status"]["phase"] not in _OVER and "deletionTimestamp" not in pod["metadata"]:
-            store.delete(("Pod", metadata["namespace"], pod["metadata"]["name"]))
+    _end_pods(store, job)
 
 
 def play_deployment(store: Store, deployment: Json) -> None:
@@ -246,8 +278,18 @@ def end(
     return _containers(store, pod, {"terminated": terminated}, phase=phase)
 
 
-def disrupt(store: Store, pod: Json, reason: str, message: str, *, evicted: bool = False) -> Json:
-    """Let the cluster end a pod: by its node (evicted), or from above."""
+def disrupt(
+    store: Store,
+    pod: Json,
+    reason: str,
+    message: str,
+    *,
+    evicted: bool = False,
+    exit_code: int | None = None,
+) -> Json:
+    """Let the cluster end a pod: by its node (evicted), or from above; its command in time, with a code."""
+    if exit_code is not None:
+        end(store, pod, exit_code)
     condition = {
         "type": "DisruptionTarget",
         "status": "True",

@@ -26,12 +26,12 @@ from kpl_lab.engines.kubernetes.reach import Reach
 from kpl_lab.engines.kubernetes.readings import (
     end_after,
     ended,
+    is_suspended,
     rank,
     told,
     verdict_of,
     without_witness,
 )
-from kpl_lab.engines.kubernetes.saying import Saying
 from kpl_lab.engines.kubernetes.stopping import Stopping
 from kpl_lab.engines.kubernetes.waiting import Waiting
 from kpl_lab.engines.kubernetes.words import Missing
@@ -208,8 +208,9 @@ class Life:
         grace = self._entry.place(status.index).grace_asked(self._entry.workload.grace_seconds)
         if grace is not None and not seen.is_final:
             await self._press(pod, grace)
-        if seen.is_final and self._comes_again(status, pod):
-            seen = told(Seen(started_at=None), over(pod) or Saying())
+        if seen.is_final and (job := await self._remaker(status, pod, seen)):
+            why = over(pod) or await self._waiting.look_at_owner(job)
+            seen = told(Seen(started_at=None), why)
         if not seen.is_final:
             self._keep(status, await self._reachable(status, seen, name))
             return
@@ -217,15 +218,23 @@ class Life:
         if self._is_log_whole(status.index, pump, pod):
             await self._end(status, seen)
 
-    def _comes_again(self, status: Status, pod: Json) -> bool:
-        """Say whether a Job makes another pod in the place of one that the cluster took."""
+    async def _remaker(self, status: Status, pod: Json, seen: Seen) -> Json | None:
+        """Return the Job that makes another pod in the place of one that was taken; None: none does."""
         entry = self._entry
         if status.doom is not None or entry.place(status.index).stop.exists():
-            return False
+            return None
+        if seen.exit_code == 0 and pod["status"].get("phase") != "Failed":
+            return None  # it was quicker
         job = self._tools.pods.object_of(entry.name, entry.workload.kind)
-        return (
-            job is not None and job["kind"] == "Job" and not verdict_of(job) and is_disrupted(pod)
-        )
+        if job is None or job["kind"] != "Job" or verdict_of(job):
+            return None
+        if is_disrupted(pod) or is_suspended(job, pod):
+            return job
+        if not is_leaving(pod):
+            return None
+        # Somebody ends the pod: that the Job is suspended may be news that comes later than its pod's.
+        now = await self._tools.cluster.get("Job", object_name_of(self._tools.planner, entry))
+        return job if now is not None and is_suspended(now, pod) else None
 
     def _note_pod(self, status: Status, name: str) -> None:
         if status.pod is not None and status.pod != name:

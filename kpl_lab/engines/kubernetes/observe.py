@@ -94,13 +94,14 @@ def last_words(pod: Mapping[str, Any], *where: str) -> Json | None:
 
 
 def is_disrupted(pod: Mapping[str, Any]) -> bool:
-    """Say whether the cluster has taken a pod, and not for anything that it did itself.
+    """Say whether the cluster has taken a pod or is about to, and not for anything that it did itself.
 
-    A Job makes another one in its place (``podFailurePolicy``).
+    A Job makes another one in its place (``podFailurePolicy``). The condition comes first: the command
+    has mostly ended, and its agent too, when the pod still counts as running.
     """
     status = pod.get("status") or {}
     conditions = {one.get("type"): one.get("status") for one in status.get("conditions") or ()}
-    if status.get("phase") != "Failed" or conditions.get("DisruptionTarget") != "True":
+    if status.get("phase") == "Succeeded" or conditions.get("DisruptionTarget") != "True":
         return False
     why = ending.over(pod)
     return why is None or not why.is_hopeless

@@ -46,6 +46,19 @@ def verdict_of(found: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def is_suspended(job: Mapping[str, Any], pod: Json) -> bool:
+    """Say whether a Job ends a pod because somebody suspends it, as Kueue does; it makes another later."""
+    if not is_leaving(pod) or (pod.get("status") or {}).get("phase") == "Succeeded":
+        return False
+    resumed = (
+        str(one.get("lastTransitionTime") or "")
+        for one in (job.get("status") or {}).get("conditions") or ()
+        if one.get("type") == "Suspended" and one.get("status") == "False"
+    )
+    made = str(pod["metadata"].get("creationTimestamp") or "")
+    return bool((job.get("spec") or {}).get("suspend")) or any(at > made for at in resumed)
+
+
 def without_witness(job: Mapping[str, Any], conditions: Mapping[str, str]) -> Seen:
     """Tell of a Job that is over and of whose pod nothing is left."""
     if "Complete" not in conditions:

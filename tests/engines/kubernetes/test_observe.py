@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kpl_lab.engines.kubernetes.heard import report_of
 from kpl_lab.engines.kubernetes.observe import Seen, Subject, is_disrupted, last_words, look
+from kpl_lab.engines.kubernetes.readings import is_suspended
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Kind, Limits, ReplicaState
 
@@ -208,13 +209,38 @@ def test_a_time_before_all_times_is_none() -> None:
         (pod(**disrupted("PreemptionByScheduler")), True),
         (pod(**disrupted("TerminationByKubelet", NODE_DISK, reason="Evicted", message=NODE_DISK)), True),
         (pod(**disrupted("TerminationByKubelet", OWN_DISK, reason="Evicted", message=OWN_DISK)), False),
+        (pod(ended(143), **disrupted("EvictionByEvictionAPI") | {"phase": "Running"}), True),
+        (pod(ended(0), **disrupted("EvictionByEvictionAPI") | {"phase": "Succeeded"}), False),
         (pod(ended(1), phase="Failed"), False),
         (pod(running()), False),
     ],
-    ids=["node lost", "pre-empted", "node's disk", "own disk", "own failure", "runs"],
+    ids=["node lost", "pre-empted", "node's disk", "own disk", "drained", "drained too late", "own failure", "runs"],
 )  # fmt: skip
 def test_what_the_cluster_took_is_told_from_what_failed(found: Json, is_it: bool) -> None:
     assert is_disrupted(found) is is_it
+
+
+MADE, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"
+RESUMED = {"type": "Suspended", "status": "False"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "conditions", "changes", "is_it"),
+    [
+        ({"suspend": True}, [], {}, True),
+        ({"suspend": True}, [], {"deletionTimestamp": None}, False),
+        ({"suspend": False}, [RESUMED | {"lastTransitionTime": LATER}], {}, True),
+        ({}, [RESUMED | {"lastTransitionTime": MADE}], {}, False),
+        ({}, [], {}, False),
+    ],
+    ids=["suspended", "by itself", "resumed since", "began suspended", "deleted by somebody"],
+)
+def test_what_a_suspension_ends_is_told_from_what_somebody_deletes(
+    spec: Json, conditions: list[Json], changes: Json, is_it: bool
+) -> None:
+    found = pod(ended(143), phase="Failed")
+    found["metadata"] |= {"creationTimestamp": MADE, "deletionTimestamp": LATER, **changes}
+    assert is_suspended({"spec": spec, "status": {"conditions": conditions}}, found) is is_it
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,9 @@ def deployment(replicas: int) -> Json:
 
 
 def state_of(store: Store) -> str:
-    conditions = store.get("Job", NS, "j")["status"].get("conditions")
-    return str(conditions[0]["type"]) if conditions else ""
+    conditions = store.get("Job", NS, "j")["status"].get("conditions") or ()
+    found = (str(one["type"]) for one in conditions if one["type"] != "Suspended")
+    return next(found, "")
 
 
 def test_an_indexed_job_has_a_pod_for_each_index_and_is_complete_when_all_are(store: Store) -> None:
@@ -69,6 +70,52 @@ def test_a_job_fails_with_its_pod_but_not_by_a_disruption_that_it_ignores(store:
     play.end(store, play.pods_of(store, made)[-1], 3)
     play.step(store)
     assert state_of(store) == "Failed"
+
+
+DISRUPTED = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+FAILED = {"onExitCodes": {"containerName": "main", "operator": "NotIn", "values": [0]}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "exit_code", "state"),
+    [
+        ([{"action": "Ignore", **DISRUPTED}, {"action": "FailJob", **FAILED}], 143, ""),
+        ([{"action": "FailJob", **FAILED}, {"action": "Ignore", **DISRUPTED}], 143, "Failed"),
+        ([{"action": "FailJob", **FAILED}, {"action": "Ignore", **DISRUPTED}], 0, ""),
+        ([{"action": "FailJob", **DISRUPTED}, {"action": "Ignore", **FAILED}], 143, "Failed"),
+        ([{"action": "Ignore", **FAILED}], 3, ""),
+    ],
+    ids=["ours", "turned round", "no code", "of several", "code alone"],
+)
+def test_of_the_rules_for_a_failed_pod_the_first_that_fits_holds(
+    store: Store, rules: list[Json], exit_code: int, state: str
+) -> None:
+    made = store.create(job(podFailurePolicy={"rules": rules}))
+    play.step(store)
+    (pod,) = play.pods_of(store, made)
+    play.disrupt(store, pod, "EvictionByEvictionAPI", "drained", exit_code=exit_code)
+    play.step(store)
+    assert state_of(store) == state
+    assert len(play.pods_of(store, made)) == (1 if state else 2)
+
+
+def test_what_a_suspension_ends_is_no_failure_and_comes_again(store: Store) -> None:
+    made = store.create(job(podFailurePolicy={"rules": [{"action": "FailJob", **FAILED}]}))
+    play.step(store)
+    (pod,) = play.pods_of(store, made)
+    play.place(store, pod)
+    play.run(store, pod)
+    key = ("Job", NS, "j")
+    store.merge(key, {"spec": {"suspend": True}})
+    play.step(store)
+    assert "deletionTimestamp" in store.get("Pod", NS, pod["metadata"]["name"])["metadata"]
+    store.merge(key, {"spec": {"suspend": False}})
+    play.step(store)
+    assert len(play.pods_of(store, made)) == 1, "the first still ends"
+    play.end(store, pod, 143)
+    play.step(store)
+    assert len(play.pods_of(store, made)) == 2
+    assert state_of(store) == ""
 
 
 def test_a_job_that_is_suspended_has_no_pods(store: Store) -> None:

@@ -157,6 +157,64 @@ async def test_a_lost_node_is_not_the_users_failure(bench: Doubled) -> None:
     assert (end.cause, end.exit_code, end.restarts) == (Cause.EXIT, 0, 1)
 
 
+async def test_a_pod_that_is_to_go_comes_again_though_its_agent_is_through(bench: Doubled) -> None:
+    """A drain: the condition comes first, the command ends, and the pod counts as running for longer."""
+    await bench.run(task("t", "work"))
+    first = await bench.running("t")
+    store = bench.server.store
+    async with bench.agent("t", first) as agent:
+        await see(bench.engine, "t", is_state(ReplicaState.RUNNING))
+        bench.says(first, "", ends=True)
+        play.disrupt(store, first, "EvictionByEvictionAPI", "drained", exit_code=143)
+        store.set_status("Pod", NS, first["metadata"]["name"], phase="Running")
+        await agent.say(Phase.SENT)
+        found = await see(bench.engine, "t", is_state(ReplicaState.STARTING))
+    assert "emptying the node" in found.replicas[0].detail["waits"]["text"]
+    store.set_status("Pod", NS, first["metadata"]["name"], phase="Failed")
+    second = await until(lambda: [p for p in bench.pods("t") if p["status"]["phase"] == "Pending"])
+    play.place(store, second[0])
+    bench.ends(play.run(store, second[0]))
+    end = await end_of(bench.engine, "t")
+    assert (end.cause, end.exit_code, end.restarts) == (Cause.EXIT, 0, 1)
+
+
+async def test_a_suspension_is_not_the_users_failure(bench: Doubled) -> None:
+    """As Kueue does it: the Job's controller ends the pod, without a word in the pod itself."""
+    await bench.run(task("t", "work"))
+    first = await bench.running("t")
+    await see(bench.engine, "t", is_state(ReplicaState.RUNNING))
+    store = bench.server.store
+    pod_key = ("Pod", NS, first["metadata"]["name"])
+    job_key = ("Job", NS, bench.object_name("t"))
+    # The controller's, so that the end of each pod is counted before it is gone.
+    store.merge(pod_key, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    store.merge(job_key, {"spec": {"suspend": True}})
+    await until(lambda: "deletionTimestamp" in store.get(*pod_key)["metadata"])
+    bench.ends(first, 143)
+    found = await see(bench.engine, "t", is_state(ReplicaState.STARTING))
+    assert "waits in the cluster's queue" in found.replicas[0].detail["waits"]["text"]
+    store.merge(pod_key, {"metadata": {"finalizers": []}})
+    store.merge(job_key, {"spec": {"suspend": False}})
+    second = await until(lambda: [p for p in bench.pods("t") if p["status"]["phase"] == "Pending"])
+    play.place(store, second[0])
+    bench.ends(play.run(store, second[0]))
+    end = await end_of(bench.engine, "t")
+    assert (end.cause, end.exit_code, end.restarts) == (Cause.EXIT, 0, 1)
+
+
+async def test_a_pod_that_somebody_deletes_was_killed(bench: Doubled) -> None:
+    await bench.run(task("t", "work"))
+    pod = await bench.running("t")
+    await see(bench.engine, "t", is_state(ReplicaState.RUNNING))
+    store = bench.server.store
+    key = ("Pod", NS, pod["metadata"]["name"])
+    store.merge(key, {"metadata": {"finalizers": ["batch.kubernetes.io/job-tracking"]}})
+    store.delete(key)
+    bench.ends(pod, 143)
+    end = await end_of(bench.engine, "t")
+    assert (end.cause, end.exit_code) == (Cause.KILLED, -15)
+
+
 async def test_a_pod_that_waits_says_why(bench: Doubled) -> None:
     await bench.run(task("t", "work"))
     pod = await bench.pod("t")
