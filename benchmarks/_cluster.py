@@ -51,6 +51,10 @@ class Cluster:
         found: dict[str, int] = self._http.get("/state").json()
         return found
 
+    def gone(self) -> int:
+        """Return how many Jobs were removed."""
+        return int(self._http.get("/gone").json())
+
     def end(self, count: int) -> None:
         """Let the commands of so many tasks end, the oldest first."""
         if int(self._http.post(f"/end/{count}").json()) != count:
@@ -125,11 +129,11 @@ class Load:
             One of them did not succeed.
         """
         body = TaskCreate(algorithm=ALGORITHM, environment={BRIEF: "1"})
-        before, ended = self._cluster.state()["gone"], self._succeeded()
+        before, ended = self._cluster.gone(), self._succeeded()
         sent = passed = 0
 
         def further() -> int:
-            found = self._cluster.state()["gone"] - before
+            found = self._cluster.gone() - before
             return found if found > passed else 0
 
         while passed < count:

@@ -1,8 +1,9 @@
 """A cluster without machines, for ``cluster_scale``: the double of an API server, and pods that are only told of.
 
 Jobs get pods as a cluster gives them; pods run at once, their agents connect to the gate and say so, and
-they go on until ``POST /end/<n>`` ends so many of the Jobs' ones. ``GET /calls`` tells how often the API
-server was asked, by verb and kind; ``GET /state`` how many objects there are.
+they go on until ``POST /end/<n>`` ends so many of the Jobs' ones; those of tasks with the variable ``BRIEF``
+end by themselves. ``GET /calls`` tells how often the API server was asked, by verb and kind; ``GET /state``
+how many objects there are, ``GET /gone`` how many Jobs were removed.
 """
 
 from __future__ import annotations
@@ -162,7 +163,11 @@ class Cluster:
         store = self.server.store
         kinds = {kind: len(store.all(kind)) for kind in ("Pod", "Job", "Secret")}
         running = sum(pod.is_task and pod.runs and not pod.is_ending for pod in self.pods.values())
-        return web.json_response({**kinds, "running": running, "gone": self._gone})
+        return web.json_response({**kinds, "running": running})
+
+    async def gone(self, _request: web.Request) -> web.Response:
+        """Tell how many Jobs were removed."""
+        return web.json_response(self._gone)
 
     async def end(self, request: web.Request) -> web.Response:
         """Let the oldest pods of Jobs end."""
@@ -208,6 +213,7 @@ async def main(kubeconfig: Path) -> None:
         control = web.Application()
         control.router.add_get("/calls", cluster.calls)
         control.router.add_get("/state", cluster.state)
+        control.router.add_get("/gone", cluster.gone)
         control.router.add_post("/end/{count}", cluster.end)
         address: dict[str, Any] = {"control": await _listen(control)}
         server.kubeconfig(kubeconfig)
