@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from kpl_lab.platform.api import ROUTERS, errors
 from kpl_lab.platform.api.health import API_VERSION
 from kpl_lab.platform.api.measuring import Measuring
-from kpl_lab.platform.api.metrics import Exposition
+from kpl_lab.platform.api.metrics import Exposition, own_router
 from kpl_lab.platform.api.middleware import (
     BodyLimit,
     OutsideAlone,
@@ -76,6 +76,7 @@ def create_app(context: Context, *, is_replica: bool = False) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_file_bytes=context.options.max_upload_bytes)
     if is_replica:
+        app.include_router(own_router)
         app.add_middleware(OutsideAlone)
     # Inside of what gives a request another scope: the route is found in the one that it sees.
     app.add_middleware(Measuring, surfaces=(API_PREFIX, RUNTIME_PREFIX))

@@ -85,6 +85,24 @@ def test_the_monitor_finds_the_service_and_the_token_in_its_own_namespace(render
     assert len(set(tokens.values())) == 1
 
 
+def test_further_api_processes_are_targets_of_the_same_monitor(render: Render) -> None:
+    values = f"{ON},api.replicas=2,database.existingSecret=pg,volume.accessMode=ReadWriteMany"
+    front = "networkPolicy.frontDoorFrom[0].podSelector.matchLabels.app=proxy"
+    objects = render("--set", f"{values},{front}")
+    monitor = named(objects, "ServiceMonitor", "lab-kpl-lab-metrics")
+    service = named(objects, "Service", "lab-kpl-lab-api-metrics")
+    chosen = monitor["spec"]["selector"]["matchLabels"]
+    assert chosen.items() <= service["metadata"]["labels"].items()
+    pods = named(objects, "Deployment", "lab-kpl-lab-api")["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pods["metadata"]["labels"].items()
+    (port,) = service["spec"]["ports"]
+    (own,) = pods["spec"]["containers"][0]["ports"]
+    assert (port["name"], port["targetPort"]) == ("metrics", own["name"])
+    policy = named(objects, "NetworkPolicy", "lab-kpl-lab-api-metrics")["spec"]
+    assert policy["podSelector"]["matchLabels"] == service["spec"]["selector"]
+    assert policy["ingress"][0]["ports"][0]["port"] == own["containerPort"]
+
+
 def test_a_secret_that_is_there_is_used_and_none_is_made(render: Render) -> None:
     objects = render("--set", f"{ON},metrics.existingSecret=scrapers,metrics.secretKey=word")
     assert not [o for o in objects if o["kind"] == "Secret"]

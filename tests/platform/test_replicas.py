@@ -135,6 +135,24 @@ def test_a_stream_at_one_tells_what_the_other_has_written(two: Two) -> None:
                 break
 
 
+def test_a_scraper_reads_at_the_further_one_what_it_has_counted_and_nothing_else(two: Two) -> None:
+    _, other = two.clients("scraped")
+    answered(other.get("tasks"))
+    root = f"http://127.0.0.1:{two.ports[1]}"
+    assert other.get(f"{root}/metrics").status_code == 401
+    token = two.place.home.read_secret(Secret.METRICS)
+    headers = {"Authorization": f"Bearer {token}"}
+    told = httpx.get(f"{root}/metrics", headers=headers, trust_env=False).text
+    counted = [line for line in told.splitlines() if "http_requests_total{" in line]
+    assert any(
+        'route="/kpl/api/v1/tasks"' in line and 'process="platform"' in line for line in counted
+    )
+    assert 'kpl_lab_process_up{process="platform"} 1.0' in told
+    assert "kpl_lab_capacity" not in told
+    first = f"http://127.0.0.1:{two.ports[0]}/metrics"
+    assert httpx.get(first, headers=headers, trust_env=False).status_code == 404
+
+
 def test_one_key_used_at_both_at_once_makes_one_task(two: Two) -> None:
     clients = two.clients("carol")
     with ThreadPoolExecutor(4) as threads:

@@ -181,6 +181,17 @@ podSelector:
 {{- toJson $own -}}
 {{- end -}}
 
+{{/* Who scrapes, as peers of a NetworkPolicy. */}}
+{{- define "kpl-lab.scrapers" -}}
+{{- with .Values.metrics.scrapeFrom -}}
+{{- toYaml . -}}
+{{- else -}}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ default .Release.Namespace .Values.metrics.serviceMonitor.namespace }}
+{{- end -}}
+{{- end -}}
+
 {{- define "kpl-lab.confined" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -123,11 +123,33 @@ async def metrics(
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """Answer a scraper, who shows the token of scrapers and may read nothing else with it."""
+    _require_scraper(context, authorization)
+    exposition: Exposition = request.app.state.exposition
+    page = await exposition.page(accept)
+    return Response(page.content, media_type=page.media_type)
+
+
+# What a further API process answers at the port that it has: what the installation is, the platform's own
+# one tells.
+own_router = APIRouter()
+
+
+@own_router.get("/metrics", include_in_schema=False)
+async def own_metrics(
+    context: ContextDep,
+    authorization: Annotated[str | None, Header()] = None,
+    accept: Annotated[str, Header()] = "",
+) -> Response:
+    """Answer a scraper with what this process alone has counted."""
+    _require_scraper(context, authorization)
+    up = census.flag(census.PROCESS_UP, {("platform",): True})
+    page = exchange.page([up], {"platform": exchange.text()}, accept)
+    return Response(page.content, media_type=page.media_type)
+
+
+def _require_scraper(context: Context, authorization: str | None) -> None:
     known = context.settings.home.read_secret(Secret.METRICS)
     if not hmac.compare_digest(token_of(authorization).encode(), known.encode()):
         raise Unauthenticated(
             "This wants the token of scrapers: the file `secrets/metrics` of the installation."
         )
-    exposition: Exposition = request.app.state.exposition
-    page = await exposition.page(accept)
-    return Response(page.content, media_type=page.media_type)
