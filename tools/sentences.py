@@ -77,6 +77,8 @@ MADE_OF_PARTS = (
     "its environment is being built",
     "its environment is being built; {ahead} ahead of you",
     "its environment is not built yet: {waits}",
+    "It waits in the queue {queue}, and the cluster has no Kueue that would let it start; ask an "
+    "administrator to install Kueue, or to take the queue out of the options.",
     "nothing can start while the engine does not answer",
     "nothing can start while the engine does not answer; {ahead} ahead of you",
     "nothing can start: {why}",

@@ -264,13 +264,24 @@ def _kubernetes(settings: Settings) -> Iterator[Finding]:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await engine.facts()
 
-    facts = asyncio.run(ask())
+    yield from _of_cluster(asyncio.run(ask()))
+
+
+def _of_cluster(facts: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding(
         "kubernetes",
         "ok",
         f"Kubernetes {facts['version']} at {facts['api']}, namespace {facts['namespace']}; pods reach "
         f"us at {facts['gate']}",
     )
+    if facts["dead_queues"]:
+        yield Finding(
+            "queues",
+            "error",
+            f"Tasks are to wait in the queues {', '.join(facts['dead_queues'])}, but the cluster has no Kueue "
+            "that would ever let them start: install Kueue, or take `queue` out of KubernetesOptions "
+            "(`workloads.queue` of the chart) and of pools.yml.",
+        )
     agents = facts["node_agents"]
     if agents:
         yield Finding("mounts", "ok", f"Agents mount datasets on {', '.join(agents)}")

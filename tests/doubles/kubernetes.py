@@ -55,6 +55,8 @@ class Server:
         The longest that a watch may last, whatever is asked for.
     unknown
         Kinds that the server does not have: their definitions are not installed.
+    groups
+        What it has besides, which nobody asks more of than whether it is there.
     tls
         With it the server speaks HTTPS.
     """
@@ -67,6 +69,7 @@ class Server:
     metrics: list[Json] | None = None
     watch_seconds: float = 300.0
     unknown: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
     port: int = 0
     tls: ssl.SSLContext | None = None
 
@@ -165,17 +168,18 @@ class Server:
     async def _other(self, request: web.Request, parts: list[str]) -> web.Response:
         if parts == ["version"]:
             return web.json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
-        if parts[0] == "apis" and len(parts) == 3:
-            kinds = {kind for (api, _), kind in _PLURALS.items() if api == "/".join(parts[1:])}
-            if kinds - self.unknown:
+        if parts[0] == "apis" and len(parts) in (2, 3):
+            asked = "/".join(parts[1:])
+            kinds = {kind for (api, _), kind in _PLURALS.items() if asked in (api, *api.split("/"))}
+            if kinds - self.unknown or asked in self.groups:
                 return web.json_response({"kind": "APIResourceList"})
         if parts[-1] == "selfsubjectaccessreviews":
             review = await request.json()
-            asked = review["spec"]["resourceAttributes"]
-            resource = asked["resource"]
-            if asked.get("subresource"):
-                resource += f"/{asked['subresource']}"
-            allowed = (asked["verb"], resource) not in self.faults.forbidden
+            right = review["spec"]["resourceAttributes"]
+            resource = right["resource"]
+            if right.get("subresource"):
+                resource += f"/{right['subresource']}"
+            allowed = (right["verb"], resource) not in self.faults.forbidden
             return web.json_response({**review, "status": {"allowed": allowed}}, status=201)
         if parts[1] == "metrics.k8s.io" and self.metrics is not None:
             matches = by_labels(request.query.get("labelSelector", ""))

@@ -20,6 +20,7 @@ from kpl_lab.engines.kubernetes.life import Tools
 from kpl_lab.engines.kubernetes.live_mounts import LiveMounts
 from kpl_lab.engines.kubernetes.making import have_objects, remove_objects
 from kpl_lab.engines.kubernetes.nodes import Nodes
+from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_API
 from kpl_lab.engines.kubernetes.plan import home_inside
 from kpl_lab.engines.kubernetes.planner import Planner
 from kpl_lab.engines.kubernetes.pods import Pods
@@ -310,13 +311,21 @@ class Calls(WorkloadCalls[Entry]):
     async def _facts(self) -> Message:
         """Return what rests on this cluster; ``kpl-lab doctor`` tells it."""
         version = await self._cluster.version()
-        capacity = await self._there()
+        try:
+            gpus = (await self._there()).gpu
+        except EngineError as error:
+            if error.code != resources.NO_CAPACITY:
+                raise
+            gpus = 0  # doctor asks for the capacity as well
+        queues = self._planner.pools.queues()
+        is_led = not queues or await self._cluster.serves_api(QUEUE_API)
         return {
             "version": version.get("gitVersion", ""),
             "namespace": self._planner.namespace,
             "api": self._cluster.host,
             "gate": self._planner.way_text,
-            "gpus": capacity.gpu,
+            "gpus": gpus,
+            "dead_queues": [] if is_led else queues,
             "mounts": True,
             "node_agents": self._nodes.present if self._planner.options.has_node_agents else None,
         }

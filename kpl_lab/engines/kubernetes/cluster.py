@@ -116,7 +116,11 @@ class Cluster:
 
     async def serves(self, kind: str) -> bool:
         """Say whether the cluster has such objects at all, which it tells anybody."""
-        path = f"/apis/{KINDS[kind].api}"
+        return await self.serves_api(KINDS[kind].api)
+
+    async def serves_api(self, api: str) -> bool:
+        """Say whether the cluster has a group of objects, or a version of one (``GROUP/VERSION``)."""
+        path = f"/apis/{api}"
         try:
             await self._transport.json(Request(method="GET", path=path, call=Call("get", path)))
         except Missing:

@@ -56,6 +56,10 @@ class Pools:
         except Invalid:
             return {}
 
+    def queues(self) -> list[str]:
+        """Return the cluster's queues that tasks wait in."""
+        return sorted({one.queue for one in (self._default, *self.all().values()) if one.queue})
+
 
 def _shape(default: Shape, pool: Pool) -> Shape:
     place = pool.kubernetes

@@ -14,6 +14,7 @@ from kpl_lab.engines.kubernetes.plan import Shape
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import EngineError
 
+NO_CAPACITY = "no_capacity"
 _MIB = 1 << 20
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 _OF_THE_CLUSTER = "node.kubernetes.io/"
@@ -76,9 +77,10 @@ async def capacity(
             kinds = {one.gpu_resource for one in (shape, *pools.values())}
             return _sum([(there, kinds)])
     raise EngineError(
-        "The platform's account may not see the nodes of the cluster, and the namespace has no quota "
-        "that says what there is: let it list nodes, or make a ResourceQuota.",
-        code="no_capacity",
+        "The platform's account may not see the nodes of the cluster, and the namespace of workloads has "
+        "no quota that says what there is: let the account list nodes (`rbac.nodes` of the chart), or make "
+        "a ResourceQuota with `limits.memory` and `limits.cpu` there.",
+        code=NO_CAPACITY,
     )
 
 

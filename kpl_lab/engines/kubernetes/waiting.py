@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_API, QUEUE_LABEL
 from kpl_lab.engines.kubernetes.saying import NOTHING, Saying
 from kpl_lab.engines.kubernetes.telling import tell, tell_claim, tell_owner
 
-_UNBOUND = "volume_unbound"
+_UNBOUND, _QUEUED = "volume_unbound", "queued"
 _CLAIM = "PersistentVolumeClaim"
 # A pod that has waited for long is looked at more and more seldom: thousands may wait for hours.
 _LOOK_SECONDS, _SELDOM_SECONDS = 2.0, 60.0
@@ -59,7 +60,11 @@ class Waiting:
         metadata = found["metadata"]
         if self._is_due(metadata["uid"]):
             events = await self._cluster.events_of(metadata["name"], kind=str(found["kind"]))
-            self._last[metadata["uid"]] = tell_owner(found, events)
+            told = tell_owner(found, events)
+            queue = (metadata.get("labels") or {}).get(QUEUE_LABEL)
+            if told.code == _QUEUED and queue and not await self._cluster.serves_api(QUEUE_API):
+                told = _nobody_leads(queue)
+            self._last[metadata["uid"]] = told
         return self._last.get(metadata["uid"], NOTHING)
 
     def _is_due(self, uid: str) -> bool:
@@ -73,3 +78,12 @@ class Waiting:
         age = now - self._since.setdefault(uid, now)
         self._next[uid] = now + min(max(_LOOK_SECONDS, age * _SHARE_OF_AGE), _SELDOM_SECONDS)
         return True
+
+
+def _nobody_leads(queue: str) -> Saying:
+    return Saying(
+        code="queue_missing",
+        text=f"It waits in the queue {queue}, and the cluster has no Kueue that would let it start; ask an "
+        "administrator to install Kueue, or to take the queue out of the options.",
+        detail={"queue": queue},
+    )

@@ -63,5 +63,5 @@ async def test_without_nodes_and_quota_the_missing_right_is_named(
     server: Server, cluster: Cluster
 ) -> None:
     server.faults.forbidden.add(("list", "nodes"))
-    with pytest.raises(EngineError, match="list nodes, or make a ResourceQuota"):
+    with pytest.raises(EngineError, match=r"`rbac.nodes` of the chart\), or make a ResourceQuota"):
         await capacity(cluster, Shape(base_image="a"))

@@ -13,7 +13,8 @@ from kpl_lab.engines.kubernetes.plan import Plan
 from kpl_lab.engines.spec import Kind
 
 # https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_API = "kueue.x-k8s.io"
+QUEUE_LABEL = f"{QUEUE_API}/queue-name"
 
 
 def job(plan: Plan) -> Manifest:
