@@ -16,7 +16,8 @@ import websocket
 from tests.docker_installation import docker_installation
 from tests.engines.docker_harness import TestDaemon
 from tests.installation import Installation, running_installation
-from tests.kubernetes.harness import why_not
+from tests.kubernetes.harness import BUILDER_IMAGE, REGISTRY, why_not
+from tests.kubernetes.release import builds, installed, signed_in
 from tests.kubernetes_installation import kubernetes_installation
 from tests.said import Said
 
@@ -148,6 +149,14 @@ def on_kubernetes() -> Iterator[Installation]:
         pytest.skip(reason)
     with kubernetes_installation("kpl-kube-") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def on_chart() -> Iterator[Installation]:
+    """The chart, installed on that cluster; nothing of it runs here."""
+    more = builds() if REGISTRY and BUILDER_IMAGE else []
+    with installed(*more, standard="baseline" if more else "restricted") as found:
+        yield signed_in(found)
 
 
 @pytest.fixture

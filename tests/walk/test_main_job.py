@@ -23,6 +23,7 @@ ENGINES = [
     "local",
     pytest.param("docker", marks=pytest.mark.docker),
     pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+    pytest.param("chart", marks=pytest.mark.kubernetes),
 ]
 
 
