@@ -48,6 +48,7 @@ export function reasonWords(
       return trans.__('build failed');
     case 'certificate':
     case 'pip_certificate':
+    case 'node_certificate':
     case 'registry_certificate':
       return trans.__('certificate not trusted');
     case 'checkpoint_mismatch':
@@ -100,6 +101,7 @@ export function reasonWords(
       return trans.__('dataset broken');
     case 'devices_mixed':
       return trans.__('data on two devices');
+    case 'disk_limit':
     case 'disk_full':
     case 'no_space':
     case 'quota_exceeded':
@@ -135,6 +137,7 @@ export function reasonWords(
     case 'environment_missing':
       return trans.__('environment missing');
     case 'exec_format':
+    case 'image_runs_as_root':
     case 'image_user':
     case 'no_jupyter':
     case 'onbuild_refused':
@@ -143,6 +146,7 @@ export function reasonWords(
     case 'exit_code':
       return trans.__('ended with an error');
     case 'file_exists':
+    case 'folder_missing':
     case 'is_folder':
     case 'not_a_folder':
       return trans.__('wrong path');
@@ -157,6 +161,7 @@ export function reasonWords(
     case 'illegal_instruction':
       return trans.__('processor too old');
     case 'image_other_name':
+    case 'image_never_pulled':
     case 'image_missing':
     case 'image_unavailable':
     case 'no_image':
@@ -240,6 +245,7 @@ export function reasonWords(
       return trans.__('wrote to a read-only place');
     case 'recursion':
       return trans.__('endless recursion');
+    case 'image_signature':
     case 'registry_denied':
       return trans.__('image refused');
     case 'push_denied':
@@ -257,8 +263,31 @@ export function reasonWords(
       return trans.__('shared memory full');
     case 'signal':
       return trans.__('ended by a signal');
+    case 'config_missing':
     case 'start_failed':
       return trans.__('could not be started');
+    case 'drained':
+    case 'evicted':
+    case 'evicted_disk':
+    case 'evicted_memory':
+    case 'preempted':
+      return trans.__('moved off its node');
+    case 'node_lost':
+    case 'node_shutdown':
+      return trans.__('node lost');
+    case 'node_full':
+    case 'node_refused':
+      return trans.__('refused by its node');
+    case 'cluster_ended':
+      return trans.__('ended by the cluster');
+    case 'volume_missing':
+      return trans.__('no volume');
+    case 'cluster_quota':
+      return trans.__('quota reached');
+    case 'cluster_refused':
+      return trans.__('refused by the cluster');
+    case 'cluster_setup':
+      return trans.__('cluster not ready');
     case 'stopped':
       return trans.__('stopped');
     case 'stopped_itself':
@@ -267,6 +296,7 @@ export function reasonWords(
       return trans.__('disk failed');
     case 'syntax_error':
       return trans.__('syntax error');
+    case 'deadline':
     case 'time_limit':
       return trans.__('time limit reached');
     case 'too_many_files':

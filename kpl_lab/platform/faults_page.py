@@ -20,7 +20,7 @@ When a task, service, build or notebook server ends badly, the platform looks up
 engine saw or did, then the exception that ended a Python program, then the last lines of the log.
 What it finds stands on the page of the task or service, in `kpl task show`, and as `reason` and
 `remedy` in the API. There are {count} entries. They are tried in the order of this page, except for
-those of the engine, which come first where the engine itself ended it.
+those of clusters and of the engine, which come first where these ended it or did not start it.
 
 *Who* can mend it: you, an administrator, or the platform. *Usually* is how long it takes until it
 works again, as an order of magnitude. Words in braces are filled in.

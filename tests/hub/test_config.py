@@ -118,7 +118,6 @@ MADE_OF_PARTS = (
     "1 minute",
     "Pulling the image: ",
     "The command ended with exit code ",
-    "The server could not be started: ",
     "The server vanished; ",
 )
 

@@ -17,8 +17,17 @@ import yaml
 
 from kpl_lab.engines.fake import Script
 from kpl_lab.engines.spec import Cause
+from kpl_lab.errors import EngineError
 from kpl_lab.platform import faults_page
-from kpl_lab.platform.domain.faults import BY_CODE, FAULTS, Explanation, explain, explain_fault
+from kpl_lab.platform.domain.faults import (
+    BY_CODE,
+    BY_ENGINES_CODE,
+    FAULTS,
+    Explanation,
+    explain,
+    explain_fault,
+    explain_refusal,
+)
 from kpl_lab.platform.domain.faults.lookup import plain
 from kpl_lab.platform.domain.faults.packages import FAULTS as OF_PACKAGES
 from tests.platform.running import Site
@@ -43,6 +52,63 @@ SEEN: list[tuple[str, Cause, dict[str, Any], list[str]]] = [
     ("killed", Cause.KILLED, {}, ["killed"]),
     ("lost", Cause.LOST, {}, ["restarted"]),
     ("start_failed", Cause.START_FAILED, {"error": "no such folder"}, ["no such folder"]),
+    ("cluster_ended", Cause.LOST, {"error": "its Job was deleted"}, ["its Job was deleted"]),
+]
+
+# What a Kubernetes cluster tells: its word, the fault, the facts, words that the message must hold.
+TOLD: list[tuple[str, str, dict[str, Any], list[str]]] = [
+    ("evicted_memory", "evicted_memory", {"node": "n1"}, ["n1", "memory"]),
+    ("evicted_disk", "evicted_disk", {"node": "n1"}, ["n1", "disk"]),
+    ("evicted", "evicted", {"node": "n1", "what": "pids"}, ["n1", "pids"]),
+    ("disk_limit", "disk_limit", {"limit": "1Gi"}, ["1Gi", "Write less"]),
+    ("preempted", "preempted", {}, ["higher priority"]),
+    ("drained", "drained", {"node": "n1"}, ["emptying the node n1"]),
+    ("node_shutdown", "node_shutdown", {"node": "n1"}, ["n1 was shut down"]),
+    ("node_lost", "node_lost", {"node": "n1"}, ["n1 was lost"]),
+    ("node_full", "node_full", {"node": "n1", "resource": "cpu"}, ["n1", "no cpu left"]),
+    ("node_refused", "node_refused", {"node": "n1", "said": "no device"}, ["n1", "no device"]),
+    ("deadline", "deadline", {}, ["more time"]),
+    ("pod_failed", "cluster_ended", {"error": "The cluster says no"}, ["says no"]),
+    ("registry_certificate", "node_certificate", {"answer": "x509: unknown"}, ["x509: unknown"]),
+    ("image_signature", "image_signature", {"image": "a:1"}, ["a:1"]),
+    ("image_never_pulled", "image_never_pulled", {"image": "a:1"}, ["a:1", "never to pull"]),
+    ("image_runs_as_root", "image_runs_as_root", {}, ["USER 1000"]),
+    ("folder_missing", "folder_missing", {"folder": "/src"}, ["/src", "WORKDIR"]),
+    ("config_missing", "config_missing", {"said": "the secret x is not there"}, ["the secret x"]),
+    ("config_invalid", "config_missing", {"said": "no such device"}, ["no such device"]),
+    ("volume_missing", "volume_missing", {"error": "the claim c is gone"}, ["the claim c"]),
+    ("no_storage_class", "volume_missing", {"error": "no class"}, ["no class"]),
+    ("storage_class_missing", "volume_missing", {"error": "no class x"}, ["no class x"]),
+    ("image_denied", "registry_denied", {}, ["user name and password"]),
+    ("image_not_found", "image_missing", {}, ["no such image"]),
+    ("image_platform", "wrong_architecture", {}, ["processor"]),
+    ("image_name_invalid", "image_reference", {}, ["HOST/NAME:TAG"]),
+    ("command_missing", "entry_missing", {"command": "train"}, ["'train'"]),
+    ("command_denied", "entry_not_executable", {"command": "train"}, ["'train'"]),
+    ("command_format", "exec_format", {"program": "The command"}, ["The command"]),
+]
+# What its API server refuses: the word, the fault, facts, words that the message must hold.
+REFUSED: list[tuple[str, str, dict[str, Any], list[str]]] = [
+    (
+        "cluster_quota",
+        "cluster_quota",
+        {"quota": "q", "namespace": "lab", "amounts": "cpu: 4 asked, 7 of 8 used"},
+        ["q", "lab", "4 asked", "ask for less"],
+    ),
+    *(
+        (code, "cluster_refused", {"said": "p: only mine"}, ["p: only mine"])
+        for code in (
+            *("cluster_policy", "cluster_limits", "cluster_too_large", "pod_security"),
+            *("cluster_invalid", "cluster_error"),
+        )
+    ),
+    *(
+        (code, "cluster_setup", {}, ["it is so", "administrator"])
+        for code in (
+            *("cluster_forbidden", "cluster_policy_down", "cluster_full", "cluster_class_missing"),
+            *("cluster_account_missing", "namespace_missing", "namespace_terminating"),
+        )
+    ),
 ]
 ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone"}  # tests of queue and pools show them
 
@@ -78,8 +144,41 @@ def test_what_the_engine_saw_gets_its_cause_and_what_to_do(
     assert "…" not in found.message
 
 
+@pytest.mark.parametrize(("code", "fault", "facts", "words"), TOLD, ids=[t[0] for t in TOLD])
+def test_what_a_cluster_tells_is_not_looked_for_in_the_log(
+    code: str, fault: str, facts: dict[str, Any], words: list[str]
+) -> None:
+    detail = {"code": code, "error": "It is so.", **facts}
+    for cause in (Cause.LOST, Cause.START_FAILED, Cause.DISK_FULL):
+        found = explain(cause, None, detail, "ModuleNotFoundError: No module named 'x'\n")
+        assert found.reason == fault
+        for word in words:
+            assert word in found.message
+        assert "…" not in found.message.removesuffix(found.remedy.action)
+
+
+@pytest.mark.parametrize(
+    ("code", "fault", "facts", "words"), REFUSED, ids=[one[0] for one in REFUSED]
+)
+def test_what_a_cluster_refuses_gets_its_cause_and_what_to_do(
+    code: str, fault: str, facts: dict[str, Any], words: list[str]
+) -> None:
+    found = explain_refusal(EngineError("it is so.", code=code, detail=facts))
+    assert found.reason == fault
+    for word in words:
+        assert word in found.message
+    assert "…" not in found.message
+
+
+def test_a_refusal_of_which_nothing_else_is_known_is_a_start_that_failed() -> None:
+    found = explain_refusal(EngineError("No such folder.", code="something"))
+    assert found.message.startswith("It could not be started: No such folder. Try again")
+
+
 def test_every_fault_is_injected() -> None:
-    assert {s["code"] for s in SAMPLES} | {s[0] for s in SEEN} | ELSEWHERE == set(BY_CODE)
+    injected = {s["code"] for s in SAMPLES} | {s[0] for s in SEEN} | ELSEWHERE
+    assert injected | {fault for _, fault, *_ in (*TOLD, *REFUSED)} == set(BY_CODE)
+    assert {code for code, *_ in (*TOLD, *REFUSED)} == set(BY_ENGINES_CODE)
     assert len(FAULTS) == len(BY_CODE) >= 60
 
 
@@ -101,6 +200,8 @@ def test_texts_name_only_what_their_fault_knows() -> None:
     from_engine = {
         *("file", "line", "what", "used_mb", "limit_mb", "limit_seconds", "port", "listening"),
         *("error", "asked", "there", "pool", "unhealthy_seconds"),
+        *("node", "what", "limit", "resource", "answer", "image", "folder", "said"),
+        *("quota", "namespace", "amounts"),
     }
     for fault in FAULTS:
         known = {n for pattern in fault.patterns for n in pattern.groupindex} or from_engine

@@ -45,7 +45,12 @@ def _failed(reason: str, message: str, pod: Object) -> Saying:
         return Saying(
             code="node_full",
             text=f"The node {_node(pod)} that it was sent to had no {short['resource']} left any more.",
-            detail={"reason": reason, "message": message},
+            detail={
+                "reason": reason,
+                "message": message,
+                "node": _node(pod),
+                "resource": short["resource"],
+            },
         )
     words = _BY_REASON.get(reason)
     if words is not None:
@@ -67,7 +72,7 @@ def _evicted(message: str, pod: Object) -> Saying:
             text=f"It has written more to the node's disk than its limit of {limit} and was ended; write less, or "
             "have the limit raised.",
             is_hopeless=True,
-            detail=detail,
+            detail={**detail, "limit": limit},
         )
     low = _LOW.search(message)
     resource = low["resource"] if low else ""
@@ -80,7 +85,7 @@ def _evicted(message: str, pod: Object) -> Saying:
     return Saying(
         code=code,
         text=f"The node {_node(pod)} ran short of {what} and ended it to save the others.",
-        detail={**detail, "resource": resource},
+        detail={**detail, "resource": resource, "what": what},
     )
 
 
@@ -121,7 +126,7 @@ def _refused_by_node(message: str, pod: Object) -> Saying:
     return Saying(
         code="node_refused",
         text=f"The node {_node(pod)} that it was sent to refused it: {message}",
-        detail={"message": message, "node": _node(pod)},
+        detail={"message": message, "node": _node(pod), "said": message},
     )
 
 

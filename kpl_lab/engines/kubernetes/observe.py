@@ -247,7 +247,7 @@ class _Look:
         said = ending.over(self._pod)
         if said is not None:
             cause = _CAUSE_OF.get(said.code, Cause.LOST)
-            return Doom(cause, {"error": said.text, "code": said.code, "reason": reason})
+            return Doom(cause, {**said.facts(), "reason": reason})
         return Doom(Cause.START_FAILED, {"error": message or "the pod failed"})
 
     def _service(self, state: Mapping[str, Any]) -> Seen:

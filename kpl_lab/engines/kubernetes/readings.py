@@ -30,7 +30,7 @@ def ended(cause: Cause, detail: Mapping[str, Any]) -> Seen:
 def told(seen: Seen, said: Saying) -> Seen:
     """Add what a replica that does not run yet waits for; one that waits in vain has failed."""
     if said.is_hopeless:
-        return ended(Cause.START_FAILED, {"error": said.text, "code": said.code})
+        return ended(Cause.START_FAILED, said.facts())
     if not said.code:
         return seen
     waits = {"code": said.code, "text": said.text, "is_progress": said.is_progress}

@@ -31,5 +31,14 @@ class Saying:
     is_hopeless: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    def facts(self) -> Json:
+        """Return it as the detail of an end: code, sentence, and what fills other sentences of it."""
+        plain = {
+            name: value
+            for name, value in self.detail.items()
+            if name != "message" and isinstance(value, (str, int, float))
+        }
+        return {**plain, "error": self.text, "code": self.code}
+
 
 NOTHING = Saying()

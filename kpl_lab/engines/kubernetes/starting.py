@@ -92,7 +92,7 @@ def not_configured(message: str, container: str) -> Saying:
             code="config_missing",
             text=f"It needs {what}, which is not there; start it again.",
             is_hopeless=True,
-            detail=detail,
+            detail={**detail, "said": f"{what} is not there."},
         )
     if "non-root" in message or "NonRoot" in message or "run as root" in message:
         user = _USER.search(message)
@@ -108,7 +108,7 @@ def not_configured(message: str, container: str) -> Saying:
         code="config_invalid",
         text=f"The node cannot put the container together: {message}",
         is_hopeless=True,
-        detail=detail,
+        detail={**detail, "said": message},
     )
 
 
@@ -120,10 +120,21 @@ def not_started(message: str, container: str) -> Saying:
         if found is not None:
             # A full disk and a broken driver are the node's affair: elsewhere it would run.
             is_hopeless = code not in ("no_room", "gpu_runtime")
-            return Saying(code=code, text=words(found), is_hopeless=is_hopeless, detail=detail)
+            facts = {**detail, **_facts(code, found)}
+            return Saying(code=code, text=words(found), is_hopeless=is_hopeless, detail=facts)
     return Saying(
         code="start_failed", text=f"The node cannot start the container: {message}", detail=detail
     )
+
+
+def _facts(code: str, found: re.Match[str]) -> dict[str, str]:
+    """Return what the fault dictionary's sentence of a code names."""
+    parts = [part for part in found.groups() if part]
+    if code in ("command_missing", "command_denied"):
+        return {"command": parts[0] if parts else "command"}
+    if code == "command_format":
+        return {"program": "The command"}
+    return {"folder": parts[0]} if code == "folder_missing" else {}
 
 
 def ended_badly(state: Mapping[str, Any], container: str, times: int) -> Saying:

@@ -221,12 +221,7 @@ def _full(found: re.Match[str], call: Call, detail: Json) -> KplError:
 
 
 def _too_large(found: re.Match[str], call: Call, detail: Json) -> KplError:
-    return Refused(
-        f"{call.what} is larger than the cluster takes ({detail['message']}); shorten its command, "
-        "variables or files.",
-        code="cluster_too_large",
-        detail=detail,
-    )
+    return _large(call, detail)
 
 
 def _amounts(text: str) -> dict[str, str]:

@@ -139,18 +139,24 @@ _BY_REASON: Mapping[str, ServerEvent] = {
     "memory_error": OUT_OF_MEMORY,
     "disk_full": DISK_FULL,
     "no_space": DISK_FULL,
+    "disk_limit": DISK_FULL,
+    "evicted_disk": DISK_FULL,
+    "evicted_memory": OUT_OF_MEMORY,
     "lost": UNHEALTHY,
+    **dict.fromkeys(("cluster_quota", "cluster_refused", "cluster_setup"), CREATE_FAILED),
     **dict.fromkeys(
         (
             *("registry_denied", "registry_unreachable", "registry_rate_limited", "registry_http"),
             *("registry_certificate", "image_missing", "image_reference", "wrong_architecture"),
+            *("image_never_pulled", "image_signature", "node_certificate"),
         ),
         PULL_FAILED,
     ),
     **dict.fromkeys(
         (
             *("no_jupyter", "entry_missing", "entry_not_executable", "exec_format"),
-            *("image_user", "gpu_runtime_missing"),
+            *("image_user", "gpu_runtime_missing", "image_runs_as_root", "folder_missing"),
+            "config_missing",
         ),
         CONTAINER_FAILED,
     ),

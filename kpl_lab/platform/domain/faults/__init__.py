@@ -6,8 +6,23 @@ tried, ``lookup`` finds the one that fits. ``docs/reference/faults.md`` is made 
 
 from __future__ import annotations
 
-from kpl_lab.platform.domain.faults.dictionary import AREAS, BY_CODE, FAULTS
+from kpl_lab.platform.domain.faults.dictionary import AREAS, BY_CODE, BY_ENGINES_CODE, FAULTS
 from kpl_lab.platform.domain.faults.entry import Fault
-from kpl_lab.platform.domain.faults.lookup import Explanation, explain, explain_fault
+from kpl_lab.platform.domain.faults.lookup import (
+    Explanation,
+    explain,
+    explain_fault,
+    explain_refusal,
+)
 
-__all__ = ["AREAS", "BY_CODE", "FAULTS", "Explanation", "Fault", "explain", "explain_fault"]
+__all__ = [
+    "AREAS",
+    "BY_CODE",
+    "BY_ENGINES_CODE",
+    "FAULTS",
+    "Explanation",
+    "Fault",
+    "explain",
+    "explain_fault",
+    "explain_refusal",
+]

@@ -19,6 +19,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="exec_format",
+        codes=("command_format",),
         patterns=words(
             r"(?:^|[\s:])(?P<program>[^\s:'\"]+): (?:cannot execute binary file: )?[Ee]xec format error",
             r"\[Errno 8\] Exec format error: '(?P<program>[^']+)'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kpl_lab.platform.domain.faults import (
+    clusters,
     commands,
     engine,
     files,
@@ -41,6 +42,7 @@ AREAS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
             ),
         ),
     ),
+    ("Kubernetes clusters", clusters.FAULTS),
     ("What the engine sees or does", engine.FAULTS),
 )
 
@@ -48,3 +50,5 @@ AREAS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
 STEPS: tuple[Fault, ...] = (*registries.GENERAL, *packages.GENERAL)
 FAULTS: tuple[Fault, ...] = tuple(fault for _, faults in AREAS for fault in faults)
 BY_CODE = {fault.code: fault for fault in FAULTS}
+# By the engine's own word for it.
+BY_ENGINES_CODE = {code: fault for fault in FAULTS for code in fault.codes}

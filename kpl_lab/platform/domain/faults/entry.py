@@ -29,6 +29,9 @@ class Fault:
         Who can mend it: ``user``, ``admin`` or ``platform``.
     causes
         Engine causes that it applies to; empty: the command's own exit or signal.
+    codes
+        Words of the engine's own for it (``code`` of its detail, or of what it has refused): then
+        neither log nor cause are looked at.
     needs
         A fact of the engine's detail without which it does not apply.
     signal
@@ -46,6 +49,7 @@ class Fault:
     action: str
     who: str = "user"
     causes: tuple[Cause, ...] = ()
+    codes: tuple[str, ...] = ()
     needs: str | None = None
     signal: int | None = None
     patterns: tuple[re.Pattern[str], ...] = ()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kpl_lab.engines.spec import Cause
+from kpl_lab.errors import KplError
 from kpl_lab.platform.domain.faults import dictionary
 from kpl_lab.platform.domain.faults.entry import Fault
 from kpl_lab.platform.domain.tracebacks import UNCAUGHT_EXIT_CODE, last_raised
@@ -89,6 +90,13 @@ def explain_fault(fault: Fault, facts: Mapping[str, Any]) -> Explanation:
     return Explanation(fault.code, f"{cause.rstrip('.')}. {fault.action}", remedy)
 
 
+def explain_refusal(error: KplError) -> Explanation:
+    """Return why something could not be started, where the engine or the platform refused it."""
+    facts = {**error.detail, "error": error.message.rstrip(".")}
+    fault = dictionary.BY_ENGINES_CODE.get(error.code) or dictionary.BY_CODE["start_failed"]
+    return explain_fault(fault, facts)
+
+
 def explain(
     cause: Cause | None, exit_code: int | None, detail: Mapping[str, Any], log_tail: str
 ) -> Explanation:
@@ -102,6 +110,9 @@ def explain(
         The end of its log. The exception that ended a Python program explains it; only where there
         is none does everything else at the log's end.
     """
+    known = dictionary.BY_ENGINES_CODE.get(str(detail.get("code")))
+    if known is not None:
+        return explain_fault(known, detail)
     if cause in _ENGINE_FIRST:
         return _of_engine(cause, detail) or _by_exit_code(exit_code)
     log = plain(log_tail)

@@ -17,6 +17,7 @@ _ASKED = r'(?:Get|Head|Post|Put) "?https?://[^\s"]+/v2/[^\s"]*"?: '
 FAULTS: tuple[Fault, ...] = (
     Fault(
         code="wrong_architecture",
+        codes=("image_platform",),
         patterns=words(
             r"no matching manifest for (?P<machine>[\w./-]+)",
             r"does not match the (?:specified|detected) (?:host )?platform",
@@ -52,6 +53,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="registry_denied",
+        codes=("image_denied",),
         patterns=words(
             r"no basic auth credentials",
             r"pull access denied for (?P<image>[\w./:-]+)",
@@ -66,6 +68,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="image_missing",
+        codes=("image_not_found",),
         patterns=words(
             r"manifest for (?P<image>\S+) not found",
             r"manifest unknown|name unknown: ",
@@ -97,6 +100,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="image_reference",
+        codes=("image_name_invalid",),
         patterns=words(r"invalid reference format(?:: (?P<what>[^\n]+))?"),
         cause="What was given is no name of an image.",
         action="Write it as HOST/NAME:TAG, in small letters.",
@@ -137,6 +141,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="entry_missing",
+        codes=("command_missing",),
         patterns=words(
             r'exec: "(?P<command>[^"\n]+)": (?:executable file not found|stat [^:\n]+: no such file)',
             r"exec (?P<command>\S+) failed: No such file or directory",
@@ -148,6 +153,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         code="entry_not_executable",
+        codes=("command_denied",),
         patterns=words(
             r'exec: "(?P<command>[^"\n]+)": permission denied',
             r"exec (?P<command>\S+) failed: Permission denied",

@@ -29,6 +29,7 @@ from kpl_lab.platform.domain import (
     server_memory,
     servers,
 )
+from kpl_lab.platform.domain.faults import explain_refusal
 from kpl_lab.platform.runtime.world import (
     CANNOT_START,
     NO_ROOM_SECONDS,
@@ -141,10 +142,8 @@ class ServerReconciler:
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
-            message = f"The server could not be started: {error.message}"
-            await self._world.write(
-                lambda s: servers.end(s, server, "failed", "start_failed", message)
-            )
+            why = explain_refusal(error)
+            await self._world.write(lambda s: servers.end_explained(s, server, why))
             self._world.add(Key("servers", server.id))  # for what there is of it by then
         return None
 

@@ -10,7 +10,7 @@ from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, Repli
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, service_plans, service_revisions, service_states
 from kpl_lab.platform.domain.code import Code, load_code
-from kpl_lab.platform.domain.faults import BY_CODE, Explanation, explain_fault
+from kpl_lab.platform.domain.faults import Explanation, explain_refusal
 from kpl_lab.platform.domain.kept_files import input_folders
 from kpl_lab.platform.runtime.reconcilers.tasks import input_sources
 from kpl_lab.platform.runtime.world import (
@@ -194,8 +194,7 @@ class ServiceReconciler:
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
-            facts = {"error": error.message.rstrip(".")}
-            why = explain_fault(BY_CODE["start_failed"], facts)
+            why = explain_refusal(error)
             await self._world.write(lambda s: service_states.fail(s, service, why))
             if not _is_alive(self._world.seen.get(name)):
                 await self._world.forget(name, service.handle)

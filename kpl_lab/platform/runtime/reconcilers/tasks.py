@@ -26,7 +26,7 @@ from kpl_lab.platform import auth
 from kpl_lab.platform.domain import access, contract, distributed, server_queue, shutdown, tasks
 from kpl_lab.platform.domain.capacity import books, held_for_servers
 from kpl_lab.platform.domain.code import Code, load_code
-from kpl_lab.platform.domain.faults import BY_CODE, explain_fault
+from kpl_lab.platform.domain.faults import BY_CODE, explain_fault, explain_refusal
 from kpl_lab.platform.domain.kept_files import input_folders
 from kpl_lab.platform.domain.ledgers import Amounts, explain_impossible
 from kpl_lab.platform.runtime.world import (
@@ -150,8 +150,7 @@ class TaskReconciler:
             if is_no_room(error):
                 await self._wait_again(task)
                 return
-            facts = {"error": error.message.rstrip(".")}
-            explanation = explain_fault(BY_CODE["start_failed"], facts)
+            explanation = explain_refusal(error)
             await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
             # What there is of it by then is removed: the engine tells nothing of it by itself.
             self._world.add(Key("tasks", task.id))
