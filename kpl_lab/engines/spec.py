@@ -275,13 +275,23 @@ class Cause(StrEnum):
     DISK_FULL = "disk_full"
 
 
+class Step(StrEnum):
+    """Where a replica that does not run yet stands on its way."""
+
+    QUEUED = "queued"
+    SCHEDULED = "scheduled"
+    IMAGE = "image"
+    STARTING = "starting"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Waits:
-    """What a replica waits for, or how far it is: a stable word and a sentence."""
+    """What a replica waits for, or how far it is: a stable word, a sentence, and where it stands."""
 
     code: str
     text: str
     is_progress: bool
+    step: Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +301,7 @@ class Replica:
     ``exit_code`` is the command's own (negative: killed by that signal); ``address`` is
     ``host:port`` as the front door reaches it; memory is in MiB; ``detail`` holds numbers for the
     sentence (``used_mb``, ``limit_mb``, ``port``, ``listening`` …), and while it starts what it
-    waits for: ``waits`` (``code``, ``text``, ``is_progress``).
+    waits for: ``waits`` (``code``, ``text``, ``is_progress``, ``step``).
     """
 
     index: int
@@ -316,6 +326,7 @@ class Replica:
             code=str(found.get("code") or ""),
             text=str(found["text"]),
             is_progress=bool(found["is_progress"]),
+            step=Step(found.get("step") or Step.STARTING),
         )
 
 

@@ -54,13 +54,21 @@ _STARTING = _Step(60, "Starting JupyterLab", "starting")
 _READY = _Step(90, "JupyterLab answers", "ready")
 _STEPS = {"pending": _QUEUED, "starting": _STARTING, "running": _READY}
 _STEPS_OF_EVENTS = {
+    "Queued": _QUEUED,
     "Scheduled": _SCHEDULED,
     "PullingImage": _IMAGE,
     "PulledImage": _IMAGE,
     "NotebookHealthy": _READY,
 }
-# Of the platform's domain/server_events.py: a starting server whose image is on its way.
-_PULLING = "pulling_image"
+# After which events a start is at which step.
+_STEPS_REACHED = {
+    "Queued": _QUEUED,
+    "Scheduled": _STARTING,
+    "PullingImage": _IMAGE,
+    "PulledImage": _STARTING,
+}
+# Of the platform's domain/server_events.py: where a starting server stands.
+_STEPS_OF_REASONS = {"no_place": _QUEUED, "being_set_up": _SCHEDULED, "pulling_image": _IMAGE}
 
 
 def event_of(status: ServerStatus) -> ProgressEvent | None:
@@ -68,8 +76,8 @@ def event_of(status: ServerStatus) -> ProgressEvent | None:
     step = _STEPS.get(status.state)
     if step is None:
         return None
-    if status.state == "starting" and status.reason == _PULLING:
-        step = _IMAGE
+    if status.state == "starting":
+        step = _STEPS_OF_REASONS.get(status.reason or "", step)
     return step.say("" if step is _READY else status.message or "")
 
 
@@ -139,11 +147,10 @@ class Progress:
 
 def step_reached(events: Sequence[Event]) -> str:
     """Return the name of the step at which a start is, or ended, by its history."""
-    names = {str(event.data.get("event", "")) for event in events}
-    if "Scheduled" not in names:
-        return _QUEUED.name
-    is_pulling = "PullingImage" in names and "PulledImage" not in names
-    return _IMAGE.name if is_pulling else _STARTING.name
+    step = _QUEUED
+    for event in events:
+        step = _STEPS_REACHED.get(str(event.data.get("event", "")), step)
+    return step.name
 
 
 def first_event() -> ProgressEvent:

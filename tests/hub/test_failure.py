@@ -67,6 +67,8 @@ async def test_it_says_at_which_step_of_the_start_it_was() -> None:
         (["Scheduled", "PullingImage", "PullImageFailed"], "image"),
         (["Scheduled", "PullingImage", "PulledImage", "StartNotebookFailed"], "starting"),
         (["Scheduled", "OutOfMemory"], "starting"),
+        (["Scheduled", "Queued", "StartNotebookFailed"], "queued"),
+        (["Scheduled", "Queued", "Scheduled", "StartNotebookFailed"], "starting"),
     ):
         ended = ENDED.model_copy(update={"events": [happened(name) for name in names]})
         error = await failure(platform(page("")), ended)

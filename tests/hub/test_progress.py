@@ -108,3 +108,22 @@ async def test_what_has_no_step_of_its_own_is_told_where_the_start_is() -> None:
     progress.tell_status(status("failed", events=found))
     progress.finish()
     assert [event["step"] for event in await read(progress)] == ["scheduled", "scheduled"]
+
+
+async def test_what_the_cluster_says_stands_at_the_step_that_it_is_of() -> None:
+    progress = Progress()
+    for reason, message in (
+        ("no_place", "No node of the cluster takes it yet."),
+        ("being_set_up", "It has a place on the node n1 and is being set up."),
+        ("pulling_image", "The node n1 is pulling the image x."),
+        (None, "The image is on the node n1; the container is being started."),
+    ):
+        progress.tell_status(status("starting", message, reason=reason))
+    progress.finish()
+    told = [(event["step"], event["message"][:9]) for event in await read(progress)]
+    assert told == [
+        ("queued", "No node o"),
+        ("scheduled", "It has a "),
+        ("image", "The node "),
+        ("starting", "The image"),
+    ]

@@ -10,7 +10,9 @@ import pytest
 
 from kpl_lab.engines.fake import Script, Stage
 from kpl_lab.engines.spec import Cause, Replica, ReplicaState
+from kpl_lab.hub.progress import Progress
 from kpl_lab.platform.domain import housekeeping, server_events
+from kpl_lab.schemas.servers import ServerStatus
 from tests.platform.running import Site, until
 from tests.platform.test_servers import LAUNCH, RESOURCES, create, started
 
@@ -109,21 +111,49 @@ async def test_pulling_an_image_is_told_with_how_much_of_it_is_there(site: Site)
     assert names[1:] == ["Scheduled", "PullingImage", "PulledImage", "NotebookHealthy"]
 
 
-async def test_what_a_start_waits_for_is_told_and_stands_in_the_history_once(site: Site) -> None:
+# What a cluster says of one start: the step, the sentence, whether all goes well, then the reason.
+ON_ITS_WAY = [
+    ("queued", "No node of the cluster takes it yet.", False, "no_place"),
+    ("queued", "No node of the cluster takes it yet.", False, "no_place"),
+    ("scheduled", "It has a place on the node n1.", True, "being_set_up"),
+    ("image", "The node n1 is pulling the image x.", True, "pulling_image"),
+    ("image", "The node cannot reach the registry of the image x.", False, "pulling_image"),
+    ("starting", "The image is on the node n1.", True, None),
+]
+
+
+async def test_what_a_start_waits_for_is_told_of_its_step_and_stands_in_the_history_once(
+    site: Site,
+) -> None:
     id = await starting(site)
     replica = Replica(index=0, state=ReplicaState.STARTING)
-    told = ["No node has 8 GPUs.", "No node has 8 GPUs.", "It was sent to the node n1."]
-    for text in told:
-        waits = {"code": "x", "text": text, "is_progress": text.startswith("It")}
+    for step, text, is_progress, reason in ON_ITS_WAY:
+        waits = {"code": "x", "text": text, "is_progress": is_progress, "step": step}
         await site.engine.set_replica(f"server-{id}", replace(replica, detail={"waits": waits}))
 
-        async def is_told(text: str = text) -> bool:
+        async def is_told(text: str = text, reason: str | None = reason) -> bool:
             status = await site.internal().get(f"internal/servers/{id}")
-            return bool(status["message"] == text)
+            return (status["message"], status["reason"]) == (text, reason)
 
         await until(is_told)
     names = [name for name, _ in await history(site, id)]
-    assert names[names.index("Scheduled") :] == ["Scheduled", "Queued"]
+    assert names[names.index("Scheduled") :] == [
+        *("Scheduled", "Queued", "Scheduled", "PullingImage", "StartDelayed", "PulledImage"),
+    ]
+    events = (await site.internal().get(f"internal/servers/{id}"))["events"]
+    shown = Progress()
+    shown.tell_status(ServerStatus(id=id, state="starting", events=events))
+    shown.finish()
+    told = [(event["event"], event["step"]) async for event in shown.follow()]
+    assert told[told.index(("Scheduled", "scheduled")) :] == [
+        ("Scheduled", "scheduled"),
+        ("Queued", "queued"),
+        ("Scheduled", "scheduled"),
+        ("PullingImage", "image"),
+        ("StartDelayed", "image"),
+        ("PulledImage", "image"),
+        ("", "starting"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ _TEXTS: Mapping[str, tuple[str, bool]] = {
     ),
 }
 
+CODES = frozenset({*_TEXTS, "image_never_pulled", "image_name_invalid"})
+
 
 def not_pulled(reason: str, message: str, image: str) -> Saying:
     """Return why a container has no image.

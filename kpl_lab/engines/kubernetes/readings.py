@@ -33,7 +33,12 @@ def told(seen: Seen, said: Saying) -> Seen:
         return ended(Cause.START_FAILED, said.facts())
     if not said.code:
         return seen
-    waits = {"code": said.code, "text": said.text, "is_progress": said.is_progress}
+    waits = {
+        "code": said.code,
+        "text": said.text,
+        "is_progress": said.is_progress,
+        "step": said.step.value,
+    }
     return replace(seen, detail={**seen.detail, "waits": waits})
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kpl_lab.engines.spec import Step
+
 Json = dict[str, Any]
 
 
@@ -21,6 +23,8 @@ class Saying:
         Cause and next step.
     is_progress
         All goes well; the text says how far it is.
+    step
+        Where it stands on its way.
     is_hopeless
         It will not come by itself: somebody has to change something first.
     """
@@ -29,6 +33,7 @@ class Saying:
     text: str = ""
     is_progress: bool = False
     is_hopeless: bool = False
+    step: Step = Step.QUEUED
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def facts(self) -> Json:

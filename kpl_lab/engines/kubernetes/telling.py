@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kpl_lab.engines.kubernetes import ending, pulling, starting
 from kpl_lab.engines.kubernetes.saying import NOTHING, Saying
 from kpl_lab.engines.kubernetes.scheduling import unscheduled
 from kpl_lab.engines.kubernetes.words import Call, refusal
+from kpl_lab.engines.spec import Step
 
 Object = Mapping[str, Any]
 _PREPARING = ("", "ContainerCreating", "PodInitializing")
@@ -42,7 +44,8 @@ def tell(
     for container in _containers(status):
         said = _container(container, pod, events)
         if said is not None:
-            return said
+            is_pull = said.code in pulling.CODES
+            return replace(said, step=Step.IMAGE if is_pull else Step.STARTING)
     if not (pod.get("spec") or {}).get("nodeName"):
         return _unplaced(pod, events, nodes)
     return _starting(pod, events)
@@ -191,7 +194,10 @@ def _unplaced(pod: Object, events: Sequence[Object], nodes: Sequence[Object] | N
         message = str(failed[0].get("message") or "") if failed else ""
     if message:
         return unscheduled(message, pod, nodes)
-    return Saying(code="scheduling", text="It waits for a node.", is_progress=True)
+    # Mostly for a moment only: that it has no place is another sentence.
+    return Saying(
+        code="scheduling", text="It waits for a node.", is_progress=True, step=Step.SCHEDULED
+    )
 
 
 # --- on a node ------------------------------------------------------------------------------------
@@ -207,13 +213,9 @@ def _starting(pod: Object, events: Sequence[Object]) -> Saying:
     for event in _newest(events):
         teller = _BY_EVENT.get(str(event.get("reason")))
         if teller is not None:
-            return teller(str(event.get("message") or ""), node)
-    return Saying(
-        code="scheduled",
-        text=f"It has a place on the node {node} and is being set up.",
-        is_progress=True,
-        detail={"node": node},
-    )
+            said = teller(str(event.get("message") or ""), node)
+            return replace(said, step=_STEP_OF.get(said.code, Step.SCHEDULED))
+    return replace(_scheduled("", node), step=Step.SCHEDULED)
 
 
 def _unready(node: str, events: Sequence[Object]) -> Saying:
@@ -317,6 +319,7 @@ def _node_not_ready(message: str, node: str) -> Saying:
     )
 
 
+_STEP_OF = {"pulling": Step.IMAGE, "starting": Step.STARTING}
 _BY_EVENT: Mapping[str, Callable[[str, str], Saying]] = {
     "Pulling": _pulling,
     "Pulled": _pulled,

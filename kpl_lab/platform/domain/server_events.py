@@ -1,8 +1,8 @@
 """What happens to notebook servers: the one list of events, for all engines.
 
 Names and ranks are those of the ModelArts manual ("查看Notebook实例事件", tables 1 to 6), where it has
-one: 提示 is ``info``, 重要 ``important``, 紧急 ``urgent``. The manual has no queue, so ``Queued`` and
-what concerns it are ours, and so are the sentences.
+one: 提示 is ``info``, 重要 ``important``, 紧急 ``urgent``. The manual has no queue, so ``Queued``,
+``StartDelayed`` and what concerns them are ours, and so are the sentences.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kpl_lab.engines.spec import Step
 from kpl_lab.platform.storage.records.work import ServerRecord
 from kpl_lab.platform.storage.repositories.workspaces import Subject
 from kpl_lab.platform.storage.store import Store
@@ -69,6 +70,7 @@ UPDATE_FLAVOR = _important(
 )
 QUEUED = _info("Queued", "{message}", kind="queued")
 SCHEDULED = _info("Scheduled", "There is room; the server is starting.", kind="starting")
+DELAYED = _important("StartDelayed", "{message}", kind="waiting", level="warning")
 PULLING = _info("PullingImage", "The image is being pulled.", kind="image")
 PULLED = _info("PulledImage", "The image is there.", kind="image")
 HEALTHY = _important("NotebookHealthy", "The server is ready.")
@@ -170,6 +172,14 @@ _BY_REASON: Mapping[str, ServerEvent] = {
 }
 PULLING_REASON = "pulling_image"
 """``reason`` of a starting server whose image is on its way."""
+NO_PLACE_REASON = "no_place"
+"""``reason`` of a starting server that has room by the platform's books, and no place in the cluster yet."""
+REASON_OF_STEP: Mapping[Step, str] = {
+    Step.QUEUED: NO_PLACE_REASON,
+    Step.SCHEDULED: "being_set_up",
+    Step.IMAGE: PULLING_REASON,
+}
+"""``reason`` of a starting server by where it stands; of one whose container starts it is empty."""
 
 
 def failure(server: ServerRecord, reason: str | None) -> ServerEvent:

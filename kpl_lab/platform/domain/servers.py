@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kpl_lab.engines.spec import Waits
+from kpl_lab.engines.spec import Step, Waits
 from kpl_lab.errors import Conflict, KplError, NotFound
 from kpl_lab.naming import split_reference
 from kpl_lab.platform import auth
@@ -12,7 +12,12 @@ from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import access, datasets, images, pools, server_events
 from kpl_lab.platform.domain.faults import Explanation
-from kpl_lab.platform.domain.server_events import PULLING_REASON, subject, tell
+from kpl_lab.platform.domain.server_events import (
+    PULLING_REASON,
+    REASON_OF_STEP,
+    subject,
+    tell,
+)
 from kpl_lab.platform.storage.records.work import MountRecord, ServerRecord
 from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.store import Store
@@ -113,17 +118,38 @@ def pulling(store: Store, server: ServerRecord, done: int, total: int) -> None:
 
 def waits(store: Store, server: ServerRecord, found: Waits) -> None:
     """Note what a server that has room waits for where it is to run, or how far it is."""
-    if found.text == server.message:
+    reason = REASON_OF_STEP.get(found.step)
+    is_news = found.text != server.message
+    if not is_news and reason == server.reason:
         return
-    changed = store.servers.update(server.id, where={"state": "starting"}, message=found.text)
-    if changed and not found.is_progress:
+    if not store.servers.update(
+        server.id, where={"state": "starting"}, reason=reason, message=found.text
+    ):
+        return
+    if reason != server.reason:
+        _tell_steps(store, server, found.step)
+    if is_news and found.step is Step.QUEUED:
         tell(store, server, server_events.QUEUED, message=found.text)
+    elif is_news and not found.is_progress:
+        tell(store, server, server_events.DELAYED, message=found.text)
 
 
-def pulled(store: Store, server: ServerRecord) -> None:
-    """Note that the image of a starting server has arrived."""
-    where = {"state": "starting", "reason": PULLING_REASON}
+def waits_no_more(store: Store, server: ServerRecord) -> None:
+    """Note that nothing keeps a starting server any more: its image is there."""
+    if server.reason not in REASON_OF_STEP.values():
+        return
+    where = {"state": "starting", "reason": server.reason}
     if store.servers.update(server.id, where=where, reason=None, message=None):
+        _tell_steps(store, server, Step.STARTING)
+
+
+def _tell_steps(store: Store, server: ServerRecord, now: Step) -> None:
+    """Write into a server's history by which steps it has come to where it is now."""
+    if server.reason == server_events.NO_PLACE_REASON and now is not Step.QUEUED:
+        tell(store, server, server_events.SCHEDULED)
+    if now is Step.IMAGE:
+        tell(store, server, server_events.PULLING)
+    elif server.reason == PULLING_REASON and now is Step.STARTING:
         tell(store, server, server_events.PULLED)
 
 

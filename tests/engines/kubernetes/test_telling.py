@@ -232,3 +232,30 @@ def test_claims(events: list[Json], code: str) -> None:
     assert tell_claim(claim, events).code == code
     bound = {**claim, "status": {"phase": "Bound"}}
     assert tell_claim(bound, events).code == ""
+
+
+def test_each_sentence_says_where_a_start_stands() -> None:
+    gated = pod(conditions=[{"type": "PodScheduled", "reason": "SchedulingGated"}])
+    gated["spec"].pop("nodeName", None)
+    away = waits("ImagePullBackOff", "dial tcp: connection refused")
+    crashes = pod(
+        containerStatuses=[
+            {
+                "name": "main",
+                "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            }
+        ]
+    )
+    found = [
+        tell(gated),
+        tell(SETTING_UP),
+        tell(SETTING_UP, [event("FailedMount", "not yet")]),
+        tell(SETTING_UP, [event("Pulling", f'Pulling image "{IMAGE}"')]),
+        tell(away),
+        tell(SETTING_UP, [event("Pulled", "x")]),
+        tell(crashes),
+    ]
+    assert [said.step for said in found] == [
+        *("queued", "scheduled", "scheduled", "image", "image", "starting", "starting"),
+    ]

@@ -102,8 +102,8 @@ class ServerReconciler:
         waits = replica.waits
         if waits is not None:
             await self._world.write(lambda s: servers.waits(s, server, waits))
-        if server.reason == server_events.PULLING_REASON:
-            await self._world.write(lambda s: servers.pulled(s, server))
+        elif server.reason is not None:
+            await self._world.write(lambda s: servers.waits_no_more(s, server))
         if replica.state is ReplicaState.READY:
             await self._world.write(lambda s: self._ready(s, server, replica.address))
 
