@@ -49,6 +49,7 @@ class Agent:
     def __init__(self, config: AgentConfig, pod: str) -> None:
         self.report = Report()
         self.orders: list[Json] = []
+        self.config = config
         self.gateway = Gateway(config, pod)
         self._link = Link(self.gateway, self.report.plain, self.orders.append)
         self._task: asyncio.Task[None] | None = None
@@ -166,11 +167,15 @@ class Doubled(Bench):
         play.place(self.server.store, pod)
         return play.run(self.server.store, pod)
 
+    def secret(self, workload: str) -> dict[str, str]:
+        """Return what stands in the Secret of a workload."""
+        found = self.server.store.get("Secret", NS, self.object_name(workload))
+        return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
     def agent(self, workload: str, pod: Json) -> Agent:
         """Return the agent of a pod, as the pod's Secret tells it to be."""
-        secret = self.server.store.get("Secret", NS, self.object_name(workload))
         told = self.folder_of_runner.parent / "agent.json"
-        told.write_bytes(base64.b64decode(secret["data"][CONFIG_FILE]))
+        told.write_text(self.secret(workload)[CONFIG_FILE])
         return Agent(AgentConfig.read(told), pod["metadata"]["name"])
 
     def says(self, pod: Json, text: str, *, ends: bool = False) -> None:
@@ -200,7 +205,11 @@ def server(name: str, **changes: Any) -> Workload:
 
 @contextlib.asynccontextmanager
 async def doubled(
-    root: Path, *, has_controllers: bool = True, **options: object
+    root: Path,
+    *,
+    has_controllers: bool = True,
+    make: type[Doubled] = Doubled,
+    **options: object,
 ) -> AsyncIterator[Doubled]:
     """Give a runner on a double whose controllers are played, where there are any."""
     home = root / "kpl"
@@ -213,7 +222,7 @@ async def doubled(
     api = Server()
     await api.start()
     engine = KubernetesEngine(settings.home, patience_seconds=20)
-    bench = Doubled(engine, settings.home.storage, "double", server=api, settings=settings)
+    bench = make(engine, settings.home.storage, "double", server=api, settings=settings)
     bench.start()
     try:
         async with contextlib.AsyncExitStack() as stack:
