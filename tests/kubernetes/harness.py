@@ -58,12 +58,12 @@ class Kubectl:
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
 
-    def __call__(self, *words: str, check: bool = True) -> str:
+    def __call__(self, *words: str, check: bool = True, stdin: str = "") -> str:
         """Run a command in the namespace; return what it prints."""
         cache = Path(tempfile.gettempdir()) / "kpl-test-kubectl"
         done = subprocess.run(
             ["kubectl", "--cache-dir", str(cache), "-n", self.namespace, *words],
-            capture_output=True, text=True, check=False, timeout=60,
+            input=stdin, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
