@@ -56,6 +56,7 @@ async def test_a_quota_that_is_used_up_is_quoted(bench: KubernetesBench) -> None
         "metadata": {"name": "none-left", "namespace": bench.kubectl.namespace},
         "spec": {"hard": {"limits.memory": "100Mi"}},
     }
+    await bench.engine.capacity()  # the runner has made the namespace
     bench.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
     try:
         text = await told(bench, task("over", "true"), "cluster_quota")
