@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.cluster import Cluster
+from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.namespace import ensure_namespace
 from kpl_lab.engines.kubernetes.objects.routes import KIND_OF
 from kpl_lab.engines.kubernetes.options import KubernetesOptions, load_options
@@ -151,7 +152,10 @@ async def _clear(cluster: Cluster, installation: str) -> None:
 
 
 def _right(verb: str, kind: str, part: str) -> str:
-    return f"{verb} {kind}{'/' + part if part else ''}"
+    """Return a right as rules of RBAC name it: ``watch jobs.batch``, ``get pods/log``."""
+    found = KINDS[kind]
+    group = f".{found.group}" if found.group else ""
+    return f"{verb} {found.plural}{group}{'/' + part if part else ''}"
 
 
 def _run(settings: Settings, work: Callable[[Cluster, KubernetesOptions], Awaitable[T]]) -> T:

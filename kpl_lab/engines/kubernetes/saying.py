@@ -47,3 +47,9 @@ class Saying:
 
 
 NOTHING = Saying()
+
+
+def whole(said: str) -> str:
+    """Return what somebody else said as a sentence that another one can follow."""
+    said = said.strip()
+    return said if said.endswith((".", "!", "?")) else f"{said}."

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kpl_lab.engines.kubernetes.resources import quantity
-from kpl_lab.engines.kubernetes.saying import Json, Saying
+from kpl_lab.engines.kubernetes.saying import Json, Saying, whole
 
 _HEAD = re.compile(r"0/(?P<total>\d+) nodes are available:?\s*(?P<rest>.*)", re.S)
 _POST = re.compile(r"(?:^|\s)(?:no new claims to deallocate, )?preemption: .*", re.S)
@@ -97,6 +97,10 @@ _STEPS: Mapping[str, str] = {
     "node": "An administrator of the cluster has to bring nodes back.",
     "too_many_pods": "It starts as soon as something ends.",
 }
+_ELSE = "It is tried again; if that stays, ask an administrator of the cluster."
+_NEVER = "No node has that much in all: ask for less, or choose another pool."
+# What a sentence can hold; the detail has all of them.
+_NODES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -227,11 +231,10 @@ def unscheduled(
     }
     text = f"No node of the cluster takes it yet: {', '.join(parts)}."
     step = _step(found.main)
-    never = _never(lacks)
     if lacks:
         detail["lacks"] = lacks
-    if never:
-        step = f"{never} Ask for less, or choose another pool."
+        text += f" {_table(lacks)}"
+        step = _NEVER if _is_never(lacks) else step
     return Saying(code=found.main, text=f"{text} {step}".strip(), detail=detail)
 
 
@@ -244,7 +247,7 @@ def _part(one: Obstacle, total: int) -> str:
 def _step(code: str) -> str:
     if code in _STEPS:
         return _STEPS[code]
-    return next((step for start, step in _STEPS.items() if code.startswith(start)), "")
+    return next((step for start, step in _STEPS.items() if code.startswith(start)), _ELSE)
 
 
 def _lacks(
@@ -283,18 +286,27 @@ def _asked(pod: Mapping[str, Any], resource: str) -> float:
     return total
 
 
-def _never(lacks: Sequence[Json]) -> str:
-    """Say of what even the largest node has too little in all."""
-    said = []
-    for lack in lacks:
-        resource, asked = lack["resource"], lack["asked"]
-        name, most = max(lack["nodes"].items(), key=lambda item: quantity(item[1]))
-        if quantity(most) == 0:
-            said.append(f"No node has {resource} at all.")
-        elif quantity(most) < asked:
-            has, wants = _amount(resource, quantity(most)), _amount(resource, asked)
-            said.append(f"The largest node, {name}, has {has} in all; {wants} is asked for.")
-    return " ".join(said)
+def _table(lacks: Sequence[Json]) -> str:
+    """Say what is asked for, and what the largest nodes have of it in all."""
+    asked = ", ".join(_amount(lack["resource"], lack["asked"]) for lack in lacks)
+    names = sorted(lacks[0]["nodes"], key=lambda name: (-_share(lacks, name), name))
+    nodes = "; ".join(
+        f"{name}: "
+        + ", ".join(_amount(one["resource"], quantity(one["nodes"][name])) for one in lacks)
+        for name in names[:_NODES_NAMED]
+    )
+    more = "; …" if len(names) > _NODES_NAMED else ""
+    return f"It asks for {asked}; in all the nodes have {nodes}{more}."
+
+
+def _share(lacks: Sequence[Json], name: str) -> float:
+    """Return how much of what is asked for a node has in all, by what it has least of."""
+    return min(quantity(one["nodes"][name]) / (one["asked"] or 1.0) for one in lacks)
+
+
+def _is_never(lacks: Sequence[Json]) -> bool:
+    """Say whether there is something of which even the largest node has too little in all."""
+    return any(max(map(quantity, one["nodes"].values())) < one["asked"] for one in lacks)
 
 
 def _amount(resource: str, amount: float) -> str:
@@ -303,7 +315,7 @@ def _amount(resource: str, amount: float) -> str:
     what = "memory" if resource == "memory" else "disk"
     unit, name = (2**30, "GiB") if amount >= 2**30 else (2**20, "MiB")
     number = f"{amount / unit:.1f}".removesuffix(".0")
-    return f"{number} {name} of {what}"
+    return f"{number} {name} {what}"
 
 
 def _other(message: str) -> Saying:
@@ -315,6 +327,7 @@ def _other(message: str) -> Saying:
         )
     return Saying(
         code="no_node",
-        text=f"The cluster's scheduler cannot place it: {message}",
+        text=f"The cluster's scheduler cannot place it: {whole(message)} If that stays, ask an administrator "
+        "of the cluster.",
         detail={"message": message},
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kpl_lab.engines.kubernetes.names import COMMAND_CONTAINER
-from kpl_lab.engines.kubernetes.saying import Saying
+from kpl_lab.engines.kubernetes.saying import Saying, whole
 
 # Reasons of a container that waits, and of one that ended before its command began.
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "PreCreateHookError"})
@@ -106,7 +106,8 @@ def not_configured(message: str, container: str) -> Saying:
         )
     return Saying(
         code="config_invalid",
-        text=f"The node cannot put the container together: {message}",
+        text=f"The node cannot put the container together: {whole(message)} Start it again; if that stays, ask "
+        "an administrator of the cluster.",
         is_hopeless=True,
         detail={**detail, "said": message},
     )
@@ -123,7 +124,10 @@ def not_started(message: str, container: str) -> Saying:
             facts = {**detail, **_facts(code, found)}
             return Saying(code=code, text=words(found), is_hopeless=is_hopeless, detail=facts)
     return Saying(
-        code="start_failed", text=f"The node cannot start the container: {message}", detail=detail
+        code="start_failed",
+        text=f"The node cannot start the container: {whole(message)} It is tried again; if that stays, ask an "
+        "administrator of the cluster.",
+        detail=detail,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from kpl_lab.engines.kubernetes import ending, pulling, starting
-from kpl_lab.engines.kubernetes.saying import NOTHING, Saying
+from kpl_lab.engines.kubernetes.saying import NOTHING, Saying, whole
 from kpl_lab.engines.kubernetes.scheduling import unscheduled
 from kpl_lab.engines.kubernetes.words import Call, refusal
 from kpl_lab.engines.spec import Step
@@ -97,7 +97,8 @@ def tell_claim(claim: Object, events: Sequence[Object] = ()) -> Saying:
         if reason in ("ProvisioningFailed", "FailedBinding"):
             return Saying(
                 code="volume_not_made",
-                text=f"The cluster cannot make the volume {name}: {message}",
+                text=f"The cluster cannot make the volume {name}: {whole(message)} It is tried again; if that stays, "
+                "ask an administrator of the cluster.",
                 detail=detail,
             )
         if reason in ("ExternalProvisioning", "Provisioning"):
@@ -144,7 +145,8 @@ def _container(container: Object, pod: Object, events: Sequence[Object]) -> Sayi
     if reason not in _PREPARING:
         return Saying(
             code="start_failed",
-            text=f"The container cannot start: {reason} {message}".strip(),
+            text=f"The container cannot start: {whole(f'{reason} {message}')} It is tried again; if that stays, ask an "
+            "administrator of the cluster.",
             detail={"container": name, "reason": reason, "message": message},
         )
     return None
@@ -289,7 +291,8 @@ def _unmounted(message: str, node: str) -> Saying:
         )
     return Saying(
         code="volume_not_mounted",
-        text=f"The node {node} cannot mount the volume {name} (yet): {message}",
+        text=f"The node {node} cannot mount the volume {name} (yet): {whole(message)} It is tried again; if that "
+        "stays, ask an administrator of the cluster.",
         detail=detail,
     )
 
@@ -306,7 +309,8 @@ def _no_sandbox(message: str, node: str) -> Saying:
         )
     return Saying(
         code="network_not_ready",
-        text=f"The node {node} cannot give it a network (yet): {message}",
+        text=f"The node {node} cannot give it a network (yet): {whole(message)} It is tried again; if that stays, ask "
+        "an administrator of the cluster.",
         detail={"node": node, "message": message},
     )
 

@@ -19,6 +19,7 @@ from kpl_lab.engines.kubernetes.refused import (
     Missing,
     Refused,
 )
+from kpl_lab.engines.kubernetes.saying import whole
 from kpl_lab.errors import KplError
 
 __all__ = [
@@ -36,7 +37,7 @@ _PASSING = frozenset({429, 500, 502, 503, 504})
 _FULL_TEXT = "database space exceeded"
 # Said with status 500, and true the next time too.
 _FINAL = re.compile(f"{_FULL_TEXT}|failed to create typed patch object")
-# In a namespace that was just made; a controller makes the account a moment later.
+# In a namespace that was just made: a moment later it has one.
 _NO_DEFAULT_ACCOUNT = re.compile(r'serviceaccount "default" not found')
 # What the server quotes of an object may be thousands of characters.
 _QUOTED = re.compile(r"Invalid value: \{.*\}: ", re.S)
@@ -165,7 +166,8 @@ def _pod_security(found: re.Match[str], call: Call, detail: Json) -> KplError:
 def _webhook(found: re.Match[str], call: Call, detail: Json) -> KplError:
     said = found["said"].strip() or "it gave no reason"
     return Refused(
-        f"A policy of the cluster ({found['policy']}) refused {call.what}: {said}",
+        f"A policy of the cluster ({found['policy']}) refused {call.what}: {whole(said)} Change what was "
+        "asked for as it says, or ask an administrator of the cluster.",
         code="cluster_policy",
         detail={**detail, "policy": found["policy"], "said": f"{found['policy']}: {said}"},
     )
@@ -207,10 +209,6 @@ def _no_account(found: re.Match[str], call: Call, detail: Json) -> KplError:
     )
 
 
-def _malformed(found: re.Match[str], call: Call, detail: Json) -> KplError:
-    return _invalid(call, detail)
-
-
 def _full(found: re.Match[str], call: Call, detail: Json) -> KplError:
     return Refused(
         "The cluster's own database (etcd) is full and takes no more objects; an administrator has to "
@@ -218,10 +216,6 @@ def _full(found: re.Match[str], call: Call, detail: Json) -> KplError:
         code="cluster_full",
         detail=detail,
     )
-
-
-def _too_large(found: re.Match[str], call: Call, detail: Json) -> KplError:
-    return _large(call, detail)
 
 
 def _amounts(text: str) -> dict[str, str]:
@@ -284,14 +278,17 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], Words], ...] = (
     # Asked for a version that is yet to come: the cluster was restored from a backup.
     (re.compile("Too large resource version"), _future),
     (re.compile(r'service account \S+: serviceaccount "(?P<name>[^"]+)" not found'), _no_account),
-    (re.compile("failed to create typed patch object"), _malformed),
+    (
+        re.compile("failed to create typed patch object"),
+        lambda _found, call, detail: _invalid(call, detail),
+    ),
     (re.compile(_FULL_TEXT), _full),
     (
         re.compile(
             r"[Rr]equest (?:entity|is) too large|etcdserver: request is too large|message larger than max|"
             r"data: Too long|metadata\.annotations: Too long"
         ),
-        _too_large,
+        lambda _found, call, detail: _large(call, detail),
     ),
 )
 
@@ -311,7 +308,8 @@ def _refused_token(call: Call, detail: Json) -> KplError:
 
 def _other_forbidden(call: Call, detail: Json) -> KplError:
     return Refused(
-        f"The cluster does not let the platform {call.verb} {call.what} {call.where}: {detail['message']}",
+        f"The cluster does not let the platform {call.verb} {call.what} {call.where}: {whole(detail['message'])} "
+        "Ask an administrator of the cluster for that right.",
         code="cluster_forbidden",
         detail=detail,
     )
@@ -349,7 +347,8 @@ def _gone(call: Call, detail: Json) -> KplError:
 
 def _invalid(call: Call, detail: Json) -> KplError:
     return Refused(
-        f"The cluster finds {call.what} wrong: {detail['message']}",
+        f"The cluster finds {call.what} wrong: {whole(detail['message'])} Change what was asked for; if nothing "
+        "of it is named there, tell an administrator.",
         code="cluster_invalid",
         detail=detail,
     )

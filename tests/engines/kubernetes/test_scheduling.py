@@ -173,7 +173,10 @@ def test_what_each_node_lacks_is_named() -> None:
     message = "0/2 nodes are available: 2 Insufficient memory."
     found = unscheduled(message, pod(memory="32Gi"), nodes)
     assert "2 of 2 have too little memory free" in found.text
-    assert "The largest node, b, has 23.4 GiB of memory in all; 32.1 GiB" in found.text
+    assert found.text.endswith(
+        " It asks for 32.1 GiB memory; in all the nodes have b: 23.4 GiB memory; a: 16 GiB memory. "
+        "No node has that much in all: ask for less, or choose another pool."
+    )
     assert found.detail["lacks"] == [
         {
             "resource": "memory",
@@ -187,15 +190,37 @@ def test_what_is_only_in_use_comes_free() -> None:
     message = "0/2 nodes are available: 2 Insufficient cpu."
     found = unscheduled(message, pod(cpu="2"), [node("a", cpu="4"), node("b", cpu="1500m")])
     assert "starts as soon as something ends" in found.text
-    assert "largest" not in found.text
+    assert "in all the nodes have a: 4 cpu; b: 1.5 cpu." in found.text
+
+
+def test_of_many_nodes_those_that_come_nearest_are_named() -> None:
+    nodes = [
+        node("a", cpu="64", gpu="0"),
+        node("b", cpu="8", gpu="4"),
+        node("c", cpu="32", gpu="8"),
+        node("d", cpu="16", gpu="2"),
+    ]
+    message = "0/4 nodes are available: 2 Insufficient cpu, 3 Insufficient nvidia.com/gpu."
+    half = {"resources": {"requests": {"cpu": "32"}, "limits": {"nvidia.com/gpu": 8}}}
+    found = unscheduled(message, {"spec": {"containers": [half]}}, nodes)
+    assert (
+        "It asks for 32 cpu, 8 nvidia.com/gpu; in all the nodes have c: 32 cpu, 8 nvidia.com/gpu; "
+        "b: 8 cpu, 4 nvidia.com/gpu; d: 16 cpu, 2 nvidia.com/gpu; …. It starts as soon as"
+    ) in found.text
+
+
+def test_who_may_not_see_nodes_is_told_the_numbers_alone() -> None:
+    found = unscheduled("0/2 nodes are available: 2 Insufficient cpu.", pod(cpu="2"), None)
+    assert "in all" not in found.text
 
 
 def test_a_cluster_without_gpus_says_so() -> None:
     message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
     wants = {"spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": 2}}}]}}
-    assert "No node has nvidia.com/gpu at all." in unscheduled(message, wants, [node("a")]).text
-    few = unscheduled(message, wants, [node("a", gpu="1")])
-    assert "The largest node, a, has 1 nvidia.com/gpu in all; 2 nvidia.com/gpu" in few.text
+    for gpus in ("0", "1"):
+        few = unscheduled(message, wants, [node("a", gpu=gpus)]).text
+        assert f"2 nvidia.com/gpu; in all the nodes have a: {gpus} nvidia.com/gpu. No node" in few
+    assert "a: 0 nvidia.com/gpu. No node" in unscheduled(message, wants, [node("a")]).text
 
 
 @pytest.mark.parametrize(

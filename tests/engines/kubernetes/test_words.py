@@ -346,3 +346,19 @@ def test_what_callers_act_on_has_a_class(status: int, kind: type[Exception]) -> 
 )
 def test_what_passes_is_told_from_what_stays(status: int, message: str, expected: bool) -> None:
     assert passing(status, message) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, 'admission webhook "p.example" denied the request: no team label'),
+        (403, "ValidatingAdmissionPolicy 'p' denied request: only mine"),
+        (403, "pods are forbidden for a reason of its own"),
+        (422, 'Pod "p" is invalid: spec.containers[0].name: Required value'),
+    ],
+)
+def test_what_others_say_is_followed_by_what_to_do(status: int, message: str) -> None:
+    text = refusal(status, {"message": message}, Call("create", "pods", "", "", "lab")).message
+    said, _, step = text.rpartition(". ")
+    assert said
+    assert "administrator" in step
