@@ -91,16 +91,14 @@ def play_job(store: Store, job: Json) -> None:
         return
     if bool(spec.get("suspend")) != (told.get("Suspended") == "True"):
         _suspend(store, job, is_so=bool(spec.get("suspend")))
-    if spec.get("suspend"):
-        return
     pods = pods_of(store, job)
     failed = [
         action
         for pod in pods
         if pod["status"]["phase"] == "Failed"
-        # What a suspension has ended counts for nothing.
-        and not ("Suspended" in told and "deletionTimestamp" in pod["metadata"])
         and (action := _action(job, pod)) != "Ignore"
+        # What a suspension ends does not count, and yet a rule holds for it while it is there.
+        and (action == "FailJob" or not _is_suspended(told, pod))
     ]
     wanted = int(spec.get("completions") or spec.get("parallelism") or 1)
     done = {_index(pod) for pod in pods if pod["status"]["phase"] == "Succeeded"}
@@ -108,6 +106,8 @@ def play_job(store: Store, job: Json) -> None:
         _finish(store, job, "Failed", "PodFailurePolicy")
     elif len(failed) > int(spec.get("backoffLimit", 6)):
         _finish(store, job, "Failed", "BackoffLimitExceeded")
+    elif spec.get("suspend"):
+        return
     elif len(done) >= wanted:
         _finish(store, job, "Complete", "CompletionsReached")
     else:
@@ -120,6 +120,10 @@ def play_job(store: Store, job: Json) -> None:
 def _conditions(job: Json) -> dict[str, str]:
     found = (job.get("status") or {}).get("conditions") or ()
     return {one["type"]: one["status"] for one in found}
+
+
+def _is_suspended(told: Mapping[str, str], pod: Json) -> bool:
+    return "Suspended" in told and "deletionTimestamp" in pod["metadata"]
 
 
 def _suspend(store: Store, job: Json, *, is_so: bool) -> None:

@@ -99,8 +99,13 @@ def test_of_the_rules_for_a_failed_pod_the_first_that_fits_holds(
     assert len(play.pods_of(store, made)) == (1 if state else 2)
 
 
-def test_what_a_suspension_ends_is_no_failure_and_comes_again(store: Store) -> None:
-    made = store.create(job(podFailurePolicy={"rules": [{"action": "FailJob", **FAILED}]}))
+@pytest.mark.parametrize(
+    "rule", [{"action": "Ignore", **DISRUPTED}, {"action": "FailJob", **FAILED}]
+)
+def test_what_a_suspension_ends_is_no_failure_but_where_a_rule_has_its_exit_code(
+    store: Store, rule: Json
+) -> None:
+    made = store.create(job(podFailurePolicy={"rules": [rule]}))
     play.step(store)
     (pod,) = play.pods_of(store, made)
     play.place(store, pod)
@@ -114,8 +119,9 @@ def test_what_a_suspension_ends_is_no_failure_and_comes_again(store: Store) -> N
     assert len(play.pods_of(store, made)) == 1, "the first still ends"
     play.end(store, pod, 143)
     play.step(store)
-    assert len(play.pods_of(store, made)) == 2
-    assert state_of(store) == ""
+    is_failure = rule["action"] == "FailJob"
+    assert len(play.pods_of(store, made)) == (1 if is_failure else 2)
+    assert state_of(store) == ("Failed" if is_failure else "")
 
 
 def test_a_job_that_is_suspended_has_no_pods(store: Store) -> None:

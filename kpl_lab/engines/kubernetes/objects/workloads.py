@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.objects.containers import AGENT_START_SECONDS
 from kpl_lab.engines.kubernetes.objects.meta import Manifest, metadata, selector_of
 from kpl_lab.engines.kubernetes.objects.parts import annotations_of
@@ -89,12 +88,14 @@ def server_pod(plan: Plan) -> Manifest:
 
 
 def _failure_rules(plan: Plan) -> list[Manifest]:
-    """Return what an ended pod means; the first that fits holds."""
-    command = {"containerName": names.COMMAND_CONTAINER, "operator": "NotIn", "values": [0]}
+    """Return what an ended pod means; where none fits, ``backoffLimit`` ends the Job with the first failure.
+
+    None is about exit codes: a controller holds such a rule against pods too that it ends itself because
+    the Job is suspended, and a task that Kueue takes its turn from would have failed.
+    """
     return [
         {
             "action": "FailJob" if plan.is_numbered else "Ignore",
             "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
-        },
-        {"action": "FailJob", "onExitCodes": command},
+        }
     ]
