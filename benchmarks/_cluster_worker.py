@@ -33,6 +33,8 @@ NODES = 100
 # Variable of a task whose command ends by itself, a moment after it began.
 BRIEF = "BRIEF"
 BRIEF_SECONDS = 0.2
+# After which an agent comes back that the gate has refused or left.
+RETRY_SECONDS = 2.0
 # What the engine calls a pod that only tells what is in an image.
 _LOOK = "look"
 _PACKAGES = '{"python": "3.11.2", "jupyterlab": "4.6.4", "kpl-lab": "0.1.0"}\n'
@@ -66,30 +68,44 @@ class Pod:
         server.logs.of(self.name, COMMAND_CONTAINER).write("it runs\n")
         self.runs = True
         self._report.phase = Phase.RUNNING if self.is_task else Phase.READY
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(*config["gate"])
-            keys = ("token", "workload")
-            hello = {"call": "stay", "pod": self.name, "args": {}} | {k: config[k] for k in keys}
-            writer.write(to_line(hello))
-            listening = asyncio.create_task(self._listen(reader))
-            if self._is_brief:
-                asyncio.get_running_loop().call_later(BRIEF_SECONDS, self.end)
-            try:
-                while not self._ended.is_set():
-                    writer.write(to_line({"report": self._report.plain()}))
-                    self._report.cpu_seconds += BEAT_SECONDS / 10
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(BEAT_SECONDS):
-                            await self._ended.wait()
-                self._report.phase = Phase.SENT
-                writer.write(to_line({"report": self._report.plain()}))
-                await writer.drain()
-            finally:
-                listening.cancel()
-                writer.close()
+        while not await self._has_told(config):
+            pass  # it comes back
         server.logs.of(self.name, COMMAND_CONTAINER).end()
         with contextlib.suppress(Refusal):
             play.end(store, self._pod)
+
+    async def _has_told(self, config: Json) -> bool:
+        """Be its agent over one connection; say whether it has told of its end, else after a while."""
+        with contextlib.suppress(OSError):
+            await self._stay(config)
+        has_told = self._report.phase is Phase.SENT
+        await asyncio.sleep(0 if has_told else RETRY_SECONDS)
+        return has_told
+
+    async def _stay(self, config: Json) -> None:
+        """Tell the gate how it is until its end, or until the gate has closed the connection."""
+        reader, writer = await asyncio.open_connection(*config["gate"])
+        keys = ("token", "workload")
+        hello = {"call": "stay", "pod": self.name, "args": {}} | {k: config[k] for k in keys}
+        writer.write(to_line(hello))
+        listening = asyncio.create_task(self._listen(reader))
+        ending = asyncio.create_task(self._ended.wait())
+        if self._is_brief:
+            asyncio.get_running_loop().call_later(BRIEF_SECONDS, self.end)
+        try:
+            while not (ending.done() or listening.done()):
+                writer.write(to_line({"report": self._report.plain()}))
+                self._report.cpu_seconds += BEAT_SECONDS / 10
+                both, first = {listening, ending}, asyncio.FIRST_COMPLETED
+                await asyncio.wait(both, timeout=BEAT_SECONDS, return_when=first)
+            if not listening.done():
+                self._report.phase = Phase.SENT
+                writer.write(to_line({"report": self._report.plain()}))
+                await writer.drain()
+        finally:
+            listening.cancel()
+            ending.cancel()
+            writer.close()
 
     def _config(self) -> Json:
         """Return what the agent is told; its Secret has the name of the workload's object."""
