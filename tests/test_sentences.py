@@ -31,3 +31,20 @@ def test_errors_are_found_with_places_for_their_values() -> None:
     )
     assert "The catalog holds no image that can be used; ask an administrator." in found
     assert not [text for text in found if "!r" in text or "\n" in text]
+
+
+def test_what_a_cluster_says_is_known_with_the_places_of_its_parts() -> None:
+    found = {*sentences.of_errors(), *sentences.of_clusters()}
+    for text in (
+        "The node {node} is pulling the image {image}.",
+        "The registry has no image {image}; check its name and tag. The answer was: {answer}",
+        "The image has no command {command}; correct the command, or use an image that has it.",
+        "A policy of the cluster ({policy}) refused {what}: {said} Change what was asked for as it says, or ask "
+        "an administrator of the cluster.",
+        "too few GPUs free: {what}",
+    ):
+        assert text in found
+
+
+def test_the_sentences_that_jupyterlab_has_are_those_of_the_sources() -> None:
+    assert json.loads(sentences.FILE.read_text()) == sentences.sentences(), HOW

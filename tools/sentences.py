@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kpl_lab import errors
+from kpl_lab.engines.kubernetes import pulling, refused, scheduling, starting
 from kpl_lab.platform.domain import capacity, images
 from kpl_lab.platform.domain.faults import FAULTS, Fault
 
@@ -29,6 +30,13 @@ SOURCES = (
     "kpl_lab/platform/storage/bucket_errors.py",
     "kpl_lab/platform/storage/cached.py",
     "kpl_lab/platform/storage/remote.py",
+    *(
+        f"kpl_lab/engines/kubernetes/{name}.py"
+        for name in (
+            *("contact", "ending", "pulling", "scheduling", "starting", "telling", "waiting"),
+            "words",
+        )
+    ),
     "kpl_lab/engines/docker/images.py",
     "kpl_lab/engines/local/images.py",
     "kpl_lab/engines/local/accounts.py",
@@ -40,12 +48,18 @@ SOURCES = (
 NOT_SHOWN = ("kpl_lab/platform/domain/metrics.py",)
 ERRORS = frozenset(
     name
-    for name, value in vars(errors).items()
+    for name, value in (*vars(errors).items(), *vars(refused).items())
     if isinstance(value, type) and issubclass(value, errors.KplError)
 )
+# What the engine for clusters says of a replica has its sentence in this argument.
+SAYING, TEXT = "Saying", "text"
+# So many kinds of obstacles at once have a translation.
+OBSTACLES_MOST = 4
 # What is made of parts elsewhere: ends that no fault of the dictionary fits (`faults._by_exit_code`),
 # a built image that was removed (`unused_images`), how calls arrive
-# (`service_states.note_way`), how a cluster mounts (`kubernetes.live_mounts`), and what is
+# (`service_states.note_way`), how a cluster mounts (`kubernetes.live_mounts`),
+# why a cluster does not answer
+# (`kubernetes.contact`, `kubernetes.refused`), how a command ended (`kubernetes.starting`), what is
 # waited for (`capacity.words`,
 # `tasks._position`, `server_queue._sentence`).
 MADE_OF_PARTS = (
@@ -74,6 +88,14 @@ MADE_OF_PARTS = (
     "about to start",
     "Its files are being fetched from the object storage{far}.",
     "about to start; {ahead} ahead of you",
+    "it did not answer in time",
+    "nothing answers there",
+    "its name is not known here",
+    "the connection broke",
+    "in the namespace {namespace}",
+    "in the whole cluster",
+    "exit code {code}",
+    "signal {code}",
     "its environment is being built",
     "its environment is being built; {ahead} ahead of you",
     "its environment is not built yet: {waits}",
@@ -116,9 +138,11 @@ def _sources() -> Iterator[Path]:
 
 def _text_of(call: ast.Call) -> str | None:
     named = call.func.id if isinstance(call.func, ast.Name) else None
-    if named not in ERRORS or not call.args:
+    texts = [word.value for word in call.keywords if named == SAYING and word.arg == TEXT]
+    texts += call.args[:1] if named in ERRORS else []
+    if not texts:
         return None
-    first = call.args[0]
+    first = texts[0]
     if isinstance(first, ast.Constant):
         return str(first.value)
     return _template(first) if isinstance(first, ast.JoinedStr) else None
@@ -143,14 +167,35 @@ def _name_of(value: ast.expr) -> str:
         return value.id.lower().strip("_")
     if isinstance(value, ast.Attribute):
         return value.attr.strip("_")
+    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant):
+        key = value.slice.value
+        return key if isinstance(key, str) else "value"
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        called = {"whole": value.args[0], "_node": ast.Name("node")}.get(value.func.id)
+        return _name_of(called) if called is not None else "value"
     return "value"
+
+
+def of_clusters() -> Iterator[str]:
+    """Return what is said of pods and made of parts: images, commands, and what nodes lack."""
+    for text, _ in pulling.TEXTS.values():
+        yield from (text, text + pulling.ANSWERED)
+    yield from (text for *_, text in starting.STARTS)
+    yield from scheduling.PHRASES.values()
+    yield from (*scheduling.STEPS.values(), scheduling.ELSE, scheduling.NEVER)
+    for count in range(1, OBSTACLES_MOST + 1):
+        parts = ", ".join(
+            scheduling.PART.format(phrase=f"{{what{n}}}", count=f"{{some{n}}}", total=f"{{all{n}}}")
+            for n in range(1, count + 1)
+        )
+        yield from (f"{scheduling.NO_NODE}{parts}.{end}" for end in ("", scheduling.TABLE))
 
 
 def sentences() -> list[str]:
     """Return all of them, sorted."""
     of_faults = (text for fault in FAULTS for text in of_fault(fault))
     own = str(images.NEW["message"])
-    return sorted({*of_faults, *of_errors(), *MADE_OF_PARTS, own})
+    return sorted({*of_faults, *of_errors(), *of_clusters(), *MADE_OF_PARTS, own})
 
 
 def main() -> None:

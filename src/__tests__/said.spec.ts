@@ -100,6 +100,32 @@ describe('what the platform said', () => {
     );
   });
 
+  it('is what a cluster says of nodes, with names, amounts and what to do', () => {
+    expect(
+      said(
+        chinese,
+        'No node of the cluster takes it yet: too few GPUs free: nvidia.com/gpu (2 of 3), a taint that is not tolerated: dedicated=x (1 of 3). It asks for 8 nvidia.com/gpu; in all the nodes have n1: 8 nvidia.com/gpu; n2: 4 nvidia.com/gpu. It starts as soon as something ends; or ask for less.'
+      )
+    ).toBe(
+      '集群中还没有节点可以运行它：空闲 GPU 不足：nvidia.com/gpu（2/3）、有不被容忍的污点：dedicated=x（1/3）。它申请 8 nvidia.com/gpu；各节点总共有 n1: 8 nvidia.com/gpu; n2: 4 nvidia.com/gpu。有任务结束后即会启动；也可以减少所申请的资源。'
+    );
+  });
+
+  it('is what a cluster says of an image, with the answer of its registry', () => {
+    expect(
+      said(
+        chinese,
+        'The node cannot pull the image a.b/c:1; it is tried again. The answer was: no such thing'
+      )
+    ).toBe('节点无法拉取镜像 a.b/c:1；正在重试。对方回答：no such thing');
+    expect(
+      said(
+        chinese,
+        "The cluster is not ready for it: The platform's account lab may not create jobs in the namespace lab; ask an administrator of the cluster to add to its Role the rule {verbs: [create]}. An administrator has to mend that; then start it again."
+      )
+    ).toContain('平台的账号 lab 无权 create jobs（命名空间 lab）');
+  });
+
   it('stays as it came in English, and where nobody has translated it', () => {
     const trans = nullTranslator.load('kpl_lab');
     const text = 'The command ended with exit code 3.';

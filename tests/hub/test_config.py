@@ -11,7 +11,7 @@ from traitlets.config import Config
 from kpl_lab import scopes
 from kpl_lab.hub import config
 from kpl_lab.hub.spawners.platform import PROMPT_COMMAND
-from kpl_lab.hub.texts import catalogs
+from kpl_lab.hub.texts import catalogs, page_catalogs
 from kpl_lab.platform.domain import server_events, servers
 from kpl_lab.platform.domain.faults import FAULTS
 from kpl_lab.settings import Secret, Settings, load
@@ -141,6 +141,12 @@ def test_every_chinese_text_translates_one_that_is_there() -> None:
         and not any(pattern.fullmatch(key) for pattern in said)
     ]
     assert not missing
+
+
+def test_the_pages_have_the_sentences_of_the_platform_too() -> None:
+    shown = page_catalogs()["zh"]
+    assert shown["The node {node} is pulling the image {image}."].startswith("节点")
+    assert catalogs()["zh"].items() <= shown.items()
 
 
 def test_every_sentence_of_a_server_s_history_is_translated() -> None:

@@ -63,7 +63,9 @@ _CAUSES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("image_signature", r"signature"),
     )
 )
-_TEXTS: Mapping[str, tuple[str, bool]] = {
+ANSWERED = " The answer was: {answer}"
+# Sentence, and whether somebody has to change something first.
+TEXTS: Mapping[str, tuple[str, bool]] = {
     _DENIED: (
         "The registry refuses the image {image}: it does not exist there or needs a login. Check its name, or have "
         "a pull secret set up.",
@@ -105,7 +107,7 @@ _TEXTS: Mapping[str, tuple[str, bool]] = {
     ),
 }
 
-CODES = frozenset({*_TEXTS, "image_never_pulled", "image_name_invalid"})
+CODES = frozenset({*TEXTS, "image_never_pulled", "image_name_invalid"})
 
 
 def not_pulled(reason: str, message: str, image: str) -> Saying:
@@ -139,8 +141,8 @@ def not_pulled(reason: str, message: str, image: str) -> Saying:
         (code for code, pattern in _CAUSES if pattern.search(answer)),
         "image_signature" if reason == "SignatureValidationFailed" else "image_pull_failed",
     )
-    text, is_hopeless = _TEXTS[code]
-    said = f" The answer was: {answer}" if answer else ""
+    text, is_hopeless = TEXTS[code]
+    said = ANSWERED.format(answer=answer) if answer else ""
     return Saying(
         code=code,
         text=text.format(image=image) + said,

@@ -63,30 +63,30 @@ _ORDER = (
     "insufficient_cpu", "insufficient_disk", "too_many_pods", "node_selector", "taint", "node_lost",
     "node_pressure", "node_cordoned", "pod_affinity", "pod_spread", "port_taken", "no_node",
 )  # fmt: skip
-_PHRASES: Mapping[str, str] = {
+PHRASES: Mapping[str, str] = {
     "insufficient_cpu": "too few processor cores free",
     "insufficient_memory": "too little memory free",
-    "insufficient_gpu": "too few GPUs ({what}) free",
+    "insufficient_gpu": "too few GPUs free: {what}",
     "insufficient_resource": "too little {what} free",
     "insufficient_disk": "too little disk free",
-    "too_many_pods": "as many pods as allowed",
+    "too_many_pods": "as many pods there as allowed",
     "node_selector": "other labels than asked for",
-    "node_cordoned": "been closed to new pods",
+    "node_cordoned": "closed to new pods",
     "node_lost": "no contact to the cluster",
-    "node_pressure": "run short of memory or disk ({what})",
-    "taint": "a taint that is not tolerated ({what})",
+    "node_pressure": "short of memory or disk: {what}",
+    "taint": "a taint that is not tolerated: {what}",
     "volume_elsewhere": "no access to the volume",
-    "volume_limit": "as many volumes as allowed",
+    "volume_limit": "as many volumes there as allowed",
     "volume_no_room": "too little room for the volume",
-    "volume_in_use": "to wait for a volume that another pod uses",
+    "volume_in_use": "a volume that another pod uses",
     "volume_unbound": "no volume for the claim",
     "volume_missing": "a claim whose volume is gone",
     "port_taken": "the port in use already",
     "pod_affinity": "other pods that exclude this one",
     "pod_spread": "more than its share of these pods",
-    "no_node": "another obstacle ({what})",
+    "no_node": "another obstacle: {what}",
 }
-_STEPS: Mapping[str, str] = {
+STEPS: Mapping[str, str] = {
     "insufficient": "It starts as soon as something ends; or ask for less.",
     "volume_unbound": "The claim needs a storage class that gives volumes, or a volume that fits.",
     "volume_missing": "Have the claim removed, or its volume restored.",
@@ -97,8 +97,11 @@ _STEPS: Mapping[str, str] = {
     "node": "An administrator of the cluster has to bring nodes back.",
     "too_many_pods": "It starts as soon as something ends.",
 }
-_ELSE = "It is tried again; if that stays, ask an administrator of the cluster."
-_NEVER = "No node has that much in all: ask for less, or choose another pool."
+NO_NODE = "No node of the cluster takes it yet: "
+PART = "{phrase} ({count} of {total})"
+TABLE = " It asks for {asked}; in all the nodes have {nodes}."
+ELSE = "It is tried again; if that stays, ask an administrator of the cluster."
+NEVER = "No node has that much in all: ask for less, or choose another pool."
 # What a sentence can hold; the detail has all of them.
 _NODES_NAMED = 3
 
@@ -121,7 +124,7 @@ class Obstacle:
 
     def phrase(self) -> str:
         """Return what such a node has."""
-        return _PHRASES[self.code].format(what=self.what)
+        return PHRASES[self.code].format(what=self.what)
 
 
 @dataclass(frozen=True)
@@ -229,25 +232,24 @@ def unscheduled(
             for one in found.obstacles
         ],
     }
-    text = f"No node of the cluster takes it yet: {', '.join(parts)}."
+    text = f"{NO_NODE}{', '.join(parts)}."
     step = _step(found.main)
     if lacks:
         detail["lacks"] = lacks
-        text += f" {_table(lacks)}"
-        step = _NEVER if _is_never(lacks) else step
+        text += _table(lacks)
+        step = NEVER if _is_never(lacks) else step
     return Saying(code=found.main, text=f"{text} {step}".strip(), detail=detail)
 
 
 def _part(one: Obstacle, total: int) -> str:
     count = one.nodes or total
-    verb = "has" if count == 1 else "have"
-    return f"{count} of {total} {verb} {one.phrase()}"
+    return PART.format(count=count, total=total, phrase=one.phrase())
 
 
 def _step(code: str) -> str:
-    if code in _STEPS:
-        return _STEPS[code]
-    return next((step for start, step in _STEPS.items() if code.startswith(start)), _ELSE)
+    if code in STEPS:
+        return STEPS[code]
+    return next((step for start, step in STEPS.items() if code.startswith(start)), ELSE)
 
 
 def _lacks(
@@ -296,7 +298,7 @@ def _table(lacks: Sequence[Json]) -> str:
         for name in names[:_NODES_NAMED]
     )
     more = "; …" if len(names) > _NODES_NAMED else ""
-    return f"It asks for {asked}; in all the nodes have {nodes}{more}."
+    return TABLE.format(asked=asked, nodes=nodes + more)
 
 
 def _share(lacks: Sequence[Json], name: str) -> float:

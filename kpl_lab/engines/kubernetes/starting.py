@@ -7,7 +7,7 @@ of runc and crun.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kpl_lab.engines.kubernetes.names import COMMAND_CONTAINER
@@ -19,58 +19,45 @@ START_REASONS = frozenset(
     {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
 )
 _COMMAND = r'exec: \\?"(?P<command>[^"\\]*)\\?": '
-_Words = Callable[["re.Match[str]"], str]
-_STARTS: tuple[tuple[str, re.Pattern[str], _Words], ...] = (
+# Code, what the runtime says, and our sentence: it names the parts that were found.
+STARTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "command_missing",
         re.compile(
             _COMMAND + r"(?:executable file not found|stat \S+: no such file|no such file)|"
             r"executable file `(?P<crun>[^`]*)` not found"
         ),
-        lambda found: (
-            f"The image has no command {found['command'] or found['crun']}; correct the command, or use "
-            "an image that has it."
-        ),
+        "The image has no command {command}; correct the command, or use an image that has it.",
     ),
     (
         "command_denied",
         re.compile(
             _COMMAND + r"(?:permission denied|is a directory)|open executable: Permission denied()"
         ),
-        lambda found: (
-            f"The command {found['command'] or 'of the image'} may not be run in the image; it has to be "
-            "a file that everybody may execute."
-        ),
+        "The command {command} may not be run in the image; it has to be a file that everybody may execute.",
     ),
     (
         "command_format",
         re.compile(r"exec format error"),
-        lambda found: (
-            "The command is made for other processors, or is a script without #! at its beginning."
-        ),
+        "The command is made for other processors, or is a script without #! at its beginning.",
     ),
     (
         "no_room",
         re.compile(r"no space left on device"),
-        lambda found: "The node's disk is full; an administrator of the cluster has to make room.",
+        "The node's disk is full; an administrator of the cluster has to make room.",
     ),
     (
         "folder_missing",
         re.compile(r'chdir to cwd \(\\?"(?P<folder>[^"\\]*)|mkdir (?P<made>/\S+?):'),
-        lambda found: (
-            f"The folder {found['folder'] or found['made']} that it is to start in cannot be entered in "
-            "the image."
-        ),
+        "The folder {folder} that it is to start in cannot be entered in the image.",
     ),
     (
         "gpu_runtime",
         re.compile(
             r"nvidia-container-cli|nvidia-container-runtime|libnvidia|CDI device|cdi\.k8s\.io"
         ),
-        lambda found: (
-            "The node cannot give it its GPU: driver or container toolkit do not work there. Tell an "
-            "administrator of the cluster."
-        ),
+        "The node cannot give it its GPU: driver or container toolkit do not work there. Tell an "
+        "administrator of the cluster.",
     ),
 )
 _ABSENT = re.compile(
@@ -96,10 +83,10 @@ def not_configured(message: str, container: str) -> Saying:
         )
     if "non-root" in message or "NonRoot" in message or "run as root" in message:
         user = _USER.search(message)
-        name = f" ({user['user']})" if user else ""
+        name = user["user"] if user else "root"
         return Saying(
             code="image_runs_as_root",
-            text=f"The image's account{name} is root or has no number, and the cluster lets nothing run as root; "
+            text=f"The image's account ({name}) is root or has no number, and the cluster lets nothing run as root; "
             "give the image a numeric USER that is not 0.",
             is_hopeless=True,
             detail=detail,
@@ -116,13 +103,18 @@ def not_configured(message: str, container: str) -> Saying:
 def not_started(message: str, container: str) -> Saying:
     """Return why a container runtime could not start the command."""
     detail = {"container": container, "message": message}
-    for code, pattern, words in _STARTS:
+    for code, pattern, text in STARTS:
         found = pattern.search(message)
         if found is not None:
             # A full disk and a broken driver are the node's affair: elsewhere it would run.
             is_hopeless = code not in ("no_room", "gpu_runtime")
-            facts = {**detail, **_facts(code, found)}
-            return Saying(code=code, text=words(found), is_hopeless=is_hopeless, detail=facts)
+            facts = _facts(code, found)
+            return Saying(
+                code=code,
+                text=text.format_map(facts),
+                is_hopeless=is_hopeless,
+                detail={**detail, **facts},
+            )
     return Saying(
         code="start_failed",
         text=f"The node cannot start the container: {whole(message)} It is tried again; if that stays, ask an "
@@ -132,7 +124,7 @@ def not_started(message: str, container: str) -> Saying:
 
 
 def _facts(code: str, found: re.Match[str]) -> dict[str, str]:
-    """Return what the fault dictionary's sentence of a code names."""
+    """Return what our sentence of a code names, and that of the fault dictionary."""
     parts = [part for part in found.groups() if part]
     if code in ("command_missing", "command_denied"):
         return {"command": parts[0] if parts else "command"}
@@ -165,7 +157,7 @@ def ended_badly(state: Mapping[str, Any], container: str, times: int) -> Saying:
     signal = f"signal {code - 128}" if 128 < code < 160 else f"exit code {code}"
     return Saying(
         code="crashes",
-        text=f"{who} ended by itself ({signal}), {times} time{'' if times == 1 else 's'} so far, and is started again after a pause; "
-        "its log says why.",
+        text=f"{who} ended by itself ({signal}, so far {times} ×) and is started again after a pause; its log "
+        "says why.",
         detail=detail,
     )

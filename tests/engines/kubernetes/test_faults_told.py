@@ -132,6 +132,6 @@ def test_the_dictionary_has_every_word_by_which_something_ends_or_never_starts()
     codes = codes_of(ending, hopeless_only=False) | codes_of(words, hopeless_only=False)
     codes |= codes_of(starting, hopeless_only=True) | codes_of(pulling, hopeless_only=True)
     codes |= codes_of(telling, hopeless_only=True)
-    codes |= {code for code, (_, is_hopeless) in pulling._TEXTS.items() if is_hopeless}
+    codes |= {code for code, (_, is_hopeless) in pulling.TEXTS.items() if is_hopeless}
     assert codes - NOT_OF_STARTS - set(BY_ENGINES_CODE) == set()
     assert {fault.code for fault in BY_ENGINES_CODE.values()} <= set(BY_CODE)

@@ -172,7 +172,7 @@ def test_what_each_node_lacks_is_named() -> None:
     nodes = [node("a", memory="16Gi"), node("b", memory="24581692Ki")]
     message = "0/2 nodes are available: 2 Insufficient memory."
     found = unscheduled(message, pod(memory="32Gi"), nodes)
-    assert "2 of 2 have too little memory free" in found.text
+    assert "too little memory free (2 of 2)" in found.text
     assert found.text.endswith(
         " It asks for 32.1 GiB memory; in all the nodes have b: 23.4 GiB memory; a: 16 GiB memory. "
         "No node has that much in all: ask for less, or choose another pool."

@@ -146,7 +146,7 @@ def test_a_command_that_could_not_begin_is_told_from_a_pod_that_failed_by_it() -
     ("last", "code", "said"),
     [
         ({"reason": "OOMKilled", "exitCode": 137}, "out_of_memory", "more memory"),
-        ({"reason": "Error", "exitCode": 1}, "crashes", "exit code 1), 4 times"),
+        ({"reason": "Error", "exitCode": 1}, "crashes", "exit code 1, so far 4 ×)"),
         ({"reason": "Error", "exitCode": 139}, "crashes", "signal 11"),
     ],
 )
@@ -170,4 +170,4 @@ def test_a_sidecar_that_ends_again_and_again_is_named() -> None:
     found = pod(phase="Running", initContainerStatuses=[{"name": "agent", "state": state}])
     assert tell(found).code == ""  # it was only to run once
     found["spec"]["initContainers"] = [{"name": "agent", "restartPolicy": "Always"}]
-    assert "Its container agent ended by itself (exit code 2), 1 time so far" in tell(found).text
+    assert "Its container agent ended by itself (exit code 2, so far 1 ×)" in tell(found).text
