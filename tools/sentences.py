@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kpl_lab import errors
-from kpl_lab.engines.kubernetes import pulling, refused, scheduling, starting
+from kpl_lab.engines.kubernetes import pulling, refused, route_words, scheduling, starting
 from kpl_lab.platform.domain import capacity, images
 from kpl_lab.platform.domain.faults import FAULTS, Fault
 
@@ -44,6 +44,9 @@ SOURCES = (
     "kpl_lab/lab",
     "kpl_lab/naming.py",
 )
+# Where sentences are returned; they end with what holds meanwhile, which is a sentence of its own.
+RETURNED = "kpl_lab/engines/kubernetes/route_words.py"
+MEANWHILE = " {meanwhile}"
 # What code in a task is told, in its own log.
 NOT_SHOWN = ("kpl_lab/platform/domain/metrics.py",)
 ERRORS = frozenset(
@@ -176,6 +179,20 @@ def _name_of(value: ast.expr) -> str:
     return "value"
 
 
+def of_routes() -> Iterator[str]:
+    """Return what is said of routes that a gateway does not take."""
+    for node in ast.walk(ast.parse((ROOT / RETURNED).read_text())):
+        said = node.value if isinstance(node, ast.Return) else None
+        said = node.body if isinstance(node, ast.Lambda) else said
+        if isinstance(said, ast.JoinedStr):
+            text = _template(said).removesuffix(MEANWHILE)
+        else:
+            text = str(getattr(said, "value", ""))
+        if re.search(r"[a-z] [a-z].*\.$", text):
+            yield text
+    yield route_words.MEANWHILE
+
+
 def of_clusters() -> Iterator[str]:
     """Return what is said of pods and made of parts: images, commands, and what nodes lack."""
     for text, _ in pulling.TEXTS.values():
@@ -195,7 +212,7 @@ def sentences() -> list[str]:
     """Return all of them, sorted."""
     of_faults = (text for fault in FAULTS for text in of_fault(fault))
     own = str(images.NEW["message"])
-    return sorted({*of_faults, *of_errors(), *of_clusters(), *MADE_OF_PARTS, own})
+    return sorted({*of_faults, *of_errors(), *of_clusters(), *of_routes(), *MADE_OF_PARTS, own})
 
 
 def main() -> None:

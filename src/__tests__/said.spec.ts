@@ -111,6 +111,17 @@ describe('what the platform said', () => {
     );
   });
 
+  it('is why a gateway does not take a route, and where calls go meanwhile', () => {
+    expect(
+      said(
+        chinese,
+        "The gateway lab/web itself is not in order (no address). Until then calls go through the platform's own front door."
+      )
+    ).toBe(
+      '网关 lab/web 自身有问题（no address）。在此之前，调用经由平台自身的入口。'
+    );
+  });
+
   it('is what a cluster says of an image, with the answer of its registry', () => {
     expect(
       said(
