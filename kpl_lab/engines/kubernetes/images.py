@@ -172,7 +172,9 @@ class Inspector:
                     {
                         "name": _CONTAINER,
                         "image": reference,
-                        "imagePullPolicy": shape.pull_policy,
+                        "imagePullPolicy": shape.pull_policy_of(
+                            reference, self._planner.installation
+                        ),
                         # `$(` would be expanded.
                         "command": [word.replace("$(", "$$(") for word in COMMAND],
                         "resources": {

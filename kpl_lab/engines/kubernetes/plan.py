@@ -57,6 +57,18 @@ class Shape:
     extra_volumes: Sequence[Mapping[str, Any]] = ()
     extra_mounts: Sequence[Mapping[str, Any]] = ()
     supplemental_groups: Sequence[int] = ()
+    registry: str = ""
+
+    def pull_policy_of(self, image: str, installation: str) -> str:
+        """Return when nodes pull an image.
+
+        What was built here is in the registry alone, under a name that is made of its content: nodes that
+        are to pull nothing pull that.
+        """
+        is_built = self.registry and image.startswith(
+            f"{self.registry.rstrip('/')}/{installation}:"
+        )
+        return "IfNotPresent" if is_built and self.pull_policy == "Never" else self.pull_policy
 
 
 @dataclass(frozen=True, kw_only=True)

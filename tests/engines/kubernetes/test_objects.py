@@ -96,6 +96,24 @@ def test_a_pod_goes_where_its_administrator_wants() -> None:
 
 
 @pytest.mark.parametrize(
+    ("image", "policy", "found"),
+    [
+        (f"registry.example/team/{INSTALLATION}:abc", "Never", "IfNotPresent"),
+        (f"registry.example/team/{INSTALLATION}:abc", "Always", "Always"),
+        ("registry.example/team/another:abc", "Never", "Never"),
+        (f"registry.example/team/{INSTALLATION}-more:abc", "Never", "Never"),
+    ],
+)
+def test_what_was_built_here_is_pulled_also_where_nothing_else_is(
+    image: str, policy: str, found: str
+) -> None:
+    shape = dataclasses.replace(SHAPE, pull_policy=policy, registry="registry.example/team/")
+    plan = plan_of(Kind.TASK, shape, image=image)
+    assert command_of(plan)["imagePullPolicy"] == found
+    assert agent_of(plan)["imagePullPolicy"] == policy
+
+
+@pytest.mark.parametrize(
     ("limits", "shape", "cpu", "others"),
     [
         (Limits(cpu=1.5, memory_mb=100), SHAPE, ("1500m", "375m"), {"memory": "100Mi"}),

@@ -29,7 +29,7 @@ def command_container(plan: Plan) -> Manifest:
     found: Manifest = {
         "name": names.COMMAND_CONTAINER,
         "image": plan.workload.image,
-        "imagePullPolicy": plan.shape.pull_policy,
+        "imagePullPolicy": plan.shape.pull_policy_of(plan.workload.image, plan.installation),
         "env": variables(plan),
         "workingDir": _working_folder(plan),
         "volumeMounts": command_mounts(plan),
