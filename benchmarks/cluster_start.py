@@ -16,8 +16,7 @@ from benchmarks._common import CLUSTER_HUB, LeftOutError, Row, emit, run_program
 from benchmarks._installation import installation
 from benchmarks._plain_hub import Hub, plain_hub
 from benchmarks.server_start import start
-from kpl_lab.engines.kubernetes.runner import own_address
-from tests.kubernetes.harness import IMAGE, Kubectl, why_not
+from tests.kubernetes.harness import IMAGE, Kubectl, this_machine, why_not
 from tests.kubernetes_installation import kubernetes_installation
 
 # As the published chart has it: a claim for each user, and limits.
@@ -53,19 +52,12 @@ def namespace() -> Iterator[Kubectl]:
         kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
 
 
-def host(kubectl: Kubectl) -> str:
-    """Return the address at which pods reach this machine, as the engine finds it."""
-    path = "jsonpath={.clusters[0].cluster.server}"
-    api = kubectl("config", "view", "--minify", "-o", path)
-    return os.environ.get("KPL_CONNECT_HOST") or own_address(api)
-
-
 def main() -> None:
     if reason := why_not():
         raise LeftOutError(reason)
     with namespace() as kubectl:
         more = CONFIG.format(
-            host=host(kubectl),
+            host=this_machine(kubectl),
             namespace=kubectl.namespace,
             image=IMAGE,
             policy=os.environ.get("KPL_IMAGE_PULL_POLICY") or "IfNotPresent",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from kpl_lab.platform.storage.database import open_engine
+from tests.installation import free_port
 
 NOBODY = 65534
 
@@ -40,21 +42,40 @@ def _as_other(folder: Path) -> list[str]:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Run one below ``folder``; gives its URL."""
+def server(folder: Path, listen: str = "") -> Iterator[str]:
+    """Run one below ``folder``; gives its URL.
+
+    Parameters
+    ----------
+    listen
+        Address at which it answers others too, who need a password; empty: at its socket alone.
+    """
     bin = binaries()
     as_other = _as_other(folder)
     data = folder / "data"
     init = [str(bin / "initdb"), "-D", str(data), "-U", "kpl", "-A", "trust", "--no-sync"]
     subprocess.run([*as_other, *init], check=True, capture_output=True, cwd=folder)
     ctl = [*as_other, str(bin / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    port = free_port()
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all 0.0.0.0/0 scram-sha-256\n")
+    options = f"-k {folder} -p {port} -c listen_addresses='{listen}' -c fsync=off"
     subprocess.run([*ctl, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
     try:
-        yield f"postgresql+psycopg://kpl@/postgres?host={folder}"
+        own = f"postgresql+psycopg://kpl@/postgres?host={folder}&port={port}"
+        yield _with_password(own, f"{listen}:{port}") if listen else own
     finally:
         stop = [*ctl, "-m", "immediate", "stop"]
         subprocess.run(stop, check=True, capture_output=True, cwd=folder)
+
+
+def _with_password(own: str, address: str) -> str:
+    password = secrets.token_hex(8)
+    engine = open_engine(own)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER ROLE kpl PASSWORD '{password}'"))
+    engine.dispose()
+    return f"postgresql+psycopg://kpl:{password}@{address}/postgres"
 
 
 def emptied(url: str) -> str:

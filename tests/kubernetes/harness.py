@@ -19,6 +19,7 @@ from kpl_lab import settings as settings_module
 from kpl_lab.engines.kubernetes import names
 from kpl_lab.engines.kubernetes.engine import KubernetesEngine
 from kpl_lab.engines.kubernetes.ledger import Status
+from kpl_lab.engines.kubernetes.runner import own_address
 from kpl_lab.engines.spec import Handle, Input, Recipe, Workload
 from tests.engines.harness import RunnerBench, show_logs, until
 from tests.places import passable
@@ -145,6 +146,13 @@ class KubernetesBench(RunnerBench):
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(timeout=20) == 0
+
+
+def this_machine(kubectl: Kubectl) -> str:
+    """Return the address at which pods reach this machine, as the engine finds it."""
+    path = "jsonpath={.clusters[0].cluster.server}"
+    api = kubectl("config", "view", "--minify", "-o", path)
+    return os.environ.get("KPL_CONNECT_HOST") or own_address(api)
 
 
 def why_not() -> str:

@@ -14,7 +14,7 @@ import os
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,13 +128,19 @@ def why_not(kubectl: Kubectl) -> str:
 
 
 @contextlib.contextmanager
-def installed(*more: str, standard: str = "restricted") -> Iterator[Release]:
+def installed(
+    *more: str,
+    standard: str = "restricted",
+    before: Callable[[Kubectl], object] = lambda _: None,
+) -> Iterator[Release]:
     """Install the chart in a namespace of its own that holds pods to a standard.
 
     Parameters
     ----------
     more
         Further words for helm.
+    before
+        Is called in the namespace before anything is installed.
     """
     if not os.environ.get("KUBECONFIG") or not IMAGE:
         pytest.skip("KUBECONFIG names no cluster, or KPL_PLATFORM_IMAGE no image on its nodes")
@@ -148,6 +154,7 @@ def installed(*more: str, standard: str = "restricted") -> Iterator[Release]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kpl-chart-")))
         found = Release(kubectl, home)
         stack.callback(forget, kubectl)
+        before(kubectl)
         stack.callback(found.close_door)
         found.helm("install", RELEASE, str(CHART), *found.values, *more)
         yield found
