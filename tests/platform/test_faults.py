@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import string
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from kpl_lab.engines.fake import Script
-from kpl_lab.engines.spec import Cause
+from kpl_lab.engines.spec import Cause, Handle, Replica, ReplicaState, Workload
 from kpl_lab.errors import EngineError
 from kpl_lab.platform import faults_page
 from kpl_lab.platform.domain.faults import (
@@ -30,7 +31,8 @@ from kpl_lab.platform.domain.faults import (
 )
 from kpl_lab.platform.domain.faults.lookup import plain
 from kpl_lab.platform.domain.faults.packages import FAULTS as OF_PACKAGES
-from tests.platform.running import Site
+from tests.platform.running import WAITS, Site
+from tests.platform.test_servers import LAUNCH, create
 
 DATA = Path(__file__).parents[1] / "data" / "faults"
 SAMPLES: list[dict[str, Any]] = [
@@ -353,3 +355,46 @@ def test_a_hostile_log_costs_little(log: str) -> None:
     # Patterns that backtrack take minutes; the others some hundredths of a second.
     assert time.process_time() - begin < 2
     assert found.reason in ("exit_code", "native_exception")
+
+
+async def test_a_task_that_a_full_node_has_ended_says_so(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    task = await alice.submit()
+    await alice.until(f"tasks/{task['id']}", "running")
+    detail = {"code": "evicted_memory", "node": "n1", "error": "The node n1 ran short of memory."}
+    ended = Replica(index=0, state=ReplicaState.EXITED, cause=Cause.LOST, detail=detail)
+    await site.engine.set_replica(f"task-{task['id']}-1", ended)
+    done = await alice.ended(task)
+    assert done["reason"] == "evicted_memory"
+    assert done["remedy"]["cause"].startswith("The node n1 ran short of memory")
+    assert done["remedy"]["who"] == "platform"
+
+
+async def test_what_a_quota_refuses_is_told_of_task_service_and_server(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"quota": "q", "namespace": "lab", "amounts": "cpu: 4 asked, 7 of 8 used"}
+
+    async def refuse(workload: Workload) -> AsyncIterator[Handle]:
+        for what in (workload.name,):
+            raise EngineError(f"{what}: the quota is reached.", code="cluster_quota", detail=facts)
+        yield Handle(engine="fake", name=workload.name)
+
+    monkeypatch.setattr(site.engine, "run", refuse)
+    alice = site.user()
+    task = await alice.ended(await alice.submit())
+    made = await alice.deploy()
+    service = await alice.until(f"services/{made['id']}", "failed")
+    for found in (task, service):
+        assert found["reason"] == found["remedy"]["code"] == "cluster_quota"
+        assert found["remedy"]["who"] == "user"
+        assert "4 asked, 7 of 8 used" in found["message"]
+    id = await create(site)
+    await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
+    server = await site.internal().until(f"internal/servers/{id}", "failed")
+    assert (server["reason"], server["events"][-1]["data"]["event"]) == (
+        "cluster_quota",
+        "CreateNotebookFailed",
+    )
+    assert "7 of 8 used" in server["message"]
