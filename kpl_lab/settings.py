@@ -32,11 +32,6 @@ def own_image(version: str) -> str:
     return f"kpl-lab/base:{version}"
 
 
-def own_builder(version: str) -> str:
-    """Return what ``make images`` calls the builder of a version of the program."""
-    return f"kpl-lab/builder:{version}"
-
-
 class Secret(StrEnum):
     """Names of the secrets that ``kpl-lab up`` makes below ``secrets/``, one file each.
 

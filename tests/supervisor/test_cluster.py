@@ -43,7 +43,9 @@ async def test_a_cluster_that_lets_us_is_named(settings: Settings) -> None:
 
 async def test_every_right_that_is_missing_is_named(settings: Settings, server: Server) -> None:
     server.faults.forbidden |= {("watch", "jobs"), ("get", "pods/log")}
-    with pytest.raises(EngineError, match=r"may not do .* get pods/log, watch jobs\.batch\. Ask") as caught:
+    with pytest.raises(
+        EngineError, match=r"may not do .* get pods/log, watch jobs\.batch\. Ask"
+    ) as caught:
         await asyncio.to_thread(cluster.ensure_cluster, settings, print)
     assert caught.value.detail["missing"] == [["get", "Pod", "log"], ["watch", "Job", ""]]
 

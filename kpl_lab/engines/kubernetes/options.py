@@ -17,7 +17,7 @@ from kpl_lab.cluster_settings import ClusterSettings
 from kpl_lab.engines.kubernetes.objects.volumes import OWN_VOLUMES
 from kpl_lab.engines.running import options
 from kpl_lab.errors import Invalid
-from kpl_lab.settings import Home, own_builder, own_image
+from kpl_lab.settings import Home, own_image
 
 FILE_NAME = "kubernetes_engine.py"
 _ROUTES_NEED = {
@@ -201,7 +201,7 @@ class KubernetesOptions(options.RunningOptions):
         help="How the controller reads that path: the second where it holds an expression.",
     ).tag(config=True)
     builder_image = Unicode(
-        own_builder(__version__),
+        f"kpl-lab/builder:{__version__}",  # what `make images` calls it
         help="Image of the rootless builder, as `images/builder` makes it; it needs a `registry`.",
     ).tag(config=True)
     builder_seccomp = Unicode(
