@@ -12,6 +12,8 @@ import kubernetes_validate
 
 from kpl_lab.engines.kubernetes.objects import Manifest
 
+# What the chart promises, and what there is.
+OLDEST = "1.29"
 NEWEST = ".".join(kubernetes_validate.latest_version().split(".")[:2])
 ALLOWED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",

@@ -30,7 +30,13 @@ from kpl_lab.engines.spec import (
 )
 from kpl_lab.errors import EngineError
 from tests.engines.kubernetes.plans import FULL_SHAPE, SHAPE, found, plan_of, pod_of, strings
-from tests.engines.kubernetes.standards import NEWEST, beyond_baseline, repeated, unrestricted
+from tests.engines.kubernetes.standards import (
+    NEWEST,
+    OLDEST,
+    beyond_baseline,
+    repeated,
+    unrestricted,
+)
 
 FULL = Build(
     image="builder:1", registry_secret="registry-login", push_login='{"auths": {"r": {}}}',
@@ -64,7 +70,7 @@ def places(one: Manifest) -> set[str]:
 
 
 @every
-@pytest.mark.parametrize("version", ["1.31", NEWEST])
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_object_is_what_the_schemas_of_kubernetes_allow(plan: Plan, version: str) -> None:
     assert [one["kind"] for one in objects(plan)] == ["Secret", "Job"]
     for one in objects(plan):

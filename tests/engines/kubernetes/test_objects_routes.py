@@ -18,7 +18,7 @@ from kpl_lab.engines.kubernetes.objects.routes import (
 )
 from kpl_lab.engines.routing import Route
 from tests.engines.kubernetes.plans import INSTALLATION
-from tests.engines.kubernetes.standards import NEWEST
+from tests.engines.kubernetes.standards import NEWEST, OLDEST
 
 PARENT = {"name": "edge", "namespace": "gateways"}
 ROUTE = Route(
@@ -72,7 +72,7 @@ def test_an_http_route_does_what_the_front_door_does() -> None:
     ]
 
 
-@pytest.mark.parametrize("version", ["1.31", NEWEST])
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_an_ingress_leaves_the_rest_to_its_annotations(version: str) -> None:
     policy, one = route_objects(plan(INGRESS, 1))
     for each in (policy, one):

@@ -31,13 +31,20 @@ from tests.engines.kubernetes.plans import (
     slugs,
     texts,
 )
-from tests.engines.kubernetes.standards import DNS_NAME, LABEL, NEWEST, repeated, unrestricted
+from tests.engines.kubernetes.standards import (
+    DNS_NAME,
+    LABEL,
+    NEWEST,
+    OLDEST,
+    repeated,
+    unrestricted,
+)
 
 # What a cluster takes
 
 
 @every_plan
-@pytest.mark.parametrize("version", ["1.31", NEWEST])
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_object_is_what_the_schemas_of_kubernetes_allow(plan: Plan, version: str) -> None:
     for one in objects(plan):
         assert kubernetes_validate.validate(one, version, strict=True) == version
