@@ -11,7 +11,7 @@ import pytest
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import EngineError
 from kpl_lab.platform import outlook
-from tests.platform.running import WAITS, Site, User
+from tests.platform.running import WAITS, Site, User, until
 from tests.platform.test_controller import Cable
 from tests.platform.test_services import running
 
@@ -99,6 +99,7 @@ async def test_pages_wait_a_moment_for_the_engine_and_share_one_question(
     alice, queued = await with_a_queue(site)
     await site.kill()
     monkeypatch.setattr(outlook, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(outlook, "KEPT_SECONDS", 0.0)  # what was said before is too old
     door.close()
     asked = door.asked
     async with asyncio.timeout(5):
@@ -113,6 +114,40 @@ async def test_pages_wait_a_moment_for_the_engine_and_share_one_question(
     assert (await alice.get(f"tasks/{queued['id']}"))["queue"]["waiting_for"] == (
         "waiting for 2 GPUs (0 free)"
     )
+
+
+async def test_pages_show_what_an_engine_said_that_always_takes_long(
+    site: Site, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, queued = await with_a_queue(site)
+    await site.kill()
+    monkeypatch.setattr(outlook, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(outlook, "KEPT_SECONDS", 0.0)  # what was said before is too old
+    door.close()
+    assert (await alice.http.get("capacity")).status_code == 503
+    asked = door.asked
+    monkeypatch.setattr(outlook, "KEPT_SECONDS", 30.0)
+    await asyncio.sleep(1)  # so long the answer takes, and is used for as long
+    door.open()
+
+    async def is_shown() -> bool:
+        return (await alice.http.get("capacity")).status_code == 200
+
+    await until(is_shown)
+    door.close()
+    page = await alice.get(f"tasks/{queued['id']}")
+    assert page["queue"]["waiting_for"] == "waiting for 2 GPUs (0 free)"
+    assert door.asked == asked, "an answer that came late was asked for again"
+
+    async def is_asked_again() -> bool:
+        assert await is_shown(), "the last answer does not stand in for the one that is late"
+        return door.asked > asked
+
+    await until(is_asked_again)
+    assert await is_shown()
+    assert door.asked == asked + 1
+    monkeypatch.setattr(outlook, "KEPT_SECONDS", 0.0)
+    assert not await is_shown()
 
 
 @pytest.mark.parametrize("what", ["submit", "deploy", "revision", "scale", "roll back"])
