@@ -1294,6 +1294,8 @@ export interface paths {
         /**
          * Stream Events
          * @description Stream events after ``since`` (or from now on) and the logs that are named.
+         *
+         *     A named log that is not there, or that the caller may not see, is told as one that has ended.
          */
         get: operations["stream_events_kpl_api_v1_events_get"];
         put?: never;

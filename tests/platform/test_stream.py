@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
 
 import pytest
 from httpx import Client
@@ -15,7 +15,13 @@ from kpl_lab.engines.fake import Script
 from kpl_lab.errors import Forbidden, Unavailable
 from kpl_lab.platform import scopes
 from kpl_lab.platform.api import events
-from kpl_lab.platform.api.events import QUEUE_MESSAGES, Stream, locate, parse_subscription
+from kpl_lab.platform.api.events import (
+    QUEUE_MESSAGES,
+    Stream,
+    locate,
+    parse_subscription,
+    stream_events,
+)
 from kpl_lab.platform.auth import Caller
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.storage.repositories.workspaces import Subject
@@ -69,6 +75,15 @@ async def reading(
 ) -> AsyncIterator[Reader]:
     stream = Stream(context, a_user(name, *may), of)
     messages = stream.messages(since, [parse_subscription(text) for text in logs])
+    async with contextlib.aclosing(messages):
+        yield Reader(messages)
+
+
+@contextlib.asynccontextmanager
+async def opened(site: Site, *logs: str, name: str = "alice") -> AsyncIterator[Reader]:
+    """Open a stream by its route, of logs alone."""
+    answer = await stream_events(site.context, a_user(name), resource=["models"], log=list(logs))
+    messages = cast("AsyncGenerator[bytes, None]", answer.body_iterator)
     async with contextlib.aclosing(messages):
         yield Reader(messages)
 
@@ -235,8 +250,31 @@ def test_too_many_logs_are_refused(alice: Client) -> None:
     assert (refused.status_code, refused.json()["code"]) == (422, "too_many_logs")
 
 
-async def test_nobody_follows_a_log_of_others(site: Site) -> None:
-    alice, bob = site.user("alice"), site.user("bob")
+async def test_a_log_that_is_gone_ends_and_the_others_of_its_page_go_on(site: Site) -> None:
+    site.engine.script = Script(run_seconds=None, log=b"still here\n")
+    alice = site.user()
     task = await alice.submit()
-    refused = await bob.http.get("events", params={"log": f"tasks:{task['id']}:0"})
-    assert refused.status_code == 404
+    await alice.until(f"tasks/{task['id']}", "running")
+    gone = ("tasks:99", "services:99", "candidates:99", "builds:99")
+    async with opened(site, *(f"{name}:7" for name in gone), f"tasks:{task['id']}:0") as page:
+        said = [await page.next() for _ in range(len(gone) + 2)]
+    logs = {data["source"]: data for kind, _, data in said if kind == "log"}
+    for name in gone:
+        assert (logs[name]["text"], logs[name]["complete"]) == ("", True)
+        assert logs[name]["next_offset"] == 7
+    assert logs[f"tasks:{task['id']}"]["text"] == "still here\n"
+
+
+async def test_nobody_follows_a_log_of_others(site: Site) -> None:
+    alice = site.user("alice")
+    task = await alice.ended(await alice.submit())
+    async with opened(site, f"tasks:{task['id']}:0", name="bob") as page:
+        said = [await page.next() for _ in range(2)]
+    (log,) = [data for kind, _, data in said if kind == "log"]
+    assert (log["text"], log["complete"]) == ("", True)
+
+
+async def test_a_token_without_the_scope_of_a_log_is_refused(site: Site) -> None:
+    caller = a_user("alice", "custom:kpl:datasets:read")
+    with pytest.raises(Forbidden):
+        await stream_events(site.context, caller, log=["tasks:1:0"])

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 
 from kpl_lab.engines.spec import LogChunk
-from kpl_lab.errors import EngineError, Invalid, KplError, Unavailable
+from kpl_lab.errors import EngineError, Invalid, KplError, NotFound, Unavailable
 from kpl_lab.platform import scopes
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import ContextDep, any_caller
@@ -94,7 +94,7 @@ def locate(context: Context, caller: Caller, wanted: LogSubscription) -> logs.Lo
             return logs.of_service(found, wanted.replica)
         build = store.builds.get(wanted.id)
         if build is None or not (caller.reader.sees_all or build.owner == caller.name):
-            raise Invalid(f"There is no build {wanted.id} that you can see.")
+            raise NotFound(f"There is no build {wanted.id} that you can see.")
         return logs.of_build(store, context, wanted.id)
 
 
@@ -249,14 +249,20 @@ async def stream_events(
     log: Annotated[list[str] | None, Query()] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
-    """Stream events after ``since`` (or from now on) and the logs that are named."""
+    """Stream events after ``since`` (or from now on) and the logs that are named.
+
+    A named log that is not there, or that the caller may not see, is told as one that has ended.
+    """
     if last_event_id and last_event_id.isdigit():
         since = int(last_event_id)
     subscriptions = [parse_subscription(text) for text in log or []]
     if len(subscriptions) > MAX_LOGS:
         raise Invalid(f"One stream follows at most {MAX_LOGS} logs.", code="too_many_logs")
     for wanted in subscriptions:
-        await anyio.to_thread.run_sync(locate, context, caller, wanted)
+        # A log that is gone, as a promoted candidate's, ends in the stream: refused here, it would
+        # take the events and the other logs of its page along.
+        with contextlib.suppress(NotFound):
+            await anyio.to_thread.run_sync(locate, context, caller, wanted)
     stream = Stream(context, caller, tuple(resource or ()))
     if since is None:
         since = await anyio.to_thread.run_sync(stream.last_id)
