@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kpl_lab.engines.fake import Stage
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import EngineError
 from kpl_lab.platform import outlook
@@ -179,13 +180,39 @@ async def test_others_write_while_somebody_waits_for_the_engine(
     assert answer.status_code == (404 if what == "roll back" else 200 if what == "scale" else 201)
 
 
-async def test_a_service_is_stopped_while_the_engine_says_nothing(
-    site: Site, door: Door, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("wanted", "state"),
+    [
+        ({"running": False}, "stopping"),
+        ({"replicas": 1}, "running"),
+        ({"replicas": 2}, "running"),
+        ({"description": "Digits.", "access": "public"}, "running"),
+    ],
+)
+async def test_a_service_that_needs_no_more_is_changed_while_the_engine_says_nothing(
+    site: Site, door: Door, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], state: str
 ) -> None:
-    alice, _ = await running(site)
+    alice, _ = await running(site, replicas=2)
     await site.kill()
     monkeypatch.setattr(outlook, "LOOK_SECONDS", 0.2)
     door.close()
     async with asyncio.timeout(5):
-        answer = await alice.http.patch("services/digits", json={"running": False})
-    assert (answer.status_code, answer.json()["state"]) == (200, "stopping")
+        answer = await alice.http.patch("services/digits", json=wanted)
+    assert (answer.status_code, answer.json()["state"]) == (200, state)
+    assert {name: answer.json().get(name) for name in wanted if name != "running"} == {
+        name: value for name, value in wanted.items() if name != "running"
+    }
+
+
+async def test_a_service_that_has_failed_is_described_where_no_room_is_for_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = site.user()
+    site.engine.fail_at = {Stage.CREATE}
+    await alice.deploy()
+    await alice.until("services/digits", "failed")
+    Cable(site, monkeypatch).cut()
+    answer = await alice.http.patch("services/digits", json={"description": "Digits."})
+    assert (answer.status_code, answer.json()["state"]) == (200, "failed")
+    refused = await alice.http.patch("services/digits", json={"running": True})
+    assert refused.status_code == 503

@@ -56,9 +56,15 @@ def _room(store: Store, context: Context, caller: Caller, asked: Outlook) -> Roo
     return Room(context, caller.reader, lambda: books(store, context, asked.capacity()))
 
 
-async def _ask_for_more(body: ServiceUpdate, context: ContextDep) -> Outlook:
+def _asks_for_more(ref: str, body: ServiceUpdate, context: ContextDep, caller: Writing) -> bool:
+    with context.database.store(reads_only=True) as store:
+        return services.needs_room(store, _find_own(store, caller, ref), body)
+
+
+async def _ask_for_more(
+    context: ContextDep, needs_room: Annotated[bool, Depends(_asks_for_more)]
+) -> Outlook:
     """Ask what there is; what needs no room does not wait for an engine that does not answer."""
-    needs_room = body.running or (body.running is None and body.replicas is not None)
     return await (context.outlooks.ask() if needs_room else context.outlooks.look())
 
 

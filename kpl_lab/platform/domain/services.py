@@ -101,7 +101,7 @@ def update(
     wanted = service.is_wanted if request.running is None else request.running
     before = service.replicas if service.is_wanted and service.state != "failed" else 0
     candidate = store.services.in_role(service.id, CANDIDATE)
-    _require_room(room, [service, *([candidate] if candidate else [])], replicas if wanted else 0)
+    _require_room(room, _growing(store, service, request), replicas)
     if request.replicas is not None:
         values["replicas"] = request.replicas
         if wanted and request.replicas > before:
@@ -131,19 +131,39 @@ def update(
     return store.services.get(service.id) or service
 
 
-def _require_room(room: Room, runs_of: list[ServiceRecord], replicas: int) -> None:
+def needs_room(store: Store, service: ServiceRecord, request: ServiceUpdate) -> bool:
+    """Say whether a change asks for more replicas than a service holds."""
+    return bool(_growing(store, service, request))
+
+
+def _growing(
+    store: Store, service: ServiceRecord, request: ServiceUpdate
+) -> list[tuple[ServiceRecord, int]]:
+    """Return what runs of a service a change gives more replicas, and how many more."""
+    is_to_run = request.running or (request.running is None and service.is_wanted)
+    if not is_to_run or (request.running is None and request.replicas is None):
+        return []
+    replicas = request.replicas or service.replicas
+    candidate = store.services.in_role(service.id, CANDIDATE)
+    found = [(one, replicas - held_replicas(one)) for one in (service, candidate) if one]
+    return [
+        (one, further)
+        for one, further in found
+        if further > 0 and not (one.service_id and one.state in ENDED)
+    ]
+
+
+def _require_room(room: Room, growing: list[tuple[ServiceRecord, int]], replicas: int) -> None:
     """Refuse more replicas of what runs of a service than there is room for."""
     found: Books | None = None
-    for record in runs_of:
-        further = replicas - held_replicas(record)
-        if further > 0 and not (record.service_id and record.state in ENDED):
-            pool, owner = record.pool, record.owner
-            room.require_pool(pool)
-            found = found or room.books()
-            require_possible(found, pool, owner, Amounts.of(record.resources, replicas))
-            more = Amounts.of(record.resources, further)
-            require_free(found, pool, owner, more)
-            found = found.with_use(pool, owner, more)
+    for record, further in growing:
+        pool, owner = record.pool, record.owner
+        room.require_pool(pool)
+        found = found or room.books()
+        require_possible(found, pool, owner, Amounts.of(record.resources, replicas))
+        more = Amounts.of(record.resources, further)
+        require_free(found, pool, owner, more)
+        found = found.with_use(pool, owner, more)
 
 
 def _begin_anew(store: Store, service: ServiceRecord) -> dict[str, Any]:
