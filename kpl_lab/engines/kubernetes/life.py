@@ -27,6 +27,7 @@ from kpl_lab.engines.kubernetes.readings import (
     end_after,
     ended,
     is_suspended,
+    is_well,
     rank,
     told,
     verdict_of,
@@ -223,13 +224,14 @@ class Life:
         entry = self._entry
         if status.doom is not None or entry.place(status.index).stop.exists():
             return None
-        if seen.exit_code == 0 and pod["status"].get("phase") != "Failed":
-            return None  # it was quicker
         job = self._tools.pods.object_of(entry.name, entry.workload.kind)
         if job is None or job["kind"] != "Job" or verdict_of(job):
             return None
-        if is_disrupted(pod) or is_suspended(job, pod):
+        if is_suspended(job, pod):
             return job
+        if is_disrupted(pod):
+            # The Job of several nodes ends with the first that is lost.
+            return job if entry.workload.replicas == 1 and not is_well(seen, pod) else None
         if not is_leaving(pod):
             return None
         # Somebody ends the pod: that the Job is suspended may be news that comes later than its pod's.

@@ -19,8 +19,12 @@ from kpl_lab.retry import backoff
 
 _REFUSALS_MAX = 10
 _REFUSED_SECONDS = 2.0
-# Between tries while a node does not answer.
+# Between tries while a node does not answer; the second where the end of a replica waits for them.
 _AWAY_SECONDS = 15.0
+_HURRY_SECONDS = 2.0
+# A stream that has ended before its container is asked for again, not sooner than this: a container that
+# is started again is known as another run by then.
+_ENDED_SECONDS = 1.0
 # Between tries while the API server is away and nobody has met it again.
 _ABSENCE_SECONDS = 60.0
 # All logs are asked for again when the API server is back: spread over so long.
@@ -42,15 +46,19 @@ class Pump:
         self._on_through = on_through
         self._run = ""
         self._task: asyncio.Task[None] | None = None
+        # Set as soon as the run that is followed is over.
+        self._over = asyncio.Event()
 
     def look(self, pod: Mapping[str, Any]) -> None:
         """Follow what runs, or has run last, in a pod; no-op when that is followed already."""
         run = run_of(pod)
         if run and run != self._run:
-            self._run = run
+            self._run, self._over = run, asyncio.Event()
             name = str(pod["metadata"]["name"])
-            self._task = asyncio.create_task(self._follow(name, run, self._task))
+            self._task = asyncio.create_task(self._follow(name, run, self._over, self._task))
             self._task.add_done_callback(lambda _: self._on_through())
+        if run and not _runs(pod):
+            self._over.set()
 
     @property
     def is_through(self) -> bool:
@@ -68,18 +76,22 @@ class Pump:
             await asyncio.wait({self._task})
         self._log.close()
 
-    async def _follow(self, pod: str, run: str, before: asyncio.Task[None] | None) -> None:
+    async def _follow(
+        self, pod: str, run: str, over: asyncio.Event, before: asyncio.Task[None] | None
+    ) -> None:
         if before is not None:
             await asyncio.wait({before})
         source = partial(output, self._cluster, pod, follow=True)
         refused, taken = 0, self._log.size
         soon, later = _waits()
-        while True:
+        while run == self._run:
+            was_over = over.is_set()
             try:
                 await self._log.take(source, run)
-                if not self._log.is_full_disk:
+                if was_over and not self._log.is_full_disk:
                     return
-                wait = next(later)
+                # Also one that a node or the API server has cut ends like this.
+                wait = max(next(later), _ENDED_SECONDS)
             except Missing:
                 return  # the pod has gone, and its log with it
             except Refused:
@@ -89,11 +101,20 @@ class Pump:
                     return
                 wait = next(soon)
             except Unavailable:
-                if self._log.size > taken:
-                    soon, later = _waits()
                 wait = await self._absence() or next(later)
-            taken = self._log.size
-            await asyncio.sleep(wait)
+            if self._log.size > taken:
+                refused, taken = 0, self._log.size
+                soon, later = _waits()
+            await self._pause(over, wait)
+
+    async def _pause(self, over: asyncio.Event, seconds: float) -> None:
+        """Wait; not for long where the run is over, or as soon as it is."""
+        if over.is_set():
+            await asyncio.sleep(min(seconds, _HURRY_SECONDS))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await over.wait()
 
     async def _absence(self) -> float:
         """Wait while the API server is away; return how much longer, so that not all come at once.
@@ -118,3 +139,11 @@ def run_of(pod: Mapping[str, Any]) -> str:
             with contextlib.suppress(KeyError):
                 return f"{pod['metadata']['uid']}/{one.get('restartCount', 0)}"
     return ""
+
+
+def _runs(pod: Mapping[str, Any]) -> bool:
+    """Say whether the command of a pod is running."""
+    return any(
+        one.get("name") == COMMAND_CONTAINER and "running" in (one.get("state") or {})
+        for one in (pod.get("status") or {}).get("containerStatuses") or ()
+    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from kpl_lab.engines.kubernetes.ledger import Status
+from kpl_lab.engines.kubernetes.names import COMMAND_CONTAINER
 from kpl_lab.engines.kubernetes.observe import Seen, time_of
 from kpl_lab.engines.kubernetes.pods import Json, is_leaving
 from kpl_lab.engines.kubernetes.saying import Saying
@@ -52,8 +53,12 @@ def verdict_of(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_suspended(job: Mapping[str, Any], pod: Json) -> bool:
-    """Say whether a Job ends a pod because somebody suspends it, as Kueue does; it makes another later."""
-    if not is_leaving(pod) or (pod.get("status") or {}).get("phase") == "Succeeded":
+    """Say whether a Job ends a pod because somebody suspends it, as Kueue does; it makes another later.
+
+    The Job no longer counts such a pod, so that it makes another one also where the command took the word to
+    end for a good end; what had ended well before is one.
+    """
+    if not is_leaving(pod) or _has_ended_well_before(pod):
         return False
     resumed = (
         str(one.get("lastTransitionTime") or "")
@@ -62,6 +67,29 @@ def is_suspended(job: Mapping[str, Any], pod: Json) -> bool:
     )
     made = str(pod["metadata"].get("creationTimestamp") or "")
     return bool((job.get("spec") or {}).get("suspend")) or any(at > made for at in resumed)
+
+
+def is_well(seen: Seen, pod: Json) -> bool:
+    """Say whether a command has ended well, though its pod is being taken: it was quicker."""
+    return seen.exit_code == 0 and (pod.get("status") or {}).get("phase") != "Failed"
+
+
+def _has_ended_well_before(pod: Json) -> bool:
+    """Say whether the command ended with 0 before somebody asked for the end of its pod."""
+    metadata = pod["metadata"]
+    deadline = _moment(metadata.get("deletionTimestamp"))
+    grace = dt.timedelta(seconds=int(metadata.get("deletionGracePeriodSeconds") or 0))
+    for one in (pod.get("status") or {}).get("containerStatuses") or ():
+        end = (one.get("state") or {}).get("terminated") or {}
+        if one.get("name") == COMMAND_CONTAINER and end.get("exitCode") == 0:
+            at = _moment(end.get("finishedAt"))
+            return at is None or deadline is None or at < deadline - grace
+    return False
+
+
+def _moment(text: object) -> dt.datetime | None:
+    found = time_of(text)
+    return dt.datetime.fromisoformat(found) if found else None
 
 
 def without_witness(job: Mapping[str, Any], conditions: Mapping[str, str]) -> Seen:

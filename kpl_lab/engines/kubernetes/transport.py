@@ -251,7 +251,7 @@ class Transport:
                 if response.status >= 300:
                     raise await _refused(response)
                 yield response
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             self._answering.clear()
             raise
         finally:

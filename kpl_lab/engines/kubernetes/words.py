@@ -390,6 +390,8 @@ _BY_STATUS: Mapping[int, Callable[[Call, Json], KplError]] = {
     413: _large,
     422: _invalid,
     429: _away,
+    # The way to a node is broken, or the server's own database cannot be reached.
+    500: _away,
     502: _away,
     503: _away,
     504: _away,

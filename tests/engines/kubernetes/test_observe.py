@@ -244,6 +244,23 @@ def test_what_a_suspension_ends_is_told_from_what_somebody_deletes(
 
 
 @pytest.mark.parametrize(
+    ("finished", "is_it"), [("2026-01-01T00:00:29Z", False), ("2026-01-01T00:00:31Z", True)]
+)
+def test_a_good_end_counts_where_it_was_quicker_than_the_suspension(
+    finished: str, is_it: bool
+) -> None:
+    """The pod was to end from 00:00:30 on, and had a minute for it."""
+    end = {"state": {"terminated": {"exitCode": 0, "finishedAt": finished}}}
+    found = pod(end, phase="Succeeded")
+    found["metadata"] |= {
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "deletionTimestamp": "2026-01-01T00:01:30Z",
+        "deletionGracePeriodSeconds": 60,
+    }
+    assert is_suspended({"spec": {"suspend": True}, "status": {}}, found) is is_it
+
+
+@pytest.mark.parametrize(
     "message",
     ["", "no json", "[1]", "null", "[" * 100_000, '{"doom": {"cause": "magic"}}', '{"phase": []}'],
     ids=["empty", "text", "list", "null", "deep", "cause", "phase"],

@@ -36,10 +36,9 @@ def log(tmp_path: Path) -> Iterator[LogFile]:
     file.close()
 
 
-def running(name: str) -> Json:
-    status = {
-        "containerStatuses": [{"name": COMMAND_CONTAINER, "containerID": "x", "restartCount": 0}]
-    }
+def running(name: str, state: str = "running", restarts: int = 0) -> Json:
+    container = {"name": COMMAND_CONTAINER, "containerID": "x", "restartCount": restarts}
+    status = {"containerStatuses": [{**container, "state": {state: {}}}]}
     found = pod(name)
     return {**found, "metadata": {**found["metadata"], "uid": f"uid-{name}"}, "status": status}
 
@@ -61,6 +60,71 @@ async def test_a_log_goes_on_where_it_was_when_the_api_server_was_away(
     await server.start()
     assert await cluster.can("get", "Pod")  # anybody's request tells that it is back
 
+    await until(lambda: (tmp_path / "log").read_bytes() == b"one\ntwo\n")
+    assert not following.is_through  # for all that is known the command runs
+    following.look(running("a", "terminated"))
+    await until(lambda: following.is_through)
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+
+
+async def test_a_stream_that_ends_before_its_container_is_not_the_end_of_the_log(
+    cluster: Cluster, server: Server, log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cuts a stream at the node's end, a kubelet that is started again, ends it like this."""
+    monkeypatch.setattr(pump, "_ENDED_SECONDS", 0.05)
+    await cluster.create(pod("a"))
+    written = server.logs.of("a", COMMAND_CONTAINER)
+    written.write("one\n")
+    following = Pump(log, cluster, lambda: None)
+    following.look(running("a"))
+    await until(lambda: (tmp_path / "log").read_bytes() == b"one\n")
+    written.end()
+    await until(lambda: server.count("get", "Pod") > 1)
+    written.ended = False
+    written.write("two\n")
+    await until(lambda: (tmp_path / "log").read_bytes() == b"one\ntwo\n")
+    written.write("three\n")
+    written.end()
+    following.look(running("a", "terminated"))
+    await until(lambda: following.is_through)
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\nthree\n"
+
+
+async def test_a_node_that_does_not_answer_for_a_while_costs_no_line(
+    cluster: Cluster, server: Server, log: LogFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server says 500 for it."""
+    monkeypatch.setattr(pump, "_AWAY_SECONDS", 0.01)
+    await cluster.create(pod("a"))
+    written = server.logs.of("a", COMMAND_CONTAINER)
+    written.write("one\n")
+    written.end()
+    server.faults.fail(500, "get", "Pod", times=30)
+    following = Pump(log, cluster, lambda: None)
+    following.look(running("a", "terminated"))
+    await until(lambda: following.is_through)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+
+
+async def test_a_run_that_is_over_is_left_for_the_next_one(
+    cluster: Cluster, server: Server, log: LogFile, tmp_path: Path
+) -> None:
+    await cluster.create(pod("a"))
+    written = server.logs.of("a", COMMAND_CONTAINER)
+    written.write("one\n")
+    following = Pump(log, cluster, lambda: None)
+    following.look(running("a"))
+    await until(lambda: (tmp_path / "log").read_bytes() == b"one\n")
+    written.end()
+    following.look(running("a", "waiting"))
+    await until(lambda: following.is_through)
+    server.logs.forget("a", COMMAND_CONTAINER)
+    again = server.logs.of("a", COMMAND_CONTAINER)
+    again.write("two\n")
+    again.end()
+    following.look(running("a", restarts=1))
+    await until(lambda: (tmp_path / "log").read_bytes() == b"one\ntwo\n")
+    following.look(running("a", "terminated", restarts=1))
     await until(lambda: following.is_through)
     assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
 
@@ -92,6 +156,8 @@ async def test_while_nobody_answers_logs_are_not_asked_for_over_and_over(
         written.end()
     await server.start()
     assert await cluster.can("get", "Pod")
+    for number, one in enumerate(pumps):
+        one.look(running(f"pod-{number}", "terminated"))
     await until(lambda: all(one.is_through for one in pumps))
     assert {(tmp_path / f"{number}" / "log").read_text() for number in range(20)} == {"done\n"}
     for one in pumps:

@@ -267,6 +267,30 @@ async def test_a_node_that_is_lost_ends_a_task_of_several_and_is_named(bench: Do
         assert (end.cause, end.detail["replica"]) == (Cause.LOST, 1)
 
 
+async def test_a_drained_node_and_not_who_breaks_off_then_ends_a_task_of_several(
+    bench: Doubled,
+) -> None:
+    """The pod counts as running for longer, and its Job has no verdict while the others end."""
+    await bench.run(task("t", "work", replicas=2))
+    await until(lambda: len(bench.pods("t")) == 2)
+    pods = {play._index(pod): pod for pod in bench.pods("t")}
+    store = bench.server.store
+    for pod in pods.values():
+        play.place(store, pod)
+        play.run(store, pod)
+    await see(bench.engine, "t", is_state(ReplicaState.RUNNING, 1))
+    async with bench.agent("t", pods["1"]) as agent:
+        bench.says(pods["1"], "", ends=True)
+        play.disrupt(store, pods["1"], "EvictionByEvictionAPI", "drained", exit_code=143)
+        store.set_status("Pod", NS, pods["1"]["metadata"]["name"], phase="Running")
+        await agent.say(Phase.SENT)
+        bench.ends(pods["0"], 1)
+        for index in range(2):
+            end = await end_of(bench.engine, "t", index)
+            assert (end.cause, end.detail["replica"]) == (Cause.LOST, 1)
+            assert "emptying the node" in end.detail["error"]
+
+
 async def test_a_distributed_task_has_succeeded_when_all_have(bench: Doubled) -> None:
     await bench.run(task("t", "work", replicas=2))
     await until(lambda: len(bench.pods("t")) == 2)

@@ -290,7 +290,14 @@ CASES: list[Case] = [
         "cluster_unreachable",
         [],
     ),
-    ("something else", 500, "", "etcdserver: leader changed", "cluster_error", ["leader changed"]),
+    (
+        "a server without its database",
+        500,
+        "",
+        "etcdserver: leader changed",
+        "cluster_unreachable",
+        ["leader changed", "goes on trying"],
+    ),
     ("nothing", 418, "", "", "cluster_error", ["HTTP status 418"]),
 ]
 
