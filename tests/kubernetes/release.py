@@ -39,6 +39,7 @@ class Release:
 
     kubectl: Kubectl
     home: Path
+    is_minimal: bool = False
     forwarding: subprocess.Popen[bytes] | None = None
     port: int = 0
     is_forwarded: bool = False
@@ -52,7 +53,9 @@ class Release:
             "image.pullPolicy": os.environ.get("KPL_IMAGE_PULL_POLICY") or "Never",
             "service.nodePort": "null",
         }
-        if HOST_PATH:
+        if self.is_minimal:
+            pass  # as it stands
+        elif HOST_PATH:
             changes |= {"volume.type": "hostPath", "volume.hostPath": HOST_PATH}
         else:
             changes |= {
@@ -131,6 +134,7 @@ def why_not(kubectl: Kubectl) -> str:
 def installed(
     *more: str,
     standard: str = "restricted",
+    is_minimal: bool = False,
     before: Callable[[Kubectl], object] = lambda _: None,
 ) -> Iterator[Release]:
     """Install the chart in a namespace of its own that holds pods to a standard.
@@ -139,6 +143,8 @@ def installed(
     ----------
     more
         Further words for helm.
+    is_minimal
+        Whether the minimal profile stays as it is, but for the image.
     before
         Is called in the namespace before anything is installed.
     """
@@ -152,7 +158,7 @@ def installed(
     kubectl("label", "namespace", kubectl.namespace, label)
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kpl-chart-")))
-        found = Release(kubectl, home)
+        found = Release(kubectl, home, is_minimal)
         stack.callback(forget, kubectl)
         before(kubectl)
         stack.callback(found.close_door)

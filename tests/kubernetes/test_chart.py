@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from kpl_lab.engines.kubernetes import names
-from tests.helm import CHART
+from tests.helm import CHART, helm
 from tests.installation import Installation, wait_for
 from tests.kubernetes.release import LABELS, OBJECT, RELEASE, Release, installed, signed_in
 from tests.walk.conftest import Terminal
@@ -140,6 +140,13 @@ def test_a_task_goes_on_while_the_platform_is_replaced(
     wait_for(lambda: not release.workloads(), "the end of its objects")
 
 
+def test_an_upgrade_that_would_begin_with_nothing_is_refused(release: Release) -> None:
+    words = ["upgrade", RELEASE, str(CHART), *release.values, "--set", "volume.type=emptyDir"]
+    done = helm(*words, "-n", release.kubectl.namespace, check=False)
+    assert done.returncode != 0
+    assert "would begin with nothing" in done.stderr
+
+
 def test_uninstalling_leaves_claims_alone(terminal: Terminal, release: Release) -> None:
     terminal = Terminal(release.open_door(), terminal.folder)
     terminal.done("task", "submit", "--code", terminal.code("wait", WAITING))
@@ -159,7 +166,7 @@ def test_uninstalling_leaves_claims_alone(terminal: Terminal, release: Release) 
 
 def test_the_minimal_profile_is_one_command(tmp_path: Path) -> None:
     """As it stands: neither a storage class nor a folder of the node."""
-    with installed("--set", "volume.type=emptyDir", "--set", "workloads.homes=none") as found:
+    with installed(is_minimal=True) as found:
         terminal = Terminal(signed_in(found), tmp_path)
         assert found.kubectl("get", "persistentvolumeclaims", "-o", "name") == ""
         code = terminal.code("hello", "print('hello')\n")

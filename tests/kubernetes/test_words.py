@@ -1,4 +1,4 @@
-"""What a real scheduler, kubelet, quota and provisioner say reaches whoever waits; and who is not to blame."""
+"""What a real scheduler, kubelet, quota and provisioner say reaches whoever waits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kpl_lab.engines.spec import Kind, Observation, ReplicaState, Workload
-from tests.engines.harness import end_of, is_state, limits, see, start, task, text_of
+from kpl_lab.engines.spec import Kind, Observation, Workload
+from tests.engines.harness import end_of, limits, see, start, task
 from tests.kubernetes.harness import Kubectl, KubernetesBench, kubernetes_bench
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
@@ -75,33 +75,3 @@ async def test_a_storage_class_that_there_is_not_is_named(kubectl: Kubectl, tmp_
         end = await end_of(bench.engine, "lab")
         assert end.detail["code"] == "storage_class_missing"
         assert "none-such" in end.detail["error"]
-
-
-async def test_a_task_that_is_evicted_comes_again_and_it_is_not_its_failure(
-    bench: KubernetesBench,
-) -> None:
-    waiting = "echo attempt; until [ -e go ]; do sleep 0.1; done; echo through"
-    handle = await start(bench.engine, task("moved", waiting))
-    await see(bench.engine, "moved", is_state(ReplicaState.RUNNING))
-    first = bench.pods("moved")[0]["metadata"]
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": first["name"], "namespace": first["namespace"]},
-    }
-    path = f"/api/v1/namespaces/{first['namespace']}/pods/{first['name']}/eviction"
-    bench.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
-
-    def is_another(seen: Observation) -> bool:
-        pods = [pod["metadata"] for pod in bench.pods("moved")]
-        return (
-            is_state(ReplicaState.RUNNING)(seen)
-            and [pod["uid"] for pod in pods] != [first["uid"]]
-            and len(pods) == 1
-        )
-
-    await see(bench.engine, "moved", is_another, 90)
-    bench.touch("moved", "go")
-    end = await end_of(bench.engine, "moved")
-    assert (end.exit_code, end.cause and end.cause.value) == (0, "exit")
-    assert "through" in await text_of(bench.engine, handle)

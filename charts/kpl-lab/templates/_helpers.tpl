@@ -192,6 +192,17 @@ podSelector:
 {{- end -}}
 {{- end -}}
 
+{{/* What builds images: beside the platform's own image, so that nothing comes from where nobody has put it. */}}
+{{- define "kpl-lab.builderImage" -}}
+{{- if .Values.workloads.builderImage -}}
+{{- .Values.workloads.builderImage -}}
+{{- else if hasSuffix "/platform" .Values.image.repository -}}
+{{- printf "%s/builder:%s" (trimSuffix "/platform" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) -}}
+{{- else -}}
+{{- fail "workloads.builderImage is needed with workloads.registry: the image of the builder, as images/builder makes it" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kpl-lab.confined" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -228,9 +239,9 @@ seccompProfile:
 - name: KPL_REGISTRY
   value: {{ . | quote }}
 {{- end }}
-{{- with .Values.workloads.builderImage }}
+{{- if .Values.workloads.registry }}
 - name: KPL_BUILDER_IMAGE
-  value: {{ . | quote }}
+  value: {{ include "kpl-lab.builderImage" . | quote }}
 {{- end }}
 - name: KPL_LISTEN
   value: 0.0.0.0
