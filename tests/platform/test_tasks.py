@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from kpl_lab.engines.fake import Script, Stage
-from kpl_lab.engines.spec import Cause
+from kpl_lab.engines.spec import Cause, Replica, ReplicaState
 from tests.platform.running import CODE, WAITS, Site, until
 
 MODEL = Script(
@@ -324,6 +325,40 @@ async def test_what_users_say_is_never_filled_also_where_it_looks_like_placehold
     with_braces = {name for name, value in found.environment.items() if "{{" in value}
     assert with_braces == {*found.templates, "MINE"}
     assert not {"MINE", "KPL_ENV_PARAMETER", "KPL_PARAMETER"} & {*found.templates}
+
+
+async def test_a_task_that_is_started_once_more_says_what_it_waits_for(site: Site) -> None:
+    site.engine.script = WAITS
+    alice = site.user()
+    task = await alice.submit()
+    path, name = f"tasks/{task['id']}", f"task-{task['id']}-1"
+    began = (await alice.until(path, "running"))["started_at"]
+    drained = "Its node is drained; it comes again on another one."
+    on_its_way = "The node n2 is pulling the image x."
+
+    async def see(state: ReplicaState, **detail: object) -> None:
+        await site.engine.set_replica(name, Replica(index=0, state=state, detail=detail))
+
+    async def is_said(message: str | None) -> bool:
+        now = await alice.get(path)
+        assert (now["state"], now["started_at"]) == ("running", began)
+        return bool(now["message"] == message)
+
+    for text, is_progress in ((drained, False), (on_its_way, True)):
+        waits = {"code": "x", "text": text, "is_progress": is_progress}
+        await see(ReplicaState.STARTING, waits=waits)
+        await until(partial(is_said, text))
+    await see(ReplicaState.RUNNING)
+    await until(lambda: is_said(None))
+    told = (await alice.get(f"{path}/events"))["items"][:3]
+    assert [(one["kind"], one["level"], one["message"]) for one in reversed(told)] == [
+        ("waiting", "warning", drained),
+        ("updated", "normal", on_its_way),
+        ("updated", "normal", ""),
+    ]
+    await site.engine.finish(name)
+    done = await alice.ended(task)
+    assert (done["state"], done["message"]) == ("succeeded", None)
 
 
 async def test_no_one_else_sees_or_stops_it(site: Site) -> None:

@@ -25,6 +25,8 @@ from kpl_lab.telemetry.instruments import TASK_WAITS, TASKS_ENDED
 
 NOUN = "task"
 FINAL = ("succeeded", "failed", "stopped")
+# What runs may have to be started once more: its node is drained, say.
+ON_THE_WAY = ("preparing", "running")
 # State → states that may follow. The one table of a task's life.
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "draft": ("queued", "stopped"),
@@ -203,14 +205,18 @@ def waits(store: Store, task: TaskRecord, text: str, *, is_progress: bool) -> No
     """Note what a task that was admitted waits for where it is to run, or how far it is."""
     if text == task.message:
         return
-    changed = store.tasks.update(task.id, where={"state": "preparing"}, message=text)
-    if changed and not is_progress:
+    if not store.tasks.update(task.id, where={"state": ON_THE_WAY}, message=text):
+        return
+    if not is_progress:
         store.events.write(access.subject("tasks", task), "waiting", text, level="warning")
+    elif task.state == "running":  # no change of its state will be told
+        store.events.write(access.subject("tasks", task), "updated", text)
 
 
 def waits_no_more(store: Store, task: TaskRecord) -> None:
-    """Forget what a task waited for before it was given to the engine."""
-    store.tasks.update(task.id, where={"state": "preparing"}, message=None)
+    """Forget what a task waited for: it is on its way."""
+    if store.tasks.update(task.id, where={"state": ON_THE_WAY}, message=None):
+        store.events.write(access.subject("tasks", task), "updated")
 
 
 def waits_to_end(store: Store, task: TaskRecord, text: str) -> None:

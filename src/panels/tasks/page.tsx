@@ -185,7 +185,8 @@ namespace Private {
   }
 
   function notice({ trans }: IKplContext, task: TaskDetail): React.ReactNode {
-    if (task.state === 'preparing' && task.message) {
+    const isOnTheWay = task.state === 'preparing' || task.state === 'running';
+    if (isOnTheWay && task.message) {
       return <Notice tone="info">{said(trans, task.message)}</Notice>;
     }
     return task.state === 'failed' ? (

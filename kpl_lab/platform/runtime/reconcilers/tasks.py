@@ -98,19 +98,23 @@ class TaskReconciler:
         if ended(seen) is not None:
             await self._finish(task, seen.replicas)
             return
-        if task.state == "preparing":
-            await self._follow_start(task, seen.replicas)
+        if task.state in tasks.ON_THE_WAY:
+            await self._follow(task, seen.replicas)
         if task.desired == "stop":
             await self._world.engine.stop(self._world.handle(name, task.handle))
 
-    async def _follow_start(self, task: TaskRecord, replicas: Sequence[Replica]) -> None:
-        starting = [one for one in replicas if one.state is ReplicaState.STARTING]
-        waits = next((one.detail["waits"] for one in starting if one.detail.get("waits")), None)
-        if not starting and len(replicas) == task.nodes:
-            await self._world.write(lambda s: self._note_running(s, task, replicas[0]))
-        elif waits:
-            text, is_progress = str(waits["text"]), bool(waits["is_progress"])
+    async def _follow(self, task: TaskRecord, replicas: Sequence[Replica]) -> None:
+        """Note how its start goes: its first, or one more, where the cluster has ended that."""
+        is_starting = any(one.state is ReplicaState.STARTING for one in replicas)
+        waits = next((one.waits for one in replicas if one.waits is not None), None)
+        if waits is not None:
+            text, is_progress = waits.text, waits.is_progress
             await self._world.write(lambda s: tasks.waits(s, task, text, is_progress=is_progress))
+        elif not is_starting and len(replicas) == task.nodes:
+            if task.state == "preparing":
+                await self._world.write(lambda s: self._note_running(s, task, replicas[0]))
+            elif task.message is not None:
+                await self._world.write(lambda s: tasks.waits_no_more(s, task))
 
     @staticmethod
     def _note_running(store: Store, task: TaskRecord, replica: Replica) -> None:

@@ -33,8 +33,11 @@ const task = {
   finished_at: null
 };
 
-it('shows what a task waits for where it is to run', async () => {
-  const test = makeContext({ 'api/tasks/7': task });
+it.each([
+  ['is to run', 'preparing'],
+  ['is to run again', 'running']
+])('shows what a task waits for where it %s', async (_, state) => {
+  const test = makeContext({ 'api/tasks/7': { ...task, state } });
   const model = new ResourceDetail<TaskDetail>({
     resource: 'tasks',
     id: 7,
