@@ -10,7 +10,7 @@ from typing import Any
 from kpl_lab import scopes
 from kpl_lab.hub.history import history_of
 from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, ENTRY_POINT
-from kpl_lab.hub.texts import page_catalogs
+from kpl_lab.hub.texts import template_vars
 from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
 HERE = Path(__file__).parent
@@ -56,10 +56,7 @@ def _hub(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: ANN4
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = not supervised
     c.JupyterHub.template_paths = [str(HERE / "templates")]
-    c.JupyterHub.template_vars = {
-        "kpl_catalogs": page_catalogs(),
-        "kpl_history": history_of(settings),
-    }
+    c.JupyterHub.template_vars = {**template_vars(), "kpl_history": history_of(settings)}
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 100
     # Seconds that a page waits for a server before it shows the progress instead: warm starts are
