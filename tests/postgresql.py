@@ -56,14 +56,14 @@ def server(folder: Path, listen: str = "") -> Iterator[str]:
     init = [str(bin / "initdb"), "-D", str(data), "-U", "kpl", "-A", "trust", "--no-sync"]
     subprocess.run([*as_other, *init], check=True, capture_output=True, cwd=folder)
     ctl = [*as_other, str(bin / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
-    port = free_port()
+    port = free_port() if listen else 5432  # of the socket's name
     with (data / "pg_hba.conf").open("a") as rules:
         rules.write("host all all 0.0.0.0/0 scram-sha-256\n")
     options = f"-k {folder} -p {port} -c listen_addresses='{listen}' -c fsync=off"
     subprocess.run([*ctl, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
     try:
-        own = f"postgresql+psycopg://kpl@/postgres?host={folder}&port={port}"
-        yield _with_password(own, f"{listen}:{port}") if listen else own
+        own = f"postgresql+psycopg://kpl@/postgres?host={folder}"
+        yield _with_password(f"{own}&port={port}", f"{listen}:{port}") if listen else own
     finally:
         stop = [*ctl, "-m", "immediate", "stop"]
         subprocess.run(stop, check=True, capture_output=True, cwd=folder)

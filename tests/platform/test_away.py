@@ -12,11 +12,12 @@ from kpl_lab.engines.fake import Stage
 from kpl_lab.engines.spec import Capacity
 from kpl_lab.errors import EngineError
 from kpl_lab.platform import outlook
-from tests.platform.running import WAITS, Site, User, until
+from tests.platform.running import BUILT, CODE, WAITS, Site, User, until
 from tests.platform.test_controller import Cable
 from tests.platform.test_services import running
 
 NO_ANSWER = "nothing can start while the engine does not answer"
+AWAY = "The runner does not answer."
 BIG = {"gpu": 2}
 
 
@@ -149,6 +150,55 @@ async def test_pages_show_what_an_engine_said_that_always_takes_long(
     assert door.asked == asked + 1
     monkeypatch.setattr(outlook, "KEPT_SECONDS", 0.0)
     assert not await is_shown()
+
+
+@pytest.mark.parametrize("what", ["servers", "services", "builds"])
+async def test_what_is_being_started_says_that_the_engine_is_away_and_goes_on_when_it_is_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    await site.kill()
+    cable = Cable(site, monkeypatch)
+    cable.cut(knows_room=True)
+    site.start()
+    alice, hub = site.user(), site.internal()
+    path = f"{what}/1"
+    if what == "servers":
+        limits = {"cpu": 1, "memory": 512, "gpu": 0, "shm": 64}
+        body = {"user": "alice", "name": "", "image": "base", "resources": limits}
+        await hub.post("internal/servers", body)
+        launch = {"command": ["jupyterhub-singleuser"], "environment": {}}
+        await hub.post("internal/servers/1/start", launch)
+    else:
+        code = {**CODE, "environment.yml": BUILT} if what == "builds" else CODE
+        await alice.deploy(code)
+
+    async def is_said(text: str | None) -> bool:
+        return bool((await alice.get(path))["message"] == text)
+
+    await until(lambda: is_said(AWAY))
+    await asyncio.sleep(0.3)  # it is tried again, and told once
+    with site.context.database.store(reads_only=True) as store:
+        told = [one.level for one in store.events.of(what, 1) if one.message == AWAY]
+    assert told == ["warning"]
+    cable.mend()
+    await alice.until(path, "running", "succeeded")
+    await until(lambda: is_said(None))
+
+
+async def test_a_build_in_the_queue_says_that_the_engine_is_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = site.user()
+    await site.kill()
+    await alice.deploy({**CODE, "environment.yml": BUILT})
+    Cable(site, monkeypatch).cut()
+    site.start()
+
+    async def is_said() -> bool:
+        build = await alice.get("builds/1")
+        return bool((build["state"], build["message"]) == ("queued", AWAY))
+
+    await until(is_said)
 
 
 @pytest.mark.parametrize("what", ["submit", "deploy", "revision", "scale", "roll back"])

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpl_lab.engines.kubernetes import names
@@ -170,6 +170,7 @@ def test_no_word_of_a_user_is_filled_by_kubernetes(command: list[str], is_filled
     assert words == command
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # it says how busy the machine is
 @given(
     st.sampled_from(list(Kind)),
     st.lists(SECRET_VALUE, min_size=6, max_size=6, unique=True),

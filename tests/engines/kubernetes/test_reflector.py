@@ -188,8 +188,7 @@ async def test_errors_are_waited_out_longer_each_time(
         assert reflector.synced.is_set()
     assert len(nap.waits) >= 3
     assert nap.waits[0] < nap.waits[1] < nap.waits[2]
-    code = "cluster_error" if status == 500 else "cluster_unreachable"
-    assert seen.troubles == [("Pod", code), ("Pod", None)]
+    assert seen.troubles == [("Pod", "cluster_unreachable"), ("Pod", None)]
 
 
 async def test_a_watch_that_breaks_loses_nothing_and_tells_nothing_twice(
