@@ -157,6 +157,13 @@ def waits(store: Store, service: ServiceRecord, text: str, *, is_progress: bool)
         store.events.write(_subject(store, service), "waiting", text, level="warning")
 
 
+def waits_no_more(store: Store, service: ServiceRecord) -> None:
+    """Forget what a service waited for: it was given to the engine."""
+    is_waiting = service.message is not None and service.reason is None
+    if is_waiting and update_as_seen(store, service, message=None):
+        note_change(store, service)
+
+
 def note_change(store: Store, service: ServiceRecord, message: str = "") -> None:
     """Tell that something of a service is another one, its state apart."""
     store.events.write(_subject(store, service), "updated", message)

@@ -12,8 +12,16 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from kpl_lab.engines.base import Engine
-from kpl_lab.engines.spec import Handle, Observation, RegistryLogin, Replica, ReplicaState
-from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound
+from kpl_lab.engines.spec import (
+    Handle,
+    Observation,
+    RegistryLogin,
+    Replica,
+    ReplicaState,
+    Step,
+    Waits,
+)
+from kpl_lab.errors import Conflict, EngineError, Invalid, KplError, NotFound, Unavailable
 from kpl_lab.platform.context import Context
 from kpl_lab.platform.domain import images
 from kpl_lab.platform.domain.faults import Explanation, explain
@@ -41,6 +49,11 @@ def is_no_room(error: KplError) -> bool:
     """
     asked, there = error.detail.get("asked", 0), error.detail.get("total", sys.maxsize)
     return error.code == "no_gpu" and asked <= there
+
+
+def waits_for(absent: Unavailable) -> Waits:
+    """Return what a start waits for that a part which is away keeps from going on."""
+    return Waits(code=absent.code, text=absent.message, is_progress=False, step=Step.SCHEDULED)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from kpl_lab.engines.spec import Capacity, Cause, Handle, Limits, Recipe, Replic
 from kpl_lab.errors import KplError, Unavailable
 from kpl_lab.platform.domain import algorithms, builds, image_builds, service_states, tasks
 from kpl_lab.platform.domain.capacity import build_resources, why_build_waits
-from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle
+from kpl_lab.platform.runtime.world import Key, World, ended, labels, stored_handle, waits_for
 from kpl_lab.platform.settings import GIB
 from kpl_lab.platform.storage.records.assets import BuildRecord
 from kpl_lab.platform.storage.store import Store
@@ -46,7 +46,7 @@ class BuildReconciler:
             await self._stop(build, name)
         elif build.state == "queued" or (name not in self._world.seen and self._world.is_synced):
             async with self._world.image_lock:
-                return await self._start(build, name)
+                return await self._start_or_wait(build, name)
         elif (seen := self._world.seen.get(name)) is not None and seen.replicas:
             waits = seen.replicas[0].waits
             await self._world.write(lambda s: self._note_wait(s, build, waits))
@@ -57,6 +57,14 @@ class BuildReconciler:
             await self._world.engine.stop(self._world.handle(name, build.handle))
         elif build.state == "queued" or self._world.is_synced:
             await self._end(build, reason=STOPPED, message=_STOPPED)
+
+    async def _start_or_wait(self, build: BuildRecord, name: str) -> float | None:
+        try:
+            return await self._start(build, name)
+        except Unavailable as error:
+            waits = waits_for(error)
+            await self._world.write(lambda s: self._note_wait(s, build, waits))
+            raise  # a part is away for a moment: the queue tries again
 
     async def _start(self, build: BuildRecord, name: str) -> float | None:
         image = await self._world.engine.find_image(build.digest)
@@ -73,7 +81,7 @@ class BuildReconciler:
             async for handle in self._world.engine.build(name, recipe):
                 await self._world.write(partial(self._keep_handle, id=build.id, handle=handle))
         except Unavailable:
-            raise  # the engine is away for a moment: the queue tries again
+            raise
         except KplError as error:
             if error.code == BEING_MADE:  # by a build of another name: its result will be ours
                 return AGAIN_SECONDS
@@ -113,10 +121,10 @@ class BuildReconciler:
 
     @staticmethod
     def _note_wait(store: Store, build: BuildRecord, waits: Waits | None) -> None:
-        """Note what a build that was admitted waits for where it is to run; None: it runs."""
+        """Note what a build waits for where it is to run; None: it runs."""
         text = waits.text if waits else None
         changed = text != build.message and store.builds.update(
-            build.id, where={"state": "running"}, message=text
+            build.id, where={"state": ("queued", "running")}, message=text
         )
         if changed:
             is_bad = waits is not None and not waits.is_progress

@@ -18,7 +18,7 @@ from kpl_lab.engines.spec import (
     ReplicaState,
     Workload,
 )
-from kpl_lab.errors import KplError
+from kpl_lab.errors import KplError, Unavailable
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import (
     contract,
@@ -39,6 +39,7 @@ from kpl_lab.platform.runtime.world import (
     is_no_room,
     labels,
     stored_handle,
+    waits_for,
 )
 from kpl_lab.platform.storage.records.images import ImageRecord
 from kpl_lab.platform.storage.records.steps import ServerStep
@@ -139,6 +140,10 @@ class ServerReconciler:
             workload = replace(self._workload(server, image, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, id=server.id, handle=handle))
+        except Unavailable as error:
+            waits = waits_for(error)
+            await self._world.write(lambda s: servers.waits(s, server, waits))
+            raise
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
+from kpl_lab.errors import Unavailable
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, service_plans, service_revisions, service_states
 from kpl_lab.platform.domain.code import Code, load_code
@@ -191,6 +192,13 @@ class ServiceReconciler:
             workload = replace(self._workload(service, code, image, token), login=login)
             async for handle in self._world.engine.run(workload):
                 await self._world.write(partial(self._keep_handle, service=service, handle=handle))
+            await self._world.write(lambda s: service_states.waits_no_more(s, service))
+        except Unavailable as error:
+            absent = error.message
+            await self._world.write(
+                lambda s: service_states.waits(s, service, absent, is_progress=False)
+            )
+            raise
         except CANNOT_START as error:
             if is_no_room(error):
                 return NO_ROOM_SECONDS
