@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kpl_lab.engines.fake import Stage
-from kpl_lab.engines.spec import Capacity
-from kpl_lab.errors import EngineError
+from kpl_lab.engines.fake import Script, Stage
+from kpl_lab.engines.spec import Capacity, Handle, Workload
+from kpl_lab.errors import EngineError, Unavailable
 from kpl_lab.platform import outlook
 from tests.platform.running import BUILT, CODE, WAITS, Site, User, until
 from tests.platform.test_controller import Cable
@@ -183,6 +183,30 @@ async def test_what_is_being_started_says_that_the_engine_is_away_and_goes_on_wh
     cable.mend()
     await alice.until(path, "running", "succeeded")
     await until(lambda: is_said(None))
+
+
+async def test_a_task_that_the_engine_took_before_it_went_away_no_longer_waits_for_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.engine.script = Script(start_seconds=60)
+    real = site.engine.run
+
+    async def run(workload: Workload) -> AsyncIterator[Handle]:
+        async for handle in real(workload):
+            yield handle
+        raise Unavailable(AWAY)
+
+    monkeypatch.setattr(site.engine, "run", run)
+    alice = site.user()
+    task = await alice.submit()
+
+    async def goes_on() -> bool:
+        told = (await alice.get(f"tasks/{task['id']}/events"))["items"]
+        now = await alice.get(f"tasks/{task['id']}")
+        is_said = any(one["message"] == AWAY for one in told)
+        return is_said and (now["state"], now["message"]) == ("preparing", None)
+
+    await until(goes_on)
 
 
 async def test_a_build_in_the_queue_says_that_the_engine_is_away(

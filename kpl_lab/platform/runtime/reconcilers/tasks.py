@@ -110,11 +110,10 @@ class TaskReconciler:
         if waits is not None:
             text, is_progress = waits.text, waits.is_progress
             await self._world.write(lambda s: tasks.waits(s, task, text, is_progress=is_progress))
-        elif not is_starting and len(replicas) == task.nodes:
-            if task.state == "preparing":
-                await self._world.write(lambda s: self._note_running(s, task, replicas[0]))
-            elif task.message is not None:
-                await self._world.write(lambda s: tasks.waits_no_more(s, task))
+        elif task.state == "preparing" and not is_starting and len(replicas) == task.nodes:
+            await self._world.write(lambda s: self._note_running(s, task, replicas[0]))
+        elif task.message is not None:
+            await self._world.write(lambda s: tasks.waits_no_more(s, task))
 
     @staticmethod
     def _note_running(store: Store, task: TaskRecord, replica: Replica) -> None:
