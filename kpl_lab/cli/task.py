@@ -182,7 +182,9 @@ def submit(
 
     def on_look(found: TaskDetail) -> None:
         say(f"{found.state.value} {_progress_text(found)}")
-        tell(found.state.value)
+        # What keeps it from starting comes and goes, while its state stays the same.
+        why = "" if found.state.is_final else found.message
+        tell(f"{found.state.value}: {why}" if why else found.state.value)
 
     left = (
         f"Interrupted. The task {submitted.name!r} goes on; `kpl task show {submitted.id}` shows it, "

@@ -33,8 +33,8 @@ def unreachable(url: str, error: Exception) -> Unavailable:
         What the transport said; its text goes to the detail.
     """
     return Unavailable(
-        f"KPL Lab at {url} cannot be reached. Start it with `kpl-lab up` on its machine, or name "
-        "another address with --url.",
+        f"KPL Lab at {url} cannot be reached. See that it runs (`kpl-lab up` on its machine; on a "
+        "cluster its pod, and the port that is forwarded to it), or name another address with --url.",
         code="unreachable",
         detail={"url": url, "cause": f"{type(error).__name__}: {error}"},
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kpl_lab.client.events import Events, Subscription
-from kpl_lab.errors import KplError, NotFound
+from kpl_lab.client.events import PATIENCE_SECONDS, Events, Subscription
+from kpl_lab.errors import KplError, NotFound, Unavailable
 from kpl_lab.schemas.common import Event
 
 T = TypeVar("T")
@@ -68,12 +68,21 @@ def wait_until(
         The platform was away for longer than a restart takes.
     """
     started = time.monotonic()
+    away_since: float | None = None
     subscription = Subscription(resources=watch.resources)
     idle_seconds = min(LOOK_SECONDS, watch.timeout_seconds or LOOK_SECONDS)
     for item in events.stream(subscription, idle_seconds=idle_seconds):
         if isinstance(item, Event) and watch.resource_id not in (None, item.resource_id):
             continue
-        state = look()
+        try:
+            state = look()
+        except Unavailable:
+            # The stream finds out whether anybody comes back; what is waited for goes on meanwhile.
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > PATIENCE_SECONDS:
+                raise
+            continue
+        away_since = None
         if on_look:
             on_look(state)
         if is_done(state):

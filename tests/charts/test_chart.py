@@ -161,13 +161,14 @@ def test_what_the_platform_reads_is_what_the_values_say(render: Render, tmp_path
     assert [one.name for one in PoolsFile(tmp_path).pools] == ["a100"]
 
 
-def test_the_builder_comes_from_where_the_platform_does(render: Render) -> None:
+def test_base_and_builder_come_from_where_the_platform_does(render: Render) -> None:
     registry = "workloads.registry=registry.example/built"
     assert "KPL_BUILDER_IMAGE" not in variables(render())
     assert variables(render("--set", registry))["KPL_BUILDER_IMAGE"].startswith("kpl-lab/builder:")
     own = "image.repository=registry.example/kpl-lab/platform,image.tag=v7"
     found = variables(render("--set", f"{registry},{own}"))
     assert found["KPL_BUILDER_IMAGE"] == "registry.example/kpl-lab/builder:v7"
+    assert found["KPL_IMAGE"] == "registry.example/kpl-lab/base:v7"
     with pytest.raises(AssertionError, match=r"workloads\.builderImage is needed"):
         render("--set", f"{registry},image.repository=registry.example/ours")
 

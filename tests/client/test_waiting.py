@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from kpl_lab.client import Client
+from kpl_lab.client import Client, waiting
 from kpl_lab.client.events import Message, parse
 from kpl_lab.client.resources import EndedBadly
 from kpl_lab.client.waiting import NotDoneInTime
-from kpl_lab.errors import NotFound
+from kpl_lab.errors import NotFound, Unavailable
 from kpl_lab.schemas.datasets import DatasetCreate
 from kpl_lab.schemas.services import ServiceCreate
 from kpl_lab.schemas.tasks import TaskCreate, TaskState
@@ -78,6 +79,25 @@ def test_a_restart_of_the_platform_is_waited_out(
     with pytest.raises(EndedBadly, match="more than 512 MB") as raised:
         client.tasks.succeeded(ended)
     assert raised.value.code == "out_of_memory"
+
+
+def test_a_look_that_breaks_off_is_no_end_of_the_wait(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads "try again" after a submission that was accepted sends a second one."""
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+    answers: Iterator[Unavailable | str] = iter(
+        [Unavailable("It broke off."), Unavailable("It broke off."), "done"]
+    )
+
+    def look() -> str:
+        found = next(answers)
+        if isinstance(found, Unavailable):
+            raise found
+        return found
+
+    watch = waiting.Watch(("tasks",))
+    assert waiting.wait_until(client.tasks._events, watch, look, bool) == "done"
 
 
 def test_a_wait_has_an_end_where_one_is_wanted(client: Client) -> None:

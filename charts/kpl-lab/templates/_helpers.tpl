@@ -36,7 +36,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if eq .Values.workloads.image "platform" -}}
 {{ include "kpl-lab.image" . }}
 {{- else -}}
-{{ default (printf "kpl-lab/base:%s" .Chart.AppVersion) .Values.workloads.image }}
+{{ default (include "kpl-lab.sibling" (list . "base")) .Values.workloads.image }}
+{{- end -}}
+{{- end -}}
+
+{{/* Another image of the same registry and tag as the platform's own, where that has its usual name. */}}
+{{- define "kpl-lab.sibling" -}}
+{{- $at := index . 0 -}}
+{{- $image := $at.Values.image -}}
+{{- if hasSuffix "/platform" $image.repository -}}
+{{- printf "%s/%s:%s" (trimSuffix "/platform" $image.repository) (index . 1) (default $at.Chart.AppVersion $image.tag) -}}
+{{- else -}}
+{{- printf "kpl-lab/%s:%s" (index . 1) $at.Chart.AppVersion -}}
 {{- end -}}
 {{- end -}}
 
@@ -197,7 +208,7 @@ podSelector:
 {{- if .Values.workloads.builderImage -}}
 {{- .Values.workloads.builderImage -}}
 {{- else if hasSuffix "/platform" .Values.image.repository -}}
-{{- printf "%s/builder:%s" (trimSuffix "/platform" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) -}}
+{{- include "kpl-lab.sibling" (list . "builder") -}}
 {{- else -}}
 {{- fail "workloads.builderImage is needed with workloads.registry: the image of the builder, as images/builder makes it" -}}
 {{- end -}}
