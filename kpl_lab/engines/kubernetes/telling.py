@@ -102,13 +102,18 @@ def tell_claim(claim: Object, events: Sequence[Object] = ()) -> Saying:
                 detail=detail,
             )
         if reason in ("ExternalProvisioning", "Provisioning"):
-            return Saying(
-                code="volume_making",
-                text=f"The volume {name} is being made.",
-                is_progress=True,
-                detail=detail,
-            )
+            return being_made(name, detail)
     return NOTHING
+
+
+def being_made(name: str, detail: Object | None = None) -> Saying:
+    """Say that the volume of a claim is on its way."""
+    return Saying(
+        code="volume_making",
+        text=f"The volume {name} is being made.",
+        is_progress=True,
+        detail=detail or {"claim": name},
+    )
 
 
 # --- containers -----------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ from typing import Any
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_API, QUEUE_LABEL
 from kpl_lab.engines.kubernetes.saying import NOTHING, Saying
-from kpl_lab.engines.kubernetes.telling import tell, tell_claim, tell_owner
+from kpl_lab.engines.kubernetes.telling import being_made, tell, tell_claim, tell_owner
 
 _UNBOUND, _QUEUED = "volume_unbound", "queued"
 _CLAIM = "PersistentVolumeClaim"
 # A pod that has waited for long is looked at more and more seldom: thousands may wait for hours.
 _LOOK_SECONDS, _SELDOM_SECONDS = 2.0, 60.0
 _SHARE_OF_AGE = 0.25
+_MAKING_SECONDS = 15.0
 _FORGET_SECONDS = 2 * _SELDOM_SECONDS
 
 
@@ -46,9 +47,14 @@ class Waiting:
             if self._claim and told.code == _UNBOUND:
                 about = await self._look_at_claim()
                 # Why there is no volume says more than that a pod waits for it.
-                told = about if about.code else told
+                told = about if about.code else self._patiently(metadata["uid"], told)
             self._last[metadata["uid"]] = told
         return self._last.get(metadata["uid"], NOTHING)
+
+    def _patiently(self, uid: str, told: Saying) -> Saying:
+        """Say of a claim that was made a moment ago what mostly holds: its volume comes."""
+        is_young = time.monotonic() - self._since[uid] < _MAKING_SECONDS
+        return being_made(self._claim) if is_young else told
 
     async def _look_at_claim(self) -> Saying:
         # Its events alone: an account that may not read claims reads those.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kpl_lab.engines.kubernetes import names
+from kpl_lab.engines.kubernetes import names, waiting
 from kpl_lab.engines.kubernetes.agent.report import Phase
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Observation, ReplicaState
@@ -200,6 +200,26 @@ async def test_a_server_without_a_volume_says_what_the_cluster_lacks(bench: Doub
     assert (end.cause, end.detail["code"]) == (Cause.START_FAILED, "no_storage_class")
     assert "storage_class" in end.detail["error"]
     await until(lambda: pod["metadata"]["name"] not in str(bench.objects("Pod")))
+
+
+async def test_a_volume_that_was_asked_for_a_moment_ago_alarms_nobody(
+    bench: Doubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.run(server("lab"))
+    pod = await bench.pod("lab")
+    condition = {
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+    }  # fmt: skip
+    bench.server.store.set_status("Pod", NS, pod["metadata"]["name"], conditions=[condition])
+
+    def told(code: str) -> Callable[[Observation], bool]:
+        return lambda one: one.replicas[0].detail.get("waits", {}).get("code") == code
+
+    found = await see(bench.engine, "lab", told("volume_making"))
+    assert found.replicas[0].detail["waits"]["is_progress"]
+    monkeypatch.setattr(waiting, "_MAKING_SECONDS", 0.0)
+    await see(bench.engine, "lab", told("volume_unbound"))
 
 
 async def test_a_check_that_fails_before_the_first_answer_is_not_told(bench: Doubled) -> None:
