@@ -32,8 +32,8 @@ from tests.places import passable
 
 USERS, PODS = sized(1000, 20), sized(5000, 60)
 # Tasks of one pod that pass through at these shares of the load, and tasks that ended before the last of them.
-PASSING = {0.1: sized(400, 10), 1.0: sized(2500, 30)}
-ENDED = sized(6500, 60)
+PASSING = {0.1: sized(400, 10), 1.0: sized(1200, 30)}
+ENDED = sized(7800, 60)
 SHARES = (0.1, 0.5, 1.0)
 SECONDS = sized(40, 5)
 CHURN_RATE = 1.0
