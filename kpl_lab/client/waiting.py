@@ -68,7 +68,7 @@ def wait_until(
         The platform was away for longer than a restart takes.
     """
     started = time.monotonic()
-    away_since: float | None = None
+    absence = _Absence()
     subscription = Subscription(resources=watch.resources)
     idle_seconds = min(LOOK_SECONDS, watch.timeout_seconds or LOOK_SECONDS)
     for item in events.stream(subscription, idle_seconds=idle_seconds):
@@ -77,24 +77,38 @@ def wait_until(
         try:
             state = look()
         except Unavailable:
-            # The stream finds out whether anybody comes back; what is waited for goes on meanwhile.
-            away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > PATIENCE_SECONDS:
+            # What is waited for goes on meanwhile.
+            if absence.is_too_long():
                 raise
-            continue
-        away_since = None
-        if on_look:
-            on_look(state)
-        if is_done(state):
-            return state
-        if watch.timeout_seconds is not None and (
-            time.monotonic() - started > watch.timeout_seconds
-        ):
-            raise NotDoneInTime(
-                f"It is not done after {watch.timeout_seconds:g} seconds, and goes on; look again "
-                "later, or give it more with --timeout."
-            )
+        else:
+            absence = _Absence()
+            if on_look:
+                on_look(state)
+            if is_done(state):
+                return state
+        _check_time(watch, started)
     raise AssertionError("the stream of events never ends")
+
+
+class _Absence:
+    """How long looks have not been answered; it begins with the first that is noted."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def is_too_long(self) -> bool:
+        """Note that nobody answered, and say whether that was so for too long."""
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since > PATIENCE_SECONDS
+
+
+def _check_time(watch: Watch, started: float) -> None:
+    seconds = watch.timeout_seconds
+    if seconds is not None and time.monotonic() - started > seconds:
+        raise NotDoneInTime(
+            f"It is not done after {seconds:g} seconds, and goes on; look again later, or give it more "
+            "with --timeout."
+        )
 
 
 def wait_until_gone(events: Events, watch: Watch, look: Callable[[], object]) -> None:

@@ -100,6 +100,19 @@ def test_a_look_that_breaks_off_is_no_end_of_the_wait(
     assert waiting.wait_until(client.tasks._events, watch, look, bool) == "done"
 
 
+def test_a_wait_ends_in_time_also_while_nobody_answers(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+
+    def look() -> str:
+        raise Unavailable("It broke off.")
+
+    watch = waiting.Watch(("tasks",), timeout_seconds=0.3)
+    with pytest.raises(NotDoneInTime):
+        waiting.wait_until(client.tasks._events, watch, look, bool)
+
+
 def test_a_wait_has_an_end_where_one_is_wanted(client: Client) -> None:
     task = client.tasks.submit(TaskCreate(algorithm="digits"))
     with pytest.raises(NotDoneInTime, match=r"0\.2 seconds"):
