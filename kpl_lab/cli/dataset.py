@@ -49,6 +49,12 @@ SHOW = (
     Column("LEFT OUT", text=lambda d: _skipped_text(d)),
     Column("WHY", "message"),
 )
+SHOW_MOUNT = (
+    Column("DATASET", "dataset"),
+    Column("VERSION", "version"),
+    Column("PATH", "path"),
+    Column("STATE", "state"),
+)
 
 
 def _newest(detail: DatasetDetail) -> DatasetVersionView | None:
@@ -160,7 +166,7 @@ def mount(session: Session, ref: str, server: str | None, no_wait: bool) -> None
     name, version = split_reference(ref)
     with waiting(session, f"Mounting {ref}"):
         mounted = session.client.servers.mount(found.id, name, version, wait=not no_wait)
-    session.show(mounted)
+    session.show(mounted, SHOW_MOUNT)
     if mounted.state == "mounted" and not mounted.enforced:
         session.say("Read-only holds by file mode alone here: the engine runs without privileges.")
     if mounted.state == "mounted" and mounted.message:
@@ -191,7 +197,7 @@ def unmount(session: Session, ref: str, server: str | None, no_wait: bool) -> No
     for one in mounts:
         servers.unmount(found.id, one.id, wait=not no_wait)
     gone = mounts[0].model_dump(mode="json")
-    session.show({**gone, "state": "unmounting" if no_wait else "unmounted"})
+    session.show({**gone, "state": "unmounting" if no_wait else "unmounted"}, SHOW_MOUNT)
 
 
 @dataset.command("delete")

@@ -20,6 +20,7 @@ from kpl_lab.cli.dataset import dataset
 from kpl_lab.cli.image import image
 from kpl_lab.cli.login import login
 from kpl_lab.cli.model import model
+from kpl_lab.cli.output import Column
 from kpl_lab.cli.pool import pool
 from kpl_lab.cli.server import server
 from kpl_lab.cli.service import service
@@ -33,6 +34,13 @@ from kpl_lab.cli.session import (
 )
 from kpl_lab.cli.task import task
 from kpl_lab.errors import KplError
+
+VERSIONS = (
+    Column("KPL", "kpl"),
+    Column("PLATFORM", "version"),
+    Column("API", "api_version"),
+    Column("ENGINE", "engine"),
+)
 
 
 @click.group(
@@ -52,7 +60,7 @@ def cli() -> None:
 def version(session: Session) -> None:
     """Show the versions of this command and of the platform."""
     platform = session.client.version()
-    session.show({"kpl": __version__, **platform.model_dump(mode="json")})
+    session.show({"kpl": __version__, **platform.model_dump(mode="json")}, VERSIONS)
 
 
 @cli.command("completion")

@@ -9,11 +9,18 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from kpl_lab import settings
+from kpl_lab.cli.output import Column
 from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.client import Client, Credentials
 from kpl_lab.client.credentials import DEFAULT_URL, credential_files, save_credentials
 from kpl_lab.client.failures import error_from, unreachable
 from kpl_lab.errors import Unauthenticated
+
+SIGNED_IN = (
+    Column("URL", "url"),
+    Column("USER", "username"),
+    Column("KEPT IN", "path"),
+)
 
 
 class HubToken(BaseModel):
@@ -42,7 +49,7 @@ def login(session: Session, username: str | None, password: str | None) -> None:
     kept = Credentials(url, token, username=me.name)
     path = _target(session)
     save_credentials(path, kept)
-    session.show({"url": kept.url, "username": me.name, "path": str(path)})
+    session.show({"url": kept.url, "username": me.name, "path": str(path)}, SIGNED_IN)
     first = next(p for p in credential_files(session.environment) if p.exists())
     if first != path:
         session.say(f"{first} is looked at first here; set KPL_HOME to {path.parent} to use this.")

@@ -30,7 +30,7 @@ def show_log(session: Session, pages: Iterable[LogPage | LogChunk]) -> None:
         last = page
         text.append(page.text)
     end = {"next_offset": last.next_offset, "complete": last.complete} if last else {}
-    session.show({"text": "".join(text), "offset": 0, **end})
+    session.show_json({"text": "".join(text), "offset": 0, **end})
 
 
 def show_build_log(session: Session, pages: Iterable[LogPage | LogChunk]) -> None:

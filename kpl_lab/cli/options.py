@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from kpl_lab.cli.output import Column, bytes_text
 from kpl_lab.cli.progress import transfer, waiting
 from kpl_lab.cli.session import Session
 from kpl_lab.cli.values import PAIR, PARAMETER
@@ -25,6 +26,18 @@ D = TypeVar("D", bound=ResourceView)
 Function = Callable[P, R]
 
 FOLDER = click.Path(exists=True, file_okay=False, readable=True, path_type=Path)
+
+_DOWNLOADED = (
+    Column("NAME", "name"),
+    Column("PATH", "path"),
+    Column("FILES", "files"),
+    Column("SIZE", "bytes", bytes_text),
+)
+_DELETED = (
+    Column("NAME", "name"),
+    Column("ID", "id"),
+    Column("STATE", "state"),
+)
 
 
 def alias_of(command: click.Command) -> click.Command:
@@ -148,7 +161,8 @@ def download(
             "path": str(folder.absolute()),
             "files": len(files),
             "bytes": sum(path.stat().st_size for path in files),
-        }
+        },
+        _DOWNLOADED,
     )
 
 
@@ -164,4 +178,5 @@ def delete_thing(
         )
     with waiting(session, f"Deleting {ref}"):
         gone = resource.delete(ref, wait=wait)
-    session.show({"id": gone.id, "name": gone.name, "state": "deleted" if wait else "deleting"})
+    state = "deleted" if wait else "deleting"
+    session.show({"id": gone.id, "name": gone.name, "state": state}, _DELETED)

@@ -45,7 +45,10 @@ class Column:
 
     def of(self, item: Any) -> str:  # noqa: ANN401 - any answer
         """Return the words for ``item``."""
-        return self.text(getattr(item, self.field) if self.field else item)
+        if not self.field:
+            return self.text(item)
+        is_mapping = isinstance(item, Mapping)
+        return self.text(item[self.field] if is_mapping else getattr(item, self.field))
 
 
 def json_text(item: BaseModel | Mapping[str, Any]) -> str:
@@ -143,12 +146,8 @@ def _cell(text: str) -> Any:  # noqa: ANN401 - rich's Text, imported where it is
 
 
 def fields_text(item: BaseModel | Mapping[str, Any], columns: Sequence[Column]) -> str:
-    """Return one line for each field; without ``columns`` for each that is set."""
-    if columns:
-        pairs = [(column.title, column.of(item)) for column in columns]
-    else:
-        values = item.model_dump(mode="json") if isinstance(item, BaseModel) else dict(item)
-        pairs = [(key.replace("_", " "), _plain(value)) for key, value in values.items()]
+    """Return one line for each of ``columns`` that says something."""
+    pairs = [(column.title, column.of(item)) for column in columns]
     pairs = [(title, text) for title, text in pairs if text not in ("", "-")]
     width = max((len(title) for title, _ in pairs), default=0)
     return "\n".join(f"{title:<{width}}  {text}" for title, text in pairs)

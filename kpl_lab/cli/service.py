@@ -170,7 +170,7 @@ def logs(session: Session, ref: str, replica: int, candidate: bool) -> None:
         page = services.log(found.id, replica=replica, offset=page.next_offset, revision=revision)
         text.append(page.text)
     if session.json:
-        session.show({**page.model_dump(), "text": "".join(text), "offset": 0})
+        session.show_json({**page.model_dump(), "text": "".join(text), "offset": 0})
     else:
         click.echo("".join(text), nl=False)
 

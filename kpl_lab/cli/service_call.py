@@ -93,11 +93,11 @@ def call(
 
 
 def _print(session: Session, answer: httpx.Response) -> None:
+    body = body_of(answer)
     if session.json:
         headers = dict(answer.headers)
-        session.show({"status": answer.status_code, "headers": headers, "body": body_of(answer)})
+        session.show_json({"status": answer.status_code, "headers": headers, "body": body})
         return
-    body = body_of(answer)
     if isinstance(body, str):
         click.echo(body if _is_text(answer) else answer.content)
     else:

@@ -81,11 +81,17 @@ class Session:
         for notice in notices:
             self.say(f"Note: {notice}")
 
-    def show(self, item: BaseModel | Mapping[str, Any], columns: Sequence[Column] = ()) -> None:
-        """Print one thing: as JSON, or its ``columns`` (default: all that is set) line by line."""
-        if isinstance(item, BaseModel):
-            item = self.with_address(item)
-        click.echo(json_text(item) if self.json else fields_text(item, columns))
+    def show(self, item: BaseModel | Mapping[str, Any], columns: Sequence[Column]) -> None:
+        """Print one thing: as JSON, or its ``columns`` line by line."""
+        if self.json:
+            self.show_json(item)
+        else:
+            item = self.with_address(item) if isinstance(item, BaseModel) else item
+            click.echo(fields_text(item, columns))
+
+    def show_json(self, item: BaseModel | Mapping[str, Any]) -> None:
+        """Print one thing as JSON."""
+        click.echo(json_text(self.with_address(item) if isinstance(item, BaseModel) else item))
 
     def show_list(self, items: Sequence[BaseModel], columns: Sequence[Column], none: str) -> None:
         """Print several things as JSON or as a table; ``none`` says what an empty list means."""

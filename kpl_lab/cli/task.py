@@ -273,14 +273,14 @@ task.add_command(alias_of(logs), "log")
 def metrics(session: Session, ref: str, points: int) -> None:
     """Print progress, scalar results and curves."""
     found = session.client.tasks.metrics(ref, points=points)
-    session.show(found, () if session.json else _metric_columns(found))
+    session.show(found, _metric_columns(found))
 
 
 def _metric_columns(found: TaskMetrics) -> list[Column]:
     def fixed(title: str, text: str) -> Column:
         return Column(title, text=lambda _: text)
 
-    columns = [fixed("progress", percent_text(found.progress))]
+    columns = [fixed("PROGRESS", percent_text(found.progress))]
     columns += [fixed(name, str(value)) for name, value in found.scalars.items()]
     for figure in found.curves:
         for series in figure.series:

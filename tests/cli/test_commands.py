@@ -123,6 +123,17 @@ def test_mount_and_unmount_use_the_only_running_server(kpl_: Kpl, platform: Plat
     assert kpl_("dataset", "unmount", "digits").code == 4
 
 
+def test_what_a_mount_came_to_is_told_under_titles_as_everywhere(
+    kpl_: Kpl, platform: Platform
+) -> None:
+    running_server(platform)
+    told = kpl_("dataset", "mount", "digits:2").out.splitlines()
+    assert told[:3] == ["DATASET  digits", "VERSION  2", "PATH     datasets/digits"]
+    assert [line.split() for line in told[3:]] == [["STATE", "mounted"]]
+    said = kpl_("dataset", "unmount", "digits")
+    assert said.out.splitlines()[3:] == ["STATE    unmounted"]
+
+
 def test_of_several_servers_one_must_be_named(kpl_: Kpl, platform: Platform) -> None:
     running_server(platform)
     running_server(platform, 2, "gpu")
@@ -356,7 +367,8 @@ def test_login_keeps_a_token_for_later_calls(kpl_alone: Kpl, server: Server, hom
 
 def test_login_checks_the_token_that_it_is_given(kpl_alone: Kpl, server: Server) -> None:
     assert kpl_alone("login", "--url", server.url, "--token", "wrong").code == 5
-    assert kpl_alone("login", "--url", server.url, "--token", TOKEN).code == 0
+    said = kpl_alone("login", "--url", server.url, "--token", TOKEN)
+    assert (said.code, said.out.splitlines()[1]) == (0, "USER     ada")
 
 
 @pytest.mark.usefixtures("ending")

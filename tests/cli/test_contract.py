@@ -204,6 +204,9 @@ def test_version_tells_both_sides(kpl_: Kpl) -> None:
     assert kpl_("version", "--json").json == {
         "kpl": "0.1.0", "version": "0.1.0", "api_version": "v1", "engine": "local",
     }  # fmt: skip
+    assert kpl_("version").out.splitlines() == [
+        "KPL       0.1.0", "PLATFORM  0.1.0", "API       v1", "ENGINE    local",
+    ]  # fmt: skip
 
 
 def test_options_of_the_address_work_before_and_after_the_words(
