@@ -162,10 +162,11 @@ export function eventWords(
   const { kind, message, data } = event;
   const { state, replicas, replicas_before: before } = data ?? {};
   if (message.startsWith('Scaled from ') && before !== undefined) {
-    return trans.__(
-      'Scaled from %1 to %2 replicas.',
-      String(before),
-      String(replicas)
+    return trans._n(
+      'Scaled from %2 to %1 replica.',
+      'Scaled from %2 to %1 replicas.',
+      Number(replicas),
+      String(before)
     );
   }
   if (message === '' && event.resource === 'services' && state) {

@@ -24,6 +24,7 @@ from kpl_lab.platform.storage.cached import CachedFiles
 from kpl_lab.platform.storage.database import open_engine
 from kpl_lab.settings import LOOPBACK, Settings
 from kpl_lab.supervisor import control, launch, ports
+from kpl_lab.wording import counted
 
 Level = Literal["ok", "note", "error"]
 ANSWER_SECONDS = 10.0
@@ -193,8 +194,8 @@ def _storage(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "storage",
             "note",
-            f"{waiting} versions and logs are not in {settings.storage_url} yet; the controller sends "
-            "them in the background.",
+            f"{counted(waiting, 'version or log', 'versions and logs')} not in {settings.storage_url} "
+            "yet; the controller sends what is missing in the background.",
         )
     else:
         yield Finding("storage", "ok", f"{settings.storage_url} holds everything that is finished")
@@ -215,7 +216,7 @@ def _engine(settings: Settings) -> Iterator[Finding]:
             await engine.close()
         return (
             f"{settings.engine}: {capacity.cpu:g} cores, {capacity.memory_mb / 1024:.1f} GiB, "
-            f"{capacity.gpu} GPUs; CPU is shared: up to {factor:g} times the cores are promised"
+            f"{counted(capacity.gpu, 'GPU')}; CPU is shared: up to {factor:g} times the cores are promised"
         )
 
     yield Finding("engine", "ok", asyncio.run(ask()))

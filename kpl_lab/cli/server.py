@@ -13,10 +13,11 @@ from kpl_lab.cli.session import Session, common_options, pass_session
 from kpl_lab.errors import Conflict, NotFound
 from kpl_lab.schemas.common import Resources
 from kpl_lab.schemas.servers import ServerView
+from kpl_lab.wording import counted
 
 
 def _resources_text(resources: Resources) -> str:
-    gpu = f", {resources.gpu} GPU" if resources.gpu else ""
+    gpu = f", {counted(resources.gpu, 'GPU')}" if resources.gpu else ""
     return f"{resources.cpu:g} CPU, {resources.memory} MB{gpu}"
 
 

@@ -39,6 +39,7 @@ from kpl_lab.schemas.tasks import (
     TaskMetrics,
     TaskView,
 )
+from kpl_lab.wording import counted
 
 
 def _progress_text(task: TaskView) -> str:
@@ -285,9 +286,10 @@ def _metric_columns(found: TaskMetrics) -> list[Column]:
     for figure in found.curves:
         for series in figure.series:
             last = series.y[-1] if series.y else None
-            words = f"{series.total} points, last {last:g}" if last is not None else "no points"
+            points = counted(series.total, "point")
+            words = f"{points}, last {last:g}" if last is not None else "no points"
             columns.append(fixed(f"{figure.title} / {series.name}", words))
-    columns += [fixed(curve.title, f"{len(curve.data)} points") for curve in found.results]
+    columns += [fixed(curve.title, counted(len(curve.data), "point")) for curve in found.results]
     return columns
 
 

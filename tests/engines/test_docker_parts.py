@@ -72,6 +72,8 @@ def test_more_gpus_than_are_free_are_refused() -> None:
     with pytest.raises(EngineError) as refused:
         pick_gpus(2, 2, {0})
     assert refused.value.detail == {"asked": 2, "free": 1, "total": 2}
+    with pytest.raises(EngineError, match="It asks for 1 GPU, with 0 of 2 free;"):
+        pick_gpus(1, 2, {0, 1})
 
 
 def test_inputs_are_mounted_read_only_and_live_mounts_arrive_from_outside_alone() -> None:

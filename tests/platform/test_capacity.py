@@ -104,7 +104,7 @@ def without_room(monkeypatch: pytest.MonkeyPatch, times: int, total: int = 2) ->
             if len(refused) < times:
                 refused.append(workload.name)
                 facts = {"asked": 1, "free": 0, "total": total}
-                raise EngineError("1 GPUs are asked for.", code="no_gpu", detail=facts)
+                raise EngineError("It asks for 1 GPU.", code="no_gpu", detail=facts)
 
     monkeypatch.setattr(FakeEngine, "run", run)
     return refused

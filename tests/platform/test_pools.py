@@ -302,7 +302,7 @@ async def test_a_task_for_which_its_pool_became_too_small_fails(pooled: Site) ->
     await alice.post(f"tasks/{first['id']}/stop")
     done = await alice.ended(second)
     assert (done["state"], done["reason"]) == ("failed", "pool_never_fits")
-    assert "the pool large has only 1 GPUs for its owner" in done["message"]
+    assert "the pool large has only 1 GPU for its owner" in done["message"]
 
 
 async def test_only_the_hub_may_ask_for_somebody_elses_pools(pooled: Site) -> None:

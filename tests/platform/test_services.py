@@ -110,7 +110,7 @@ async def test_it_is_scaled_up_and_down(site: Site) -> None:
         await until(is_routed)
     told = [e["message"] for e in (await alice.get(f"services/{found['id']}/events"))["items"]]
     assert "Scaled from 1 to 3 replicas." in told
-    assert "Scaled from 3 to 1 replicas." in told
+    assert "Scaled from 3 to 1 replica." in told
 
 
 async def test_a_stopped_service_keeps_its_address_and_starts_again(site: Site) -> None:

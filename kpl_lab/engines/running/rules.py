@@ -13,6 +13,7 @@ from kpl_lab.engines.running.service_watch import Timing
 from kpl_lab.engines.running.status import Status
 from kpl_lab.engines.spec import Cause, Kind, Workload
 from kpl_lab.errors import EngineError
+from kpl_lab.wording import counted
 
 if TYPE_CHECKING:
     # Supervisors start fast because they import the standard library alone.
@@ -90,7 +91,7 @@ def pick_gpus(count: int, total: int, in_use: set[int]) -> list[int]:
     free = [i for i in range(total) if i not in in_use]
     if len(free) < count:
         raise EngineError(
-            f"{count} GPUs are asked for and {len(free)} of {total} are free; "
+            f"It asks for {counted(count, 'GPU')}, with {len(free)} of {total} free; "
             "wait, or ask for fewer.",
             code="no_gpu",
             detail={"asked": count, "free": len(free), "total": total},

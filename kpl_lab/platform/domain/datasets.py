@@ -12,6 +12,7 @@ from kpl_lab.platform.storage.files import FileStore
 from kpl_lab.platform.storage.records.assets import DatasetRecord, DatasetVersionRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.datasets import DatasetCreate
+from kpl_lab.wording import counted
 
 NOUN = "dataset"
 
@@ -85,7 +86,7 @@ def finish_version(store: Store, version: DatasetVersionRecord, found: Imported)
     """Make a prepared version usable; its files are in place already. Repeatable."""
     _shelf(store).finish(
         version,
-        what=f"{found.records} records",
+        what=counted(found.records, "record"),
         progress=None,
         records=found.records,
         bytes=found.bytes,

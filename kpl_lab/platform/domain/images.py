@@ -177,7 +177,7 @@ def require_for_notebooks(image: ImageRecord, resources: Resources) -> None:
         )
     limits = image.max_resources or {}
     wanted = resources.model_dump()
-    for key, unit in (("cpu", "cores"), ("memory", "MiB"), ("gpu", "GPUs"), ("shm", "MiB")):
+    for key, unit in (("cpu", "CPU"), ("memory", "MiB"), ("gpu", "GPU"), ("shm", "MiB")):
         if key in limits and wanted[key] > limits[key]:
             raise Invalid(
                 f"The image {image.name!r} may be given at most {limits[key]:g} {unit} "

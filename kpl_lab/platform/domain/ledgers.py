@@ -257,7 +257,7 @@ def require_possible(found: Books, pool: str, owner: str, wanted: Amounts) -> No
         return
     kind = never.kinds[0]
     asked, there = getattr(wanted, kind), getattr(never.bound, kind)
-    what, most = f"{_plain(asked)} {KINDS[kind]}", _plain(there)
+    what, most = _amount(kind, asked), _plain(there)
     detail = {"resource": kind, "asked": asked, "limit": there, "pool": pool}
     if never.ledger.is_own:
         raise QuotaExceeded(
@@ -274,7 +274,7 @@ def require_possible(found: Books, pool: str, owner: str, wanted: Amounts) -> No
             detail=detail,
         )
     raise QuotaExceeded(
-        f"This asks for {what}; there are {most} in all, so it could never start. "
+        f"This asks for {what}; this installation has {most}, so it could never start. "
         "Ask for less, or use a larger machine.",
         code="never_fits",
         detail=detail,
@@ -284,7 +284,7 @@ def require_possible(found: Books, pool: str, owner: str, wanted: Amounts) -> No
 def explain_impossible(never: Shortage, pool: str) -> Explanation:
     """Return why something that was admitted once to a pool, or none, can never start by now."""
     asked, there = (
-        " and ".join(f"{_plain(getattr(amounts, kind))} {KINDS[kind]}" for kind in never.kinds)
+        " and ".join(_amount(kind, getattr(amounts, kind)) for kind in never.kinds)
         for amounts in (never.wanted, never.bound)
     )
     code = "pool_never_fits" if never.ledger.place else "never_fits"
@@ -298,11 +298,15 @@ def _plain(amount: float) -> str:
     return f"{amount:.2f}".rstrip("0").rstrip(".")
 
 
+def _amount(kind: str, amount: float) -> str:
+    return f"{_plain(amount)} {(_ONE if amount == 1 else KINDS)[kind]}"
+
+
 def _words(lacking: list[str], wanted: Amounts, ledger: Ledger) -> str:
     """Return what something waits for, as a sentence's end."""
     parts = [
-        f"{_plain(asked)} {(_ONE if asked == 1 else KINDS)[kind]} "
+        f"{_amount(kind, getattr(wanted, kind))} "
         f"({_plain(max(getattr(ledger.free, kind), 0))} free)"
-        for kind, asked in ((kind, getattr(wanted, kind)) for kind in lacking)
+        for kind in lacking
     ]
     return "waiting for " + " and ".join(parts) + ledger.place

@@ -111,7 +111,7 @@ def field_bytes(folder: Path, index: int, field: str) -> bytes:
     """
     with open_dataset(folder) as reader:
         if not 0 <= index < len(reader):
-            raise NotFound(f"The dataset has {len(reader)} records; there is no record {index}.")
+            raise NotFound(f"There is no record {index}; records of the dataset: {len(reader)}.")
         try:
             value, kind = _find(reader[index], reader.record_type, field)
             if kind == "File":

@@ -23,6 +23,7 @@ from kpl_lab.platform.storage.repositories.base import Reader
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.servers import ServerCreate
 from kpl_lab.telemetry.instruments import SERVER_SPAWNS, SERVERS_ENDED
+from kpl_lab.wording import counted
 
 ALIVE = ("pending", "starting", "running", "stopping")
 MOUNT_ROOT = "datasets"
@@ -84,7 +85,7 @@ def _tell_changes(store: Store, before: ServerRecord, now: ServerRecord) -> None
 
 
 def _limit_words(server: ServerRecord) -> str:
-    gpu = f", {server.gpu} GPU" if server.gpu else ""
+    gpu = f", {counted(server.gpu, 'GPU')}" if server.gpu else ""
     pool = f", pool {server.pool}" if server.pool else ""
     return f"{server.cpu:g} CPU, {server.memory} MiB{gpu}{pool}"
 

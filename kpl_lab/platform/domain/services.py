@@ -25,6 +25,7 @@ from kpl_lab.platform.domain.service_states import (
 from kpl_lab.platform.storage.records.work import ServiceRecord
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.services import ServiceCreate, ServiceUpdate
+from kpl_lab.wording import counted
 
 NOUN = "service"
 
@@ -182,7 +183,7 @@ def _begin_anew(store: Store, service: ServiceRecord) -> dict[str, Any]:
 
 
 def _scaled_words(before: int, after: int) -> str:
-    return "" if before == after else f"Scaled from {before} to {after} replicas."
+    return "" if before == after else f"Scaled from {before} to {counted(after, 'replica')}."
 
 
 def _state(values: dict[str, Any]) -> dict[str, Any]:

@@ -171,7 +171,7 @@ namespace Private {
         [
           trans.__('%1 CPU', resources.cpu),
           memory(resources.memory),
-          resources.gpu > 0 ? trans.__('%1 GPU', resources.gpu) : ''
+          resources.gpu > 0 ? trans._n('%1 GPU', '%1 GPUs', resources.gpu) : ''
         ]
           .filter(Boolean)
           .join(' · ')
