@@ -1,23 +1,133 @@
-"""Jupyter's programs, started without a part that they do not use.
+"""Jupyter's programs, started without the parts that they do not use.
 
 ``jsonschema`` checks the formats ``iri`` and ``iri-reference`` with ``rfc3987_syntax``, which compiles
 a grammar when it is imported: half the time that a hub or a notebook server takes to start, for
-formats that no schema of theirs names. Where it cannot be imported, jsonschema goes without.
+formats that no schema of theirs names. Where it cannot be imported, jsonschema goes without. So does
+``httpx`` without its command line, which takes ``rich`` and ``click`` along.
+
+A notebook server uses a few functions of JupyterHub's that lie beside the hub's own: its log and its
+access checks import the hub's pages, database and roles, with SQLAlchemy and Alembic. While these two
+are imported (:func:`without_the_hub`), stand-ins take the place of what only the hub uses, and are
+gone from ``sys.modules`` afterwards: whoever imports SQLAlchemy in the server then gets SQLAlchemy.
+What was imported keeps the stand-ins, and each becomes the real module when it is used.
 
 ``python -m kpl_lab.jupyter`` is ``jupyterhub``; :func:`singleuser` is ``jupyterhub-singleuser``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
 import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
 
-_UNUSED = "rfc3987_syntax"
+_UNUSED = ("rfc3987_syntax", "httpx._main")
+# What a notebook server uses of JupyterHub's, and what of the hub alone that imports.
+_USED = ("jupyterhub.log", "jupyterhub.services.auth")
+_PAGES, _ERRORS = "jupyterhub.handlers.pages", "sqlalchemy.exc"
+_OF_THE_HUB = ("sqlalchemy", _ERRORS, "jupyterhub.orm", "jupyterhub.roles", _PAGES)
+
+Decorator = Callable[[Any], Any]
 
 
 def leave_out() -> None:
     """Let what is not used not be imported in this process; before anything of Jupyter is."""
-    # As the import system has it: https://docs.python.org/3/library/sys.html#sys.modules
-    sys.modules.setdefault(_UNUSED, None)  # type: ignore[arg-type] # typeshed knows modules alone
+    for name in _UNUSED:
+        # As the import system has it: https://docs.python.org/3/library/sys.html#sys.modules
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # typeshed knows modules alone
+
+
+class _Later(ModuleType):
+    """Stands for a module; whatever is asked of it is the real one's, which is imported then."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - anything of the module's
+        if sys.modules.get(self.__name__) is self:
+            if name.startswith("__"):  # by the import system
+                raise AttributeError(name)
+            stand_in = _STAND_INS.get((_importer(), self.__name__, name))
+            if stand_in is not None:
+                return stand_in
+            # Something is otherwise than in the JupyterHub that this was made for.
+            _remove_stand_ins()
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+class _Page(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        real = getattr(sys.modules.get(_PAGES), cls.__name__, None)
+        return real is not None and isinstance(value, real)
+
+
+class HealthCheckHandler(metaclass=_Page):
+    """What the log asks of each request: nothing is one before the hub's pages are imported."""
+
+
+class SQLAlchemyError(Exception):
+    """What ``catch_db_error`` catches; it gets the real one before it is used."""
+
+
+_STAND_INS = {
+    ("jupyterhub.log", _PAGES, "HealthCheckHandler"): HealthCheckHandler,
+    ("jupyterhub.utils", _ERRORS, "SQLAlchemyError"): SQLAlchemyError,
+}
+
+
+def _importer() -> str:
+    """Return which module asks a stand-in for something."""
+    return str(sys._getframe(2).f_globals.get("__name__"))  # noqa: SLF001 - as warnings has it
+
+
+def _remove_stand_ins() -> None:
+    for name in _OF_THE_HUB:
+        if isinstance(sys.modules.get(name), _Later):
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def without_the_hub() -> Iterator[None]:
+    """Let JupyterHub's modules be imported without the hub's own; for a notebook server alone."""
+    for name in _OF_THE_HUB:
+        sys.modules.setdefault(name, _Later(name))
+    try:
+        yield
+    finally:
+        _remove_stand_ins()
+        _mend_utils()
+
+
+def _mend_utils() -> None:
+    """Have the one function that catches errors of the database catch the real ones."""
+    utils = sys.modules.get("jupyterhub.utils")
+    if getattr(utils, "SQLAlchemyError", None) is not SQLAlchemyError:
+        return
+    decorate: Decorator | None = getattr(utils, "catch_db_error", None)
+
+    def real() -> None:
+        error = importlib.import_module(_ERRORS).SQLAlchemyError
+        setattr(utils, "SQLAlchemyError", error)  # noqa: B010 - mypy knows no such attribute
+
+    if decorate is None:
+        real()
+        return
+
+    @functools.wraps(decorate)
+    def catch_db_error(method: Any) -> Any:  # noqa: ANN401 - as what it stands before
+        real()
+        return decorate(method)
+
+    setattr(utils, "catch_db_error", catch_db_error)  # noqa: B010 - as above
+
+
+def import_for_singleuser() -> None:
+    """Import what a notebook server uses of JupyterHub, without what it does not."""
+    leave_out()
+    # What cannot be imported so is imported in full by JupyterHub's own program, or it says why not.
+    with without_the_hub(), contextlib.suppress(Exception):
+        for name in _USED:
+            importlib.import_module(name)
 
 
 def hub() -> None:
@@ -30,7 +140,7 @@ def hub() -> None:
 
 def singleuser() -> None:
     """Run a notebook server of JupyterHub's."""
-    leave_out()
+    import_for_singleuser()
     from jupyterhub.singleuser import main
 
     main()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
 import json
 import os
-import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +15,7 @@ import pytest
 from kpl_lab.engines.local import processes
 from kpl_lab.engines.local.status import Status
 from kpl_lab.engines.spec import Cause, Kind, ReplicaState, Workload
+from tests.doubles.hub import Hub, running_hub
 from tests.engines.harness import (
     end_of,
     is_state,
@@ -35,40 +34,15 @@ from tests.engines.test_local_connect_filter import (
     running_service,
 )
 
-SCOPES = ["access:servers!user=alice"]
-
 
 @pytest.fixture
-def hub() -> Iterator[str]:
-    """Give the address of as much of a hub as a server asks for when it starts."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            alice = {"name": "alice", "kind": "user", "admin": False, "scopes": SCOPES}
-            answer = json.dumps({"version": "6.1.1", **alice}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("X-JupyterHub-Version", "6.1.1")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=found.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{found.server_address[1]}"
-    found.shutdown()
-    found.server_close()
-    thread.join()
+def hub() -> Iterator[Hub]:
+    """Give as much of a hub as a server asks for when it starts."""
+    with running_hub() as found:
+        yield found
 
 
-def singleuser(hub: str) -> Workload:
+def singleuser(hub: Hub) -> Workload:
     """Return a notebook server as the hub's spawner describes it."""
     return replace(
         task("server-1", ""),
@@ -77,18 +51,7 @@ def singleuser(hub: str) -> Workload:
         home="alice",
         command=("jupyterhub-singleuser", "--ServerApp.answer_yes=True"),
         limits=limits(memory_mb=2048),
-        environment={
-            "JUPYTERHUB_API_TOKEN": "t0ken",
-            "JUPYTERHUB_API_URL": f"{hub}/hub/api",
-            "JUPYTERHUB_ACTIVITY_URL": f"{hub}/hub/api/users/alice/activity",
-            "JUPYTERHUB_BASE_URL": "/",
-            "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-alice",
-            "JUPYTERHUB_HOST": "",
-            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": json.dumps(SCOPES),
-            "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/",
-            "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:{{port}}/user/alice/",
-            "JUPYTERHUB_USER": "alice",
-        },
+        environment=hub.variables("http://127.0.0.1:{{port}}/user/alice/"),
     )
 
 
@@ -100,7 +63,7 @@ def asks(address: str | None) -> int:
 
 @pytest.mark.parametrize("mode", [mode for mode in possible_modes() if mode != "bare-root"])
 async def test_a_server_from_the_template_is_like_any_other(
-    tmp_path: Path, hub: str, mode: str
+    tmp_path: Path, hub: Hub, mode: str
 ) -> None:
     async with local_bench(tmp_path, mode, {"warm_start": True}) as bench:
         async with asyncio.timeout(60):
@@ -132,7 +95,7 @@ async def test_a_server_from_the_template_is_like_any_other(
 
 @needs_filter
 async def test_a_server_from_the_template_calls_no_replica_of_a_service(
-    tmp_path: Path, hub: str
+    tmp_path: Path, hub: Hub
 ) -> None:
     # Its configuration is code that it runs itself: the intruder goes to work in it.
     configuration = {
@@ -177,7 +140,7 @@ def facts_of(pid: int) -> tuple[bytes, int, list[str]]:
     return (root / "cmdline").read_bytes(), root.stat().st_uid, opened
 
 
-async def test_while_the_template_is_not_ready_servers_start_cold(tmp_path: Path, hub: str) -> None:
+async def test_while_the_template_is_not_ready_servers_start_cold(tmp_path: Path, hub: Hub) -> None:
     async with local_bench(tmp_path, possible_modes()[0], {"warm_start": True}) as bench:
         await start(bench.engine, singleuser(hub))
         found = await see(bench.engine, "server-1", is_state(ReplicaState.READY))

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from kpl_lab.jupyter import leave_out
+from kpl_lab.jupyter import import_for_singleuser
 
 # Console script: module and function, as its entry point says.
 PROGRAMS = {"jupyterhub-singleuser": ("jupyterhub.singleuser", "main")}
@@ -66,7 +66,7 @@ def preload() -> bool:
     Modules that are not installed are skipped: they would only have saved time.
     """
     global _is_preloaded
-    leave_out()
+    import_for_singleuser()
     for name in MODULES:
         try:
             importlib.import_module(name)
