@@ -132,7 +132,7 @@ class Life:
         """Watch until everything has ended."""
         waits = backoff()
         try:
-            while not self._isverdict_of():
+            while not self._is_over():
                 self._woken.clear()
                 try:
                     pause = await self._step()
@@ -147,7 +147,7 @@ class Life:
             for pump in self._pumps.values():
                 await pump.close()
 
-    def _isverdict_of(self) -> bool:
+    def _is_over(self) -> bool:
         entry = self._entry
         indices = {*entry.statuses, *range(entry.workload.replicas)}
         return all(
@@ -304,7 +304,7 @@ class Life:
         if seen.exit_code is None and seen.cause is Cause.START_FAILED:
             self._pump(status.index).note(f"could not be started: {seen.detail.get('error', '')}")
         self._keep(status, seen)
-        if seen.exit_code is None or self._entry.workload.kind is Kind.SERVICE:
+        if seen.exit_code is None or self._entry.workload.kind in (Kind.SERVICE, Kind.SERVER):
             # What holds a node's room without a command, or would be started for ever.
             await self.remove_objects()
 

@@ -84,13 +84,19 @@ def last_words(pod: Mapping[str, Any], *where: str) -> Json | None:
     where
         ``state`` for its present end, ``lastState`` for the one before it was started again.
     """
-    agent = _container(pod, "initContainerStatuses", AGENT_CONTAINER)
+    agent = agent_of(pod)
     for key in where or ("state", "lastState"):
         message = ((agent.get(key) or {}).get("terminated") or {}).get("message")
         found = words_of(str(message)) if message else None
         if found is not None:
             return found
     return None
+
+
+def agent_of(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the status of a pod's agent, a sidecar or beside the command; empty where it has none yet."""
+    sidecar = _container(pod, "initContainerStatuses", AGENT_CONTAINER)
+    return sidecar or _container(pod, "containerStatuses", AGENT_CONTAINER)
 
 
 def is_disrupted(pod: Mapping[str, Any]) -> bool:
@@ -128,13 +134,29 @@ class _Look:
             return self._ended(state["terminated"])
         if self._status.get("phase") == "Failed" or self._phase == Phase.FAILED:
             return self._never_ran()
+        if "running" in state and self._has_lost_its_agent():
+            error = "its agent in the pod has ended by itself"
+            return Seen(
+                state=ReplicaState.EXITED, is_final=True, cause=Cause.LOST, detail={"error": error}
+            )
         if "running" in state or "terminated" in state:
             return self._running(state.get("running") or state["terminated"])
         return self._waiting()
 
     def _is_through(self) -> bool:
-        """Say whether the pod has ended, and its outputs have been sent."""
-        return self._status.get("phase") in _ENDED_PHASES or self._phase == Phase.SENT
+        """Say whether the pod has ended, and its outputs have been sent; a server has none."""
+        is_over = self._status.get("phase") in _ENDED_PHASES or self._phase == Phase.SENT
+        return is_over or self._subject.kind is Kind.SERVER
+
+    def _has_lost_its_agent(self) -> bool:
+        """Say whether the agent has ended before the command, and nobody asked for that.
+
+        As a sidecar it is started again; beside the command it is not.
+        """
+        is_beside = bool(_container(self._pod, "containerStatuses", AGENT_CONTAINER))
+        has_ended = "terminated" in (agent_of(self._pod).get("state") or {})
+        is_ending = self._subject.is_stopped or self._pod["metadata"].get("deletionTimestamp")
+        return is_beside and has_ended and not is_ending
 
     def _measures(self) -> Json:
         peak, cpu = self._report.get("memory_peak_mb"), self._report.get("cpu_seconds")

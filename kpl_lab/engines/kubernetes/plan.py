@@ -129,6 +129,17 @@ class Plan:
         return self.workload.kind in (Kind.SERVICE, Kind.SERVER)
 
     @property
+    def starts_together(self) -> bool:
+        """Whether the command starts with its agent and not after it: nothing has to be there before.
+
+        A kubelet begins what waits for a sidecar a second or two later; that is for whoever waits
+        before a screen.
+        """
+        workload = self.workload
+        is_server = workload.kind is Kind.SERVER and workload.home is not None
+        return is_server and not workload.inputs and workload.code is None
+
+    @property
     def is_numbered(self) -> bool:
         """Whether its pods are given numbers by Kubernetes: those of a Job with several replicas."""
         return self.workload.kind in (Kind.TASK, Kind.BUILD) and self.workload.replicas > 1

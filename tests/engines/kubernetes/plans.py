@@ -109,15 +109,18 @@ def pod_of(plan: Plan) -> Manifest:
 
 
 def command_of(plan: Plan) -> Manifest:
-    (main,) = pod_of(plan)["containers"]
-    assert main["name"] == "main"
-    return dict(main)
+    return _container(plan, "main")
 
 
 def agent_of(plan: Plan) -> Manifest:
-    (agent,) = pod_of(plan)["initContainers"]
-    assert agent["name"] == "agent"
-    return dict(agent)
+    return _container(plan, "agent")
+
+
+def _container(plan: Plan, name: str) -> Manifest:
+    pod = pod_of(plan)
+    everything = [*pod.get("initContainers", ()), *pod["containers"]]
+    (found,) = [one for one in everything if one["name"] == name]
+    return dict(found)
 
 
 def environment_of(plan: Plan) -> dict[str, Any]:

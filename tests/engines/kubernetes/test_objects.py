@@ -14,7 +14,7 @@ from kpl_lab.engines.kubernetes.objects import objects, parts
 from kpl_lab.engines.kubernetes.objects.pod import SAFE_TO_EVICT, pod_template
 from kpl_lab.engines.kubernetes.objects.workloads import QUEUE_LABEL
 from kpl_lab.engines.kubernetes.plan import Plan, Shape
-from kpl_lab.engines.spec import Kind, Limits, RegistryLogin
+from kpl_lab.engines.spec import Input, Kind, Limits, RegistryLogin
 from kpl_lab.errors import EngineError
 from tests.engines.kubernetes.plans import (
     FULL_SHAPE,
@@ -141,18 +141,40 @@ def test_a_command_reserves_its_memory_and_gpus_whole_and_its_cores_in_part(
 
 
 @every_plan
-def test_the_command_starts_after_its_agent_is_ready_and_ends_before_it(plan: Plan) -> None:
+def test_a_command_starts_when_its_agent_is_ready_or_where_nothing_is_prepared_with_it(
+    plan: Plan,
+) -> None:
     agent = agent_of(plan)
-    assert agent["restartPolicy"] == "Always"
     assert agent["image"] == plan.shape.base_image
-    assert agent["command"][-4:-2] == ["--config", "/beside/config/agent.json"]
-    assert agent["command"][-2:] == ["--send-seconds", str(plan.shape.send_seconds)]
-    assert agent["startupProbe"]["exec"]["command"] == ["test", "-e", "/beside/ready"]
-    probe = agent["startupProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
+    assert agent["command"][3:5] == ["--config", "/beside/config/agent.json"]
+    assert agent["command"][5:7] == ["--send-seconds", str(plan.shape.send_seconds)]
+    if plan.starts_together:
+        assert [one["name"] for one in pod_of(plan)["containers"]] == ["main", "agent"]
+        assert agent["command"][7:] == ["--together"]
+        assert not {"restartPolicy", "startupProbe", "lifecycle"} & set(agent)
+    else:
+        assert [one["name"] for one in pod_of(plan)["initContainers"]] == ["agent"]
+        assert agent["command"][7:] == []
+        assert agent["restartPolicy"] == "Always"
+        probe = agent["startupProbe"]
+        assert probe["exec"]["command"] == ["test", "-e", "/beside/ready"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
     assert agent["resources"]["limits"]["memory"] == "256Mi"
     assert agent["securityContext"]["readOnlyRootFilesystem"] is True
     assert {"KPL_POD", "PYTHONDONTWRITEBYTECODE"} == {one["name"] for one in agent["env"]}
+
+
+def test_what_somebody_waits_for_on_a_page_starts_with_its_agent() -> None:
+    together = {name for name, plan in PLANS.items() if plan.starts_together}
+    assert together == {
+        "server",
+        "full server",
+        "server in a shared claim",
+        "server that forgets",
+        "server on nodes with agents",
+    }
+    prepared = plan_of(Kind.SERVER, inputs=(Input(key="a", source="x"),))
+    assert not prepared.starts_together
 
 
 # What runs them

@@ -25,12 +25,14 @@ def subject(kind: Kind = Kind.TASK, **changes: Any) -> Subject:
     return Subject(**{"kind": kind, "limits": LIMITS, "port": port, **changes})
 
 
-def pod(main: Json | None = None, *, phase: str = "Running", agent: Json | None = None, leaving: bool = False, **status: Any) -> Json:  # fmt: skip
+def pod(main: Json | None = None, *, phase: str = "Running", agent: Json | None = None, beside: Json | None = None, leaving: bool = False, **status: Any) -> Json:  # fmt: skip
     statuses: Json = {"phase": phase, "podIP": "10.0.0.9", **status}
     if main is not None:
         statuses["containerStatuses"] = [{"name": "main", "restartCount": 0, **main}]
     if agent is not None:
         statuses["initContainerStatuses"] = [{"name": "agent", **agent}]
+    if beside is not None:
+        statuses.setdefault("containerStatuses", []).append({"name": "agent", **beside})
     metadata: Json = {"name": "p", "uid": "u"}
     if leaving:
         metadata["deletionTimestamp"] = ENDED
@@ -112,6 +114,17 @@ ENDS: dict[str, tuple[Json, Json | None, Subject, Cause, int | None]] = {
     ),
     "failed without a word": (pod(phase="Failed"), None, subject(), Cause.START_FAILED, None),
     "a server that ended": (pod(ended(1), phase="Failed"), None, subject(Kind.SERVER), Cause.EXIT, 1),
+    "a server that ended, its agent not yet": (
+        pod(ended(1), beside=running()), {"phase": "running"}, subject(Kind.SERVER), Cause.EXIT, 1,
+    ),
+    "a server that never listened, in the words of its agent beside it": (
+        pod(ended(143), phase="Failed", beside=words(**doom(Cause.NEVER_LISTENED, port=9000))), None,
+        subject(Kind.SERVER), Cause.NEVER_LISTENED, -15,
+    ),
+    "a server whose agent has ended": (
+        pod(running(), beside=ended(137, "OOMKilled")), {"phase": "ready"}, subject(Kind.SERVER),
+        Cause.LOST, None,
+    ),
     "a service that gives up": (
         pod(ended(2) | {"restartCount": 6}), None, subject(Kind.SERVICE), Cause.EXIT, 2,
     ),
@@ -152,6 +165,16 @@ STATES: dict[str, tuple[Json, Json | None, Subject, ReplicaState]] = {
     "not ready, unheard": (pod(running(ready=False)), None, SERVER, ReplicaState.STARTING),
     "was ready, unheard": (
         pod(running(ready=False)), None, subject(Kind.SERVER, was_ready=True), ReplicaState.UNHEALTHY,
+    ),
+    "a server that is to end, its agent has": (
+        pod(running(), beside=ended(0), leaving=True), {"phase": "ready"}, SERVER, ReplicaState.READY,
+    ),
+    "a server that was stopped, its agent has ended": (
+        pod(running(), beside=ended(0)), {"phase": "ready"}, subject(Kind.SERVER, is_stopped=True),
+        ReplicaState.READY,
+    ),
+    "a sidecar that is started again": (
+        pod(running(), agent=ended(1)), {"phase": "ready"}, SERVER, ReplicaState.READY,
     ),
     "crashed once": (pod(ended(1)), None, SERVICE, ReplicaState.STARTING),
     "crashes after it was ready": (

@@ -13,9 +13,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--send-seconds", type=float, default=3600.0)
+    parser.add_argument(
+        "--together", action="store_true", help="the command starts and ends beside it"
+    )
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = _arguments()
-    main(AgentConfig.read(given.config), given.send_seconds)
+    main(AgentConfig.read(given.config), given.send_seconds, is_together=given.together)

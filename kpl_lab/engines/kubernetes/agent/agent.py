@@ -50,11 +50,18 @@ class Agent:
     ----------
     send_seconds
         How long outputs may take when the command has ended.
+    is_together
+        The command starts without waiting for this one, which ends by itself after it. Otherwise the
+        kubelet starts the command when this one is ready, and ends this one after it.
     """
 
-    def __init__(self, config: AgentConfig, send_seconds: float) -> None:
+    def __init__(
+        self, config: AgentConfig, send_seconds: float, *, is_together: bool = False
+    ) -> None:
         self._config = config
         self._send_seconds = send_seconds
+        self._is_together = is_together
+        self._is_asked = False
         self._gateway = Gateway(config, os.environ[POD_VARIABLE])
         self._report = Report()
         self._link = Link(self._gateway, self._report.plain, self._obey)
@@ -88,7 +95,10 @@ class Agent:
             self._say_last_words()
 
     def _end(self) -> None:
-        self._is_over.set()
+        self._is_asked = True
+        # One that is together with its command is asked at the same time as that.
+        if not self._is_together or self._report.phase is Phase.FAILED:
+            self._is_over.set()
         self._woken.set()
 
     async def _prepare(self) -> bool:
@@ -105,7 +115,8 @@ class Agent:
             self._report.phase = Phase.FAILED
             self._link.tell()
             # The runner ends the pod when it hears of it; a new try would fail again.
-            await self._is_over.wait()
+            if not self._is_asked:
+                await self._is_over.wait()
             return False
         await asyncio.to_thread(Path(READY_FILE).touch)
         self._report.phase = Phase.PREPARED
@@ -159,6 +170,8 @@ class Agent:
             if self._head is not None and self._report.phase is not Phase.ENDED:
                 self._report.phase = Phase.ENDED
                 self._link.tell()
+            if self._is_together and (self._head is not None or self._is_asked):
+                self._is_over.set()
             self._head = None
             return _PAUSE_SECONDS if self._report.phase is Phase.ENDED else 0.05
         if self._head is None or self._head.pid != head.pid:
@@ -298,8 +311,15 @@ class Agent:
             _LAST_WORDS.write_text(json.dumps(self._report.last_words()))
 
 
-def main(config: AgentConfig, send_seconds: float) -> None:
+def main(config: AgentConfig, send_seconds: float, *, is_together: bool = False) -> None:
     """Run until the pod ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     log.info("beside %s; %s", config.workload, asdict(config.timing))
-    asyncio.run(Agent(config, send_seconds).run())
+    try:
+        asyncio.run(Agent(config, send_seconds, is_together=is_together).run())
+    except Exception:
+        if not is_together:
+            raise  # the kubelet starts a sidecar again
+        log.exception("begins anew")
+        time.sleep(_PAUSE_SECONDS)
+        os.execv(sys.executable, [*sys.orig_argv])  # noqa: S606 (itself)

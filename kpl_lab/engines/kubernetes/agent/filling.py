@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from kpl_lab.engines.kubernetes.agent.config import AgentConfig
 from kpl_lab.engines.kubernetes.agent.gateway import Gateway
 from kpl_lab.engines.kubernetes.plan import INPUTS, INSIDE, OUTPUTS, WORK
+from kpl_lab.trees import remove_tree
 
 _NEW_HOME = ".kpl-new"
+# In a home that was filled: whoever has deleted all of it wants it empty.
+_BEGUN = ".kpl-begun"
 
 
 def fill(config: AgentConfig, gateway: Gateway) -> None:
@@ -46,19 +50,29 @@ def _link_indices(keys: Sequence[str], folder: Path) -> None:
 
 def _begin_home(config: AgentConfig, gateway: Gateway, home: Path) -> None:
     """Fill a home that nobody has used yet."""
-    if not config.has_skeleton or not _is_new(home, config.mounts):
-        return
-    # Beside it, in the same volume: what was begun and not ended is begun again.
+    # Beside it, in the same volume: once it is there, it is whole, and moving it is gone on with.
     fresh = home / _NEW_HOME
-    gateway.fetch({"what": "skeleton"}, fresh)
+    if not fresh.is_dir():
+        if not config.has_skeleton or not _is_new(home, config.mounts):
+            return
+        gateway.fetch({"what": "skeleton"}, fresh)
+    (home / _BEGUN).touch()
     for path in fresh.iterdir():
-        path.rename(home / path.name)
-    fresh.rmdir()
+        # What the server has made meanwhile stays.
+        if not os.path.lexists(home / path.name):
+            path.rename(home / path.name)
+    remove_tree(fresh)
 
 
 def _is_new(home: Path, mounts: str | None) -> bool:
-    """Say whether a home holds nothing but what a volume or we have put there."""
-    ours = {"lost+found", _NEW_HOME, f".{_NEW_HOME}.part"}
+    """Say whether a home holds nothing but what a volume or we have put there.
+
+    Hidden files do not count: the server may have started already, and write some.
+    """
+    ours = {"lost+found"}
     if mounts is not None:
         ours.add(Path(mounts).name)
-    return not any(path.name not in ours for path in home.iterdir())
+    names = {path.name for path in home.iterdir()}
+    return _BEGUN not in names and not any(
+        name not in ours and not name.startswith(".") for name in names
+    )

@@ -46,14 +46,15 @@ def command_container(plan: Plan) -> Manifest:
 
 
 def agent_container(plan: Plan) -> Manifest:
-    """Return the sidecar that starts before the command and ends after it."""
+    """Return the agent: a sidecar that starts before the command and ends after it, or one beside it."""
     seconds = str(plan.shape.send_seconds)
     arguments = ["--config", f"{CONFIG}/{CONFIG_FILE}", "--send-seconds", seconds]
+    if plan.starts_together:
+        arguments.append("--together")
     return {
         "name": names.AGENT_CONTAINER,
         "image": plan.shape.base_image,
         "imagePullPolicy": plan.shape.pull_policy,
-        "restartPolicy": "Always",
         "command": ["python3", "-m", AGENT_MODULE, *arguments],
         "env": agent_variables(),
         "workingDir": "/",
@@ -63,6 +64,15 @@ def agent_container(plan: Plan) -> Manifest:
             "requests": {"cpu": "10m", "memory": "32Mi"},
         },
         "securityContext": {**_CONFINED, "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "File",
+        **({} if plan.starts_together else _before_the_command()),
+    }
+
+
+def _before_the_command() -> Manifest:
+    """Return what makes it a sidecar for which the command waits."""
+    return {
+        "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": ["/bin/sh", "-c", _WAIT]}}},
         "startupProbe": {
             "exec": {"command": ["test", "-e", READY_FILE]},
@@ -70,7 +80,6 @@ def agent_container(plan: Plan) -> Manifest:
             "timeoutSeconds": 5,
             "failureThreshold": AGENT_START_SECONDS,
         },
-        "terminationMessagePolicy": "File",
     }
 
 

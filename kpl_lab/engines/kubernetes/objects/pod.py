@@ -41,9 +41,14 @@ def pod_template(plan: Plan) -> Manifest:
 
 def _spec(plan: Plan) -> Manifest:
     is_service = plan.workload.kind is Kind.SERVICE
+    command, agent = command_container(plan), agent_container(plan)
+    containers = (
+        {"containers": [command, agent]}
+        if plan.starts_together
+        else {"initContainers": [agent], "containers": [command]}
+    )
     return {
-        "initContainers": [agent_container(plan)],
-        "containers": [command_container(plan)],
+        **containers,
         "volumes": volumes(plan),
         # The agent ends the command and looks at its processes.
         "shareProcessNamespace": True,
