@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ MOST_ITEMS = 200
 RESTART_SECONDS = 6.0
 # So old may be what is known of servers that run, for the polls of all of them.
 ALIVE_SECONDS = 2.0
+# And of servers that start, for all who wait for one.
+STARTING_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class PlatformClient:
             trust_env=False,
         )
         self._alive = Recent(ALIVE_SECONDS, self._ask_alive)
+        self._starting = Recent(STARTING_SECONDS, self._ask_alive)
 
     async def create_server(self, body: ServerCreate) -> ServerGrant:
         """Have the platform note a new server; nothing starts yet."""
@@ -96,10 +100,25 @@ class PlatformClient:
         The platform is asked once for all servers, so that thousands of polls are few questions.
         One that is new, or that nobody knows, is not among them.
         """
-        return server in await self._alive.get()
+        return server in (await self._alive.get()).ids
 
-    async def _ask_alive(self) -> frozenset[int]:
-        return frozenset((await self._call("GET", "/internal/servers", ServersAlive)).ids)
+    async def until_running(self, server: int, seconds: float) -> None:
+        """Wait until a server runs, at most so long; also where nobody answers.
+
+        The platform is asked once for all servers that start.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not await self._runs(server):  # noqa: ASYNC110 (it is another process)
+                    await asyncio.sleep(STARTING_SECONDS)
+
+    async def _runs(self, server: int) -> bool:
+        with contextlib.suppress(KplError):
+            return server in (await self._starting.get()).running
+        return False
+
+    async def _ask_alive(self) -> ServersAlive:
+        return await self._call("GET", "/internal/servers", ServersAlive)
 
     async def images(self, person: Person) -> list[ImageView]:
         """Return the part of the catalog that somebody may use, their own first."""

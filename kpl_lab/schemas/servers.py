@@ -66,6 +66,7 @@ class ServersAlive(Schema):
     """``GET /internal/servers``: which servers have not ended (hub token only)."""
 
     ids: list[int]
+    running: list[int] = Field([], description="those of them that can be used")
 
 
 class ServerStart(Schema):

@@ -3390,6 +3390,12 @@ export interface components {
         ServersAlive: {
             /** Ids */
             ids: number[];
+            /**
+             * Running
+             * @description those of them that can be used
+             * @default []
+             */
+            running: number[];
         };
         /**
          * ServiceCreate

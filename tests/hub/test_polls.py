@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ class Platform:
         if path == "/internal/servers":
             ended = ("stopped", "failed")
             ids = [id for id, state in self.states.items() if state not in ended]
-            return httpx.Response(200, json={"ids": ids})
+            running = [id for id in ids if self.states[id] == "running"]
+            return httpx.Response(200, json={"ids": ids, "running": running})
         found = re.fullmatch("/internal/servers/([0-9]+)", path)
         assert found is not None
         id = int(found[1])
@@ -86,3 +88,30 @@ async def test_one_that_began_a_moment_ago_is_asked_for_itself(platform: Platfor
 async def test_a_silent_platform_ends_no_server(platform: Platform) -> None:
     platform.is_away = True
     assert await spawner(1).poll() is None
+
+
+async def test_all_who_wait_for_a_start_ask_together_and_hear_of_it_at_once(
+    platform: Platform,
+) -> None:
+    platform.states = dict.fromkeys(range(1, 101), "starting")
+    client = platform_client.client_of(URL, TOKEN)
+    waiting = [asyncio.create_task(client.until_running(id, 20.0)) for id in platform.states]
+    await asyncio.sleep(0.5)
+    assert not any(one.done() for one in waiting)
+    platform.states[7] = "running"
+    async with asyncio.timeout(2.0):
+        await waiting[6]
+    assert sum(one.done() for one in waiting) == 1
+    assert platform.asked.keys() == {"/internal/servers"}
+    assert platform.asked["/internal/servers"] < 25
+    for one in waiting:
+        one.cancel()
+
+
+async def test_whoever_waits_for_a_start_is_not_held_up_longer_than_wanted(
+    platform: Platform,
+) -> None:
+    client = platform_client.client_of(URL, TOKEN)
+    platform.is_away = True
+    async with asyncio.timeout(2.0):
+        await client.until_running(1, 0.3)

@@ -174,7 +174,10 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
                 return host, int(port)
             if status.state in ENDED:
                 raise await failure(self._platform, status)
-            await asyncio.sleep(next(waits))
+            if status.state == "running":
+                await asyncio.sleep(next(waits))  # its address is still to come
+            else:
+                await self._platform.until_running(server, next(waits))
             try:
                 status = await self._platform.server(server)
             except Unavailable:

@@ -239,7 +239,11 @@ def create_server(
 def list_alive_servers(store: ReadingStoreDep, caller: Internal) -> ServersAlive:
     """Return which servers run, are about to, or are ending: one answer for all of the hub's polls."""
     del caller
-    return ServersAlive(ids=[step.id for step in store.servers.steps()])
+    steps = store.servers.steps()
+    return ServersAlive(
+        ids=[step.id for step in steps],
+        running=[step.id for step in steps if step.state == "running"],
+    )
 
 
 @router.post("/internal/servers/{id}/start")
