@@ -2,8 +2,9 @@
 
 ``jsonschema`` checks the formats ``iri`` and ``iri-reference`` with ``rfc3987_syntax``, which compiles
 a grammar when it is imported: half the time that a hub or a notebook server takes to start, for
-formats that no schema of theirs names. Where it cannot be imported, jsonschema goes without. So does
-``httpx`` without its command line, which takes ``rich`` and ``click`` along.
+formats that no schema of theirs names. ``isoduration``, for ``duration``, imports ``arrow``. Where they
+cannot be imported, jsonschema goes without; so does ``httpx`` without its command line, which takes
+``rich`` and ``click`` along. They cannot while jsonschema and httpx are imported, and can afterwards.
 
 A notebook server uses a few functions of JupyterHub's that lie beside the hub's own: its log and its
 access checks import the hub's pages, database and roles, with SQLAlchemy and Alembic. While these two
@@ -20,11 +21,13 @@ import contextlib
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-_UNUSED = ("rfc3987_syntax", "httpx._main")
+# What goes without what.
+_OF_BOTH = {"jsonschema": ("rfc3987_syntax", "isoduration")}
+_OF_A_SERVER = {"httpx": ("httpx._main",)}
 # What a notebook server uses of JupyterHub's, and what of the hub alone that imports.
 _USED = ("jupyterhub.log", "jupyterhub.services.auth")
 _PAGES, _ERRORS = "jupyterhub.handlers.pages", "sqlalchemy.exc"
@@ -33,11 +36,16 @@ _OF_THE_HUB = ("sqlalchemy", _ERRORS, "jupyterhub.orm", "jupyterhub.roles", _PAG
 Decorator = Callable[[Any], Any]
 
 
-def leave_out() -> None:
-    """Let what is not used not be imported in this process; before anything of Jupyter is."""
-    for name in _UNUSED:
+def leave_out(unused: Mapping[str, Sequence[str]] = _OF_BOTH) -> None:
+    """Import modules without what they can do without; before anything of Jupyter is imported."""
+    for name, parts in unused.items():
         # As the import system has it: https://docs.python.org/3/library/sys.html#sys.modules
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # typeshed knows modules alone
+        absent = {part: None for part in parts if part not in sys.modules}
+        sys.modules.update(absent)  # type: ignore[arg-type] # typeshed knows modules alone
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+        for part in absent:
+            del sys.modules[part]
 
 
 class _Later(ModuleType):
@@ -123,7 +131,7 @@ def _mend_utils() -> None:
 
 def import_for_singleuser() -> None:
     """Import what a notebook server uses of JupyterHub, without what it does not."""
-    leave_out()
+    leave_out(_OF_BOTH | _OF_A_SERVER)
     # What cannot be imported so is imported in full by JupyterHub's own program, or it says why not.
     with without_the_hub(), contextlib.suppress(Exception):
         for name in _USED:
