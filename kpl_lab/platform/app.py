@@ -13,6 +13,7 @@ from kpl_lab.platform.api.measuring import Measuring
 from kpl_lab.platform.api.metrics import Exposition, own_router
 from kpl_lab.platform.api.middleware import (
     BodyLimit,
+    HeadAsGet,
     OutsideAlone,
     RequestFrame,
     ServiceGate,
@@ -80,6 +81,7 @@ def create_app(context: Context, *, is_replica: bool = False) -> FastAPI:
         app.add_middleware(OutsideAlone)
     # Inside of what gives a request another scope: the route is found in the one that it sees.
     app.add_middleware(Measuring, surfaces=(API_PREFIX, RUNTIME_PREFIX))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SingleSlashes)
     app.add_middleware(RequestFrame)
     app.add_middleware(ServiceGate, clock=context.clock)

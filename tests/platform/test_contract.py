@@ -177,6 +177,22 @@ def test_every_refusal_is_a_problem_document(
 
 
 @pytest.mark.parametrize(
+    "path", ["healthz", "version", "me", "datasets", "datasets/nobodys", "nothing/here", "uploads"]
+)
+def test_the_head_of_an_answer_is_that_of_get(path: str, alice: Client) -> None:
+    whole, head = alice.get(path), alice.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    names = whole.headers.keys() - {"x-request-id"}
+    assert {name: head.headers[name] for name in names} == {n: whole.headers[n] for n in names}
+
+
+def test_the_head_of_a_stream_ends(alice: Client) -> None:
+    answer = alice.head("events")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -135,6 +135,15 @@ def test_a_stream_at_one_tells_what_the_other_has_written(two: Two) -> None:
                 break
 
 
+def test_the_head_of_a_stream_leaves_its_connection_for_what_is_asked_next(two: Two) -> None:
+    for client in two.clients("hasty"):
+        head = client.head("events")
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"].startswith("text/event-stream")
+        assert client.head("healthz").headers["content-type"] == "application/json"
+        assert answered(client.get("me"))["name"] == "hasty"
+
+
 def test_a_scraper_reads_at_the_further_one_what_it_has_counted_and_nothing_else(two: Two) -> None:
     _, other = two.clients("scraped")
     answered(other.get("tasks"))

@@ -6,6 +6,7 @@ hides a client's leaving from event streams.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -41,6 +42,32 @@ class SingleSlashes:
         if scope["type"] == "http" and "//" in scope["path"]:
             scope = {**scope, "path": re.sub("/{2,}", "/", scope["path"])}
         await self._app(scope, receive, send)
+
+
+class _AnsweredError(Exception):
+    """The head of an answer is sent, and nothing more of it is wanted."""
+
+
+class HeadAsGet:
+    """Answers HEAD wherever GET does: with the same head and without what follows it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; one for the head alone ends with it, also where streams never do."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start":
+                await send({"type": "http.response.body"})
+                raise _AnsweredError
+
+        with contextlib.suppress(_AnsweredError):
+            await self._app({**scope, "method": "GET"}, receive, send_head)
 
 
 class OutsideAlone:
