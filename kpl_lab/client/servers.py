@@ -98,11 +98,13 @@ class Servers:
         """
         if image := options.get("image"):
             self._require_image(str(image))
-        self._require_stopped(user, name)
+        before = self._require_stopped(user, name)
         path = self._hub_path(user, name)
         self._hub.send(Request("POST", path, json={**options}))
         if wait:
-            self._follow_start(user, name, on_message)
+            why = self._follow_start(user, name, on_message)
+            if why is not None:
+                raise self._failure(user, name, why, before)
             self._require_running(user, name)
         return self.find(user, name)
 
@@ -127,10 +129,11 @@ class Servers:
             code="unknown_image",
         )
 
-    def _require_stopped(self, user: str, name: str) -> None:
-        alive = [s for s in self.list() if (s.user, s.name) == (user, name)]
-        if all(server.state in _ENDED for server in alive):
-            return
+    def _require_stopped(self, user: str, name: str) -> int:
+        """Refuse where it runs; return the id of its last start, 0 where there was none."""
+        starts = [s for s in self.list() if (s.user, s.name) == (user, name)]
+        if all(server.state in _ENDED for server in starts):
+            return max((server.id for server in starts), default=0)
         words, which = (f"server {name!r}", [name]) if name else ("server", [])
         command = shlex.join(["kpl", "server", "stop", *which])
         raise Conflict(
@@ -140,7 +143,8 @@ class Servers:
 
     def _follow_start(
         self, user: str, name: str, on_message: Callable[[int, str], None] | None
-    ) -> None:
+    ) -> str | None:
+        """Wait for the end of a start; return why it failed, or None."""
         path = f"{self._hub_path(user, name)}/progress"
         with self._hub.stream(path, read_seconds=START_SECONDS) as answer:
             for message in parse(answer.iter_lines()):
@@ -150,10 +154,10 @@ class Servers:
                 if on_message and not event.get("failed"):
                     on_message(int(event.get("progress", 0)), str(event.get("message", "")))
                 if event.get("failed"):
-                    why = str(event.get("message", "")).removeprefix(_FAILED)
-                    raise self._failure(user, name, why)
+                    return str(event.get("message", "")).removeprefix(_FAILED)
                 if event.get("ready"):
-                    return
+                    break
+        return None
 
     def _require_running(self, user: str, name: str) -> None:
         """Refuse a start that was given up: the hub calls its end a success, too."""
@@ -164,11 +168,12 @@ class Servers:
                 code="server_stopped",
             )
 
-    def _failure(self, user: str, name: str, why: str) -> EngineError:
+    def _failure(self, user: str, name: str, why: str, before: int) -> EngineError:
+        """Return what to raise: with the log of this start, not of one ``before`` it was refused."""
         detail = {}
         with suppress(KplError):  # the reason is known all the same
             found = self.history(user, name, limit=1)
-            if found and found[0].state == "failed":
+            if found and found[0].id > before and found[0].state == "failed":
                 detail["log"] = self.log_end(found[0].id)
         return EngineError(
             f"The notebook server did not start: {why}", code="server_failed", detail=detail

@@ -68,6 +68,20 @@ def test_a_failed_start_says_why_and_has_the_end_of_the_log_without_a_terminal_s
     assert told == ["Waiting for 1 GPU"]
 
 
+def test_a_start_that_was_refused_is_not_shown_with_the_log_of_the_one_before() -> None:
+    log = {"text": "old", "offset": 0, "next_offset": 3, "complete": True}
+    known = {**START, "mounts": [], "url": "/user/ada/"}
+    del known["events"]
+    answers = {
+        "/servers": {"items": [known], "next": None},
+        "/servers/history": {"items": [START], "next": None},
+        "/servers/7/log": log,
+    }
+    with pytest.raises(EngineError, match="It needed more memory") as caught:
+        servers(FAILED, answers=answers).start("ada", options={})
+    assert caught.value.detail == {}
+
+
 def test_a_start_that_was_given_up_is_none_though_the_hub_calls_it_ready() -> None:
     answers: dict[str, Any] = {"/servers": NONE}
     waiting = {**START, "state": "pending", "mounts": [], "url": "/user/ada/"}

@@ -99,8 +99,30 @@ async def test_it_is_refused_with_numbers_when_it_could_never_fit(site: Site) ->
     answer = await site.internal().http.post(f"internal/servers/{id}/start", json=LAUNCH)
     assert (answer.status_code, answer.json()["code"]) == (429, "never_fits")
     assert "1000000" in answer.text.replace("1e+06", "1000000")
-    status = await site.internal().get(f"internal/servers/{id}")
-    assert (status["state"], status["reason"]) == ("failed", "never_fits")
+
+
+async def test_a_start_that_is_refused_leaves_nothing_behind(site: Site) -> None:
+    hub = site.internal()
+    one = await started(site)
+    await hub.http.post(f"internal/servers/{one}/stop")
+    await hub.until(f"internal/servers/{one}", "stopped")
+    id = await create(site, resources={**RESOURCES, "memory": 10**6})
+    assert (await hub.http.post(f"internal/servers/{id}/start", json=LAUNCH)).status_code == 429
+    # What the hub does next, and it finds no server to wait for.
+    assert (await hub.http.post(f"internal/servers/{id}/stop")).status_code == 204
+    assert (await hub.http.get(f"internal/servers/{id}")).status_code == 404
+    for path in ("servers", "servers/history"):
+        assert [s["id"] for s in (await site.user().get(path))["items"]] == [one]
+    with site.context.database.store(reads_only=True) as store:
+        told = store.events.of("servers", id)
+    assert [event.kind for event in told] == ["deleted"]
+    assert await create(site) == id + 1
+
+
+async def test_one_that_was_never_asked_to_start_leaves_nothing_behind(site: Site) -> None:
+    id = await create(site)
+    await site.internal().http.post(f"internal/servers/{id}/stop")
+    assert (await site.user().get("servers"))["items"] == []
 
 
 async def test_it_stops_when_it_is_told_to(site: Site) -> None:

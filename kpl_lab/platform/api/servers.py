@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import anyio.from_thread
 from fastapi import APIRouter, Depends, Header, Query, Response
 
-from kpl_lab.errors import Forbidden, KplError, NotFound, Unauthenticated, Unavailable
+from kpl_lab.errors import Forbidden, NotFound, QuotaExceeded, Unauthenticated, Unavailable
 from kpl_lab.platform import scopes
 from kpl_lab.platform.api import logs, views
 from kpl_lab.platform.api.deps import (
@@ -254,15 +254,14 @@ def start_server(
     del caller
     capacity = anyio.from_thread.run(context.engine.capacity)
     with context.database.store() as store:
-        refusal: KplError | None = None
         try:
             server_queue.start(store, context, id, body.model_dump(), capacity)
-        except KplError as error:
-            refusal = error  # the row keeps the reason, so the transaction must stand
-        status = _status(store, servers.require(store, id))
-    if refusal is not None:
-        raise refusal
-    return status
+            found = _status(store, servers.require(store, id))
+        except QuotaExceeded as error:
+            refusal = error  # the transaction takes the row away, so it must stand
+        else:
+            return found
+    raise refusal
 
 
 @router.get("/internal/servers/{id}")

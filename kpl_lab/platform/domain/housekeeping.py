@@ -63,9 +63,7 @@ def _end_forgotten_starts(store: Store, before: dt.datetime) -> None:
 def _forget_starts(store: Store, files: FileStore, kept: int) -> None:
     """Forget old starts of notebook servers, with events and log."""
     for server in store.servers.older_starts(kept):
-        store.events.forget("servers", server.id)
-        store.tokens.forget("notebook", server.id)
-        store.servers.delete(server.id)
+        servers.forget(store, server)
         log = files.path("logs", "servers", f"{server.id}.log")
         store.after_commit(partial(files.remove, log))
 

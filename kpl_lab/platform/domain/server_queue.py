@@ -36,7 +36,7 @@ def start(
     Raises
     ------
     QuotaExceeded
-        It can never fit; says of what, with numbers.
+        It can never fit; says of what, with numbers. Nothing is left of the server.
     """
     server = servers.require(store, id)
     if server.state != "pending" or server.launch is not None:
@@ -44,8 +44,8 @@ def start(
     try:
         wanted = Amounts.of(server.resources)
         require_possible(limits(context, capacity), server.pool, server.user, wanted)
-    except QuotaExceeded as error:
-        servers.end(store, server, "failed", error.code, error.message)
+    except QuotaExceeded:
+        servers.withdraw(store, server)
         raise
     store.servers.update(id, where={"state": "pending"}, launch=dict(launch))
     admit(store, context, capacity)

@@ -193,6 +193,9 @@ def stop(store: Store, id: int, reason: str | None = None, message: str | None =
     server = store.servers.get(id)
     if server is None or server.state not in ALIVE:
         return
+    if server.state == "pending" and server.launch is None:
+        withdraw(store, server)
+        return
     if server.state == "pending":
         end(store, server, "stopped")
         return
@@ -207,6 +210,19 @@ def stop(store: Store, id: int, reason: str | None = None, message: str | None =
         updated_at=store.now(),
     )
     tell(store, server, server_events.STOPPING)
+
+
+def withdraw(store: Store, server: ServerRecord) -> None:
+    """Leave nothing of a server that was refused, or that never was asked to start."""
+    forget(store, server)
+    store.events.write(subject(server), "deleted")
+
+
+def forget(store: Store, server: ServerRecord) -> None:
+    """Forget a server that is no more, with its events and tokens."""
+    store.events.forget("servers", server.id)
+    store.tokens.forget("notebook", server.id)
+    store.servers.delete(server.id)
 
 
 def end(
