@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 
 from kpl_lab.errors import Forbidden, Invalid
 from kpl_lab.lab.folders import resolve
+from kpl_lab.lab.given import is_cleaning_up
 from kpl_lab.measures.folders import Bounds, Filling, disk_of, walk
 from kpl_lab.trees import remove_tree
 
-CLEAN_UP_VARIABLE = "KPL_CLEAN_UP"
 _COUNT = 12
 _TRIFLE = 200
 # In the background, for a number in the status bar: seldom, and not for long.
@@ -59,7 +59,7 @@ class Home:
 
     def __init__(self, root: Path, environment: Mapping[str, str] = os.environ) -> None:
         self._root = root
-        self.is_cleaning_up = bool(environment.get(CLEAN_UP_VARIABLE))
+        self.is_cleaning_up = is_cleaning_up(environment)
         self._counted: Filling | None = None
         self._next = 0.0
         self._counting: asyncio.Task[None] | None = None

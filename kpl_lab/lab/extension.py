@@ -1,45 +1,49 @@
-"""The server extension's application: configuration, and which handler answers where."""
+"""The server extension's application: configuration, and what a server needs before it listens.
+
+What answers the panels is loaded afterwards (``panel.py``): it would take a quarter of the time that a
+server needs to listen, and nothing asks for it before a page is open.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado import web
-from tornado.routing import PathMatches, Rule
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.routing import PathMatches, Router, Rule
 from traitlets import Unicode
 
 from kpl_lab import __version__
 from kpl_lab.client.credentials import Credentials, find_credentials
 from kpl_lab.errors import KplError
-from kpl_lab.lab.cleaning import Home
-from kpl_lab.lab.client import Door
 from kpl_lab.lab.environment import adopt
-from kpl_lab.lab.idle_stop import idle_stop_of
-from kpl_lab.lab.jobs import Jobs
+from kpl_lab.lab.given import is_cleaning_up, own_group
 from kpl_lab.lab.kernels import SETTING, Kernels, OomKills
-from kpl_lab.lab.making import RESOURCES
-from kpl_lab.lab.routes.forward import ForwardHandler
-from kpl_lab.lab.routes.idle import IdleHandler
-from kpl_lab.lab.routes.local import (
-    BuildHandler,
-    EnvironmentHandler,
-    FolderHandler,
-    HomeHandler,
-    JobHandler,
-    MakeHandler,
-    UsageHandler,
-)
-from kpl_lab.lab.routes.service_call import ServiceCallHandler
-from kpl_lab.lab.usage import of_this_server
+
+if TYPE_CHECKING:
+    from kpl_lab.lab.panel import Panel
 
 ROOT = "kpl-lab"
 NOBODY = "http://127.0.0.1:8000"
+# By then the page is on its way, and the panels have asked for nothing yet.
+LOAD_AFTER_SECONDS = 2.0
+# One after the other, so that a request in between waits for one of them alone.
+PARTS = (
+    "pydantic.main",
+    "kpl_lab.schemas.services",
+    "kpl_lab.schemas.algorithms",
+    "kpl_lab.schemas.servers",
+    "kpl_lab.client.client",
+    "kpl_lab.lab.panel",
+)
 
 
 class KplLabExtension(ExtensionApp):
@@ -59,40 +63,56 @@ class KplLabExtension(ExtensionApp):
         """,
     ).tag(config=True)
 
-    _idle_task: asyncio.Task[None] | None = None
+    _found: Credentials
+    _panel: Panel | None = None
+    _loading: asyncio.Task[None] | None = None
 
     def initialize_settings(self) -> None:
-        """Find the platform and keep the way to it; a missing token is told when it is needed."""
-        root = Path(str(self.serverapp.root_dir)) if self.serverapp else Path.cwd()
-        self.settings.update(
-            kpl_lab_door=Door(self._credentials(os.environ)),
-            kpl_lab_jobs=Jobs(),
-            kpl_lab_root=root,
-            kpl_lab_usage=of_this_server(str(root)),
-            kpl_lab_home=Home(root),
-        )
+        """Find the platform and watch the kernels; a missing token is told when it is needed."""
+        self._found = self._credentials(os.environ)
         self._watch_kernels()
         if self.serverapp is not None and self.serverapp.kernel_spec_manager is not None:
             adopt(os.environ, self.serverapp.kernel_spec_manager, self.log)
-        door = self.settings["kpl_lab_door"]
-        self.settings["kpl_lab_idle"] = self.serverapp and idle_stop_of(
-            self.serverapp, door, os.environ, self.log
-        )
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ANN401 - Jupyter's own signature
-        """Begin what goes on beside the requests, now that the loop runs."""
-        idle = self.settings["kpl_lab_idle"]
-        if idle is not None:
-            self._idle_task = asyncio.create_task(idle.run())
+        """Load what answers the panels, now that the loop runs."""
+        self._loading = asyncio.create_task(self._load_soon())
+
+    async def _load_soon(self) -> None:
+        await asyncio.sleep(LOAD_AFTER_SECONDS)
+        for name in PARTS:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+            await asyncio.sleep(0)
+        self.load()
+
+    def load(self) -> None:
+        """Put the handlers of the panels in their place, once."""
+        if self._panel is not None or self.serverapp is None:
+            return
+        try:
+            self._load(self.serverapp)
+        except Exception:
+            self.log.exception("KPL Lab cannot be loaded; its panels do not work.")
+
+    def _load(self, app: ServerApp) -> None:
+        from kpl_lab.lab.panel import HANDLERS, Panel
+
+        self._panel = Panel(app, self._found, self.log)
+        app.web_app.settings.update(self._panel.settings())
+        base = url_path_join(app.base_url, ROOT)
+        handlers = [(url_path_join(base, at), kind, {"name": self.name}) for at, kind in HANDLERS]
+        app.web_app.add_handlers(".*$", handlers)  # type: ignore[no-untyped-call] # Jupyter's
+        self._panel.start()
 
     def _watch_kernels(self) -> None:
         if self.serverapp is None:
             return
-        kills = OomKills(self.settings["kpl_lab_usage"].group, os.environ)
+        kills = OomKills(own_group(os.environ), os.environ)
         self.settings[SETTING] = Kernels(self.serverapp, kills)
         self.settings[SETTING].watch()
         contents = self.serverapp.contents_manager
-        if self.settings["kpl_lab_home"].is_cleaning_up and contents.has_trait("delete_to_trash"):
+        if is_cleaning_up(os.environ) and contents.has_trait("delete_to_trash"):
             # What goes to a trash on the same disk gives no room, and needs some first.
             contents.set_trait("delete_to_trash", False)
 
@@ -107,24 +127,12 @@ class KplLabExtension(ExtensionApp):
         return found
 
     def initialize_handlers(self) -> None:
-        """Say which handler answers where; the base address is put before by the server."""
-
-        def at(pattern: str) -> str:
-            return url_path_join("/", ROOT, pattern)
-
-        handlers: list[tuple[str, Any]] = [
-            (at(r"local/folder"), FolderHandler),
-            (at(r"local/environment"), EnvironmentHandler),
-            (at(r"local/usage"), UsageHandler),
-            (at(r"local/home"), HomeHandler),
-            (at(r"local/idle"), IdleHandler),
-            (at(r"local/jobs/([0-9]+)"), JobHandler),
-            (at(r"local/services/([^/]+)/call"), ServiceCallHandler),
-            (at(rf"local/({'|'.join(RESOURCES)})"), MakeHandler),
-            (at(r"local/builds"), BuildHandler),
-            (at(r"api/(.*)"), ForwardHandler),
-        ]
-        self.handlers.extend(handlers)
+        """Have the first request for a panel load what answers it."""
+        if self.serverapp is None:
+            return
+        at = PathMatches(url_path_join(self.serverapp.base_url, ROOT, ".*"))
+        router = self.serverapp.web_app.default_router
+        router.rules.insert(0, router.process_rule(Rule(at, _FirstRequest(self))))
         self._lead_links()
 
     def _lead_links(self) -> None:
@@ -142,13 +150,28 @@ class KplLabExtension(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Close the connections and give up what is being sent."""
-        if self._idle_task is not None:
-            self._idle_task.cancel()
-        self.settings["kpl_lab_jobs"].close()
-        self.settings["kpl_lab_home"].close()
+        if self._loading is not None:
+            self._loading.cancel()
         if SETTING in self.settings:
             self.settings[SETTING].close()
-        await self.settings["kpl_lab_door"].close()
+        if self._panel is not None:
+            await self._panel.close()
+
+
+class _FirstRequest(Router):
+    """Leads requests to handlers that it has loaded first."""
+
+    def __init__(self, extension: KplLabExtension) -> None:
+        self._extension = extension
+
+    def find_handler(
+        self,
+        request: HTTPServerRequest,
+        **kwargs: Any,  # noqa: ANN401 - tornado's own signature
+    ) -> HTTPMessageDelegate | None:
+        """Return nothing: the rules after this one have the handlers by then."""
+        self._extension.load()
+        return None
 
 
 main = launch_new_instance = KplLabExtension.launch_instance

@@ -18,7 +18,6 @@ from typing import Any
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_server.serverapp import ServerApp
-from pydantic import BaseModel, Field
 from tornado import web
 
 from kpl_lab.measures.cgroups import Counters, statistic
@@ -43,12 +42,13 @@ _UNCLAIMED_SECONDS = 8.0
 _MIB = 1 << 20
 
 
-class EndedView(BaseModel):
-    """Something that was ended because the memory of the server was used up."""
+@dataclass(frozen=True)
+class Ended:
+    """What memory has cost; ``usage.EndedView`` tells it."""
 
-    number: int = Field(description="rises with each, from 1 at every start of the server")
-    path: str | None = Field(description="the notebook or console; None: no kernel's own process")
-    memory: int | None = Field(description="MiB that the kernel held when it was last looked at")
+    number: int
+    path: str | None
+    memory: int | None
     at: dt.datetime
 
 
@@ -97,7 +97,7 @@ class Kernels:
         self._seen = kills.total()
         self._risen_at: float | None = None
         self._is_claimed = True
-        self.ended: list[EndedView] = []
+        self.ended: list[Ended] = []
 
     def watch(self) -> None:
         """Have every kernel and terminal that is started from now on be expendable."""
@@ -162,7 +162,7 @@ class Kernels:
     def _tell(self, path: str | None, memory: int | None) -> None:
         number = len(self.ended) + 1
         now = dt.datetime.now(dt.UTC)
-        self.ended.append(EndedView(number=number, path=path, memory=memory, at=now))
+        self.ended.append(Ended(number=number, path=path, memory=memory, at=now))
         self._app.log.warning("KPL Lab: memory ran out; ended: %s", path or "a program")
         if self._app.event_logger is not None:
             self._app.event_logger.emit(schema_id=SCHEMA_ID, data={"number": number})

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from kpl_lab.lab.kernels import EndedView, Kernel
-from kpl_lab.measures.cgroups import SELF, Counters
+from kpl_lab.lab.given import MIB, number, own_group
+from kpl_lab.lab.kernels import Kernel
+from kpl_lab.measures.cgroups import SELF
 from kpl_lab.measures.folders import disk_of
 from kpl_lab.measures.gpus import Gpus
 from kpl_lab.measures.processes import families, private_bytes
-
-MIB = 1024 * 1024
 
 
 class GpuView(BaseModel):
@@ -34,6 +34,16 @@ class KernelView(BaseModel):
 
     path: str = Field(description="of its notebook or console")
     memory: int = Field(description="MiB that it shares with nobody")
+
+
+class EndedView(BaseModel):
+    """Something that was ended because the memory of the server was used up."""
+
+    model_config = ConfigDict(from_attributes=True)
+    number: int = Field(description="rises with each, from 1 at every start of the server")
+    path: str | None = Field(description="the notebook or console; None: no kernel's own process")
+    memory: int | None = Field(description="MiB that the kernel held when it was last looked at")
+    at: dt.datetime
 
 
 class UsageView(BaseModel):
@@ -74,10 +84,10 @@ class Usage:
     ) -> None:
         self._pid = pid
         self._root = root
-        self._cpu_limit = _number(environment.get("CPU_LIMIT"))
-        memory = _number(environment.get("MEM_LIMIT"))
+        self._cpu_limit = number(environment.get("CPU_LIMIT"))
+        memory = number(environment.get("MEM_LIMIT"))
         self._memory_limit = int(memory / MIB) if memory else None
-        self.group = _own_group(memory, proc)
+        self.group = own_group(environment, proc)
         if self.group is not None and self._memory_limit is None:
             self._memory_limit = (self.group.memory_limit_bytes() or 0) // MIB
         self._gpus = Gpus(environment)
@@ -131,20 +141,6 @@ class Usage:
         return round(max(0.0, (seconds - last[1]) / (now - last[0])), 2)
 
 
-def _own_group(limit: float | None, proc: Path) -> Counters | None:
-    """Return the group of this process where it is the server's own.
-
-    It is when its limit is the server's: the group of a server without limits holds the
-    processes of others too.
-    """
-    group = Counters.of_this_process(proc)
-    if group is None:
-        return None
-    found = group.memory_limit_bytes()
-    is_own = found is not None and (limit is None or abs(found - limit) < MIB)
-    return group if is_own else None
-
-
 def _by_kernel(kernels: Sequence[Kernel], pids: Iterable[int]) -> list[KernelView]:
     roots = {kernel.pid: kernel.path for kernel in kernels}
     if not roots:
@@ -172,13 +168,6 @@ def _memory(process: psutil.Process) -> float:
     except (psutil.AccessDenied, AttributeError):
         # Another user's process (sudo), or a system that does not know shared shares.
         return float(process.memory_info().rss)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 def of_this_server(root: str) -> Usage:

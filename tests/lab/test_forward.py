@@ -335,6 +335,7 @@ async def test_a_call_waits_for_a_front_door_that_is_being_restarted(
     platform.add("services", "digits", state="running")
     front_door = Server(platform)
     front_door.stop()
+    await jp_fetch("kpl-lab", "api", "version")
     door = jp_serverapp.web_app.settings["kpl_lab_door"]
     door.credentials = dataclasses.replace(door.credentials, url=front_door.url)
 

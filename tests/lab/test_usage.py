@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from kpl_lab.lab.cleaning import CLEAN_UP_VARIABLE, Home
+from kpl_lab.lab.cleaning import Home
+from kpl_lab.lab.given import CLEAN_UP_VARIABLE
 from kpl_lab.lab.kernels import Kernel
 from kpl_lab.lab.usage import Usage
 

@@ -17,12 +17,22 @@ import pytest
 from tests.doubles.hub import SCOPES, Hub, running_hub
 
 LEAVE_OUT = "from kpl_lab import jupyter; jupyter.import_for_singleuser()\n"
-HEAVY = ("sqlalchemy", "alembic", "cryptography", "rich", "jupyterhub.orm", "jupyterhub.handlers")
+HEAVY = (
+    "alembic",
+    "arrow",
+    "cryptography",
+    "jupyterhub.handlers",
+    "jupyterhub.orm",
+    "kpl_lab.schemas",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+)
 LISTENS = f"""
-import sys
+import gc, sys
 sys.argv.append("--allow-root")
 from jupyter_server.serverapp import ServerApp
-ServerApp.start_ioloop = lambda app: print(*({HEAVY!r} & sys.modules.keys()))
+ServerApp.start_ioloop = lambda app: print(*(name for name in {HEAVY!r} if name in sys.modules), gc.isenabled())
 jupyter.singleuser()
 """
 PROGRAM = "from kpl_lab.jupyter import singleuser; singleuser()"
@@ -94,10 +104,15 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             return
 
 
-def test_a_server_that_listens_has_nothing_of_the_hubs_half(tmp_path: Path) -> None:
+def test_a_server_that_listens_has_nothing_that_it_does_not_need_yet(tmp_path: Path) -> None:
     with running_hub() as hub:
         environment = hub.variables("http://127.0.0.1:0/user/alice/")
-        assert says(LISTENS, HOME=str(tmp_path), **environment) == ""
+        assert says(LISTENS, HOME=str(tmp_path), **environment) == "True"
+
+
+def test_what_answers_the_panels_is_there_when_it_is_asked_for(server: Server) -> None:
+    assert server.get("kpl-lab/local/usage").json()["processes"] > 0
+    assert httpx.get(server.url + "kpl-lab/local/usage").status_code == 403
 
 
 def test_a_browser_signs_in_through_the_hub(server: Server) -> None:

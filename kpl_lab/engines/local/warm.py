@@ -50,6 +50,7 @@ MODULES = (
     "nbformat.v4",
     "nbconvert.exporters",
     "kpl_lab.lab.extension",
+    "kpl_lab.lab.panel",
 )
 # Their classes hold folders of the user's home from the moment of their import on.
 _NEVER = ("jupyterlab.labapp", "jupyterlab.labhubapp")

@@ -18,7 +18,7 @@ from kpl_lab.lab.folders import describe, resolve
 from kpl_lab.lab.jobs import Jobs, Report, Work
 from kpl_lab.lab.kernels import SETTING, Kernels
 from kpl_lab.lab.making import FromPath, Resource, make, prepare
-from kpl_lab.lab.usage import Usage
+from kpl_lab.lab.usage import EndedView, Usage
 
 
 class LocalHandler(KplHandler):
@@ -136,7 +136,7 @@ class UsageHandler(LocalHandler):
         kernels.look()
         found = await asyncio.to_thread(usage.measure, await kernels.living())
         more = {
-            "ended": kernels.ended,
+            "ended": [EndedView.model_validate(one) for one in kernels.ended],
             "home": self.home.mebibytes(),
             "is_cleaning_up": self.home.is_cleaning_up,
         }
