@@ -2,6 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import type { Problem } from './api/types';
+import { hasNoRoutes, untilRouted } from './patience';
 
 /**
  * The folder of the Jupyter server under which the extension answers.
@@ -12,16 +13,6 @@ export const ROOT = 'kpl-lab';
  * The media type of refusals.
  */
 const PROBLEM_TYPE = 'application/problem+json';
-
-/**
- * What a front door says that has just been restarted and has not read its routes yet.
- */
-const NO_ROUTES = '404 page not found\n';
-
-/**
- * For how long it is asked again, in milliseconds.
- */
-const PATIENCE = 2000;
 
 /**
  * A refused or failed request: the platform's own words, ready to be shown.
@@ -175,6 +166,7 @@ export async function request(
   );
   const isOurs =
     !isForeign ||
+    (await hasNoRoutes(response)) ||
     response.headers.get('Content-Type')?.startsWith(PROBLEM_TYPE);
   if (!response.ok && isOurs) {
     throw await Private.refusal(response);
@@ -200,46 +192,24 @@ export async function requestJSON<T>(
  */
 namespace Private {
   /**
-   * Send a request, and again while it meets a front door without routes: then nobody has seen it.
+   * Send a request; what keeps it from being answered is told as ours.
    */
   export async function send(
     once: () => Promise<Response>,
     signal?: AbortSignal
   ): Promise<Response> {
-    const deadline = Date.now() + PATIENCE;
-    for (let wait = 100; ; wait *= 2) {
-      let response: Response;
-      try {
-        response = await once();
-      } catch (error) {
-        if (signal?.aborted) {
-          throw error;
-        }
-        throw new PlatformError({
-          message: error instanceof Error ? error.message : String(error),
-          code: 'unreachable',
-          status: 0
-        });
+    try {
+      return await untilRouted(once);
+    } catch (error) {
+      if (signal?.aborted) {
+        throw error;
       }
-      if (!(await hasNoRoutes(response))) {
-        return response;
-      }
-      if (Date.now() + wait > deadline) {
-        throw await refusal(response);
-      }
-      await new Promise(resolve => window.setTimeout(resolve, wait));
+      throw new PlatformError({
+        message: error instanceof Error ? error.message : String(error),
+        code: 'unreachable',
+        status: 0
+      });
     }
-  }
-
-  /**
-   * Whether the front door itself answered. What the Jupyter server says carries a policy.
-   */
-  async function hasNoRoutes(response: Response): Promise<boolean> {
-    return (
-      response.status === 404 &&
-      !response.headers.has('Content-Security-Policy') &&
-      (await response.clone().text()) === NO_ROUTES
-    );
   }
 
   /**

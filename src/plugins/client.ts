@@ -6,6 +6,7 @@ import { PageConfig } from '@jupyterlab/coreutils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { PlatformClient } from '../client';
+import { patient } from '../patience';
 import { IPlatformClient } from '../tokens';
 
 /**
@@ -13,7 +14,8 @@ import { IPlatformClient } from '../tokens';
  */
 export const clientPlugin: JupyterFrontEndPlugin<IPlatformClient> = {
   id: 'kpl-lab:client',
-  description: 'Provides requests, the event stream and shared lists.',
+  description:
+    'Provides requests, the event stream and shared lists; makes requests patient.',
   autoStart: true,
   provides: IPlatformClient,
   optional: [ITranslator],
@@ -21,6 +23,10 @@ export const clientPlugin: JupyterFrontEndPlugin<IPlatformClient> = {
     app: JupyterFrontEnd,
     translator: ITranslator | null
   ): IPlatformClient => {
+    const settings = app.serviceManager.serverSettings as {
+      fetch: typeof window.fetch;
+    };
+    settings.fetch = patient(settings.fetch);
     const trans = (translator ?? nullTranslator).load('kpl_lab');
     return new PlatformClient({
       serverSettings: app.serviceManager.serverSettings,
