@@ -259,6 +259,8 @@ export function reasonWords(
     case 'registry_rate_limited':
     case 'registry_unreachable':
       return trans.__('registry unreachable');
+    case 'service_ended':
+      return trans.__('ended by itself');
     case 'shm_too_small':
       return trans.__('shared memory full');
     case 'signal':

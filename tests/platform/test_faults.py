@@ -112,7 +112,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], list[str]]] = [
         )
     ),
 ]
-ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone"}  # tests of queue and pools show them
+# Tests of queue, pools and services show them.
+ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone", "service_ended"}
 
 
 def explained(sample: dict[str, Any], *, more: str = "") -> Explanation:

@@ -249,6 +249,24 @@ async def test_a_service_lost_with_its_machine_comes_back(site: Site) -> None:
     await until(is_back)
 
 
+async def test_a_command_that_ends_well_is_told_that_a_service_goes_on(site: Site) -> None:
+    alice, found = await running(site)
+    await site.engine.finish(f"service-{found['id']}-1", exit_code=0)
+    found = await alice.until(f"services/{found['id']}", "failed")
+    assert found["reason"] == found["remedy"]["code"] == "service_ended"
+    assert found["message"].startswith(
+        "The command ended by itself and without an error; a service"
+    )
+
+
+async def test_what_the_log_says_explains_a_command_that_ends_well_too(site: Site) -> None:
+    site.engine.script = Script(log=b"OSError: [Errno 98] Address already in use\n")
+    alice, found = await running(site)
+    await site.engine.finish(f"service-{found['id']}-1", exit_code=0)
+    found = await alice.until(f"services/{found['id']}", "failed")
+    assert found["reason"] == "address_in_use"
+
+
 @pytest.mark.parametrize("cause", [Cause.LOST, Cause.KILLED, Cause.STOPPED])
 async def test_replicas_that_others_ended_are_started_again(site: Site, cause: Cause) -> None:
     alice, found = await running(site)

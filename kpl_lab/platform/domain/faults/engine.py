@@ -60,6 +60,14 @@ FAULTS: tuple[Fault, ...] = (
         "the service is at work.",
     ),
     Fault(
+        code="service_ended",
+        causes=(Cause.EXIT,),
+        needs="ended_well",
+        cause="The command ended by itself and without an error; a service has to go on running.",
+        action="Let it serve until it is stopped: a server in the foreground, as the last thing that "
+        "the command does.",
+    ),
+    Fault(
         code="loopback_only",
         causes=(Cause.NEVER_LISTENED,),
         needs="loopback",

@@ -6,7 +6,16 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from kpl_lab.engines.spec import Cause, Handle, Kind, Limits, Observation, ReplicaState, Workload
+from kpl_lab.engines.spec import (
+    Cause,
+    Handle,
+    Kind,
+    Limits,
+    Observation,
+    Replica,
+    ReplicaState,
+    Workload,
+)
 from kpl_lab.errors import Unavailable
 from kpl_lab.platform import auth
 from kpl_lab.platform.domain import contract, service_plans, service_revisions, service_states
@@ -33,6 +42,13 @@ ROUTES = Key("routes")
 # So long a replaced revision answers what it was asked before the front door knew another.
 DRAIN_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.1
+
+
+def _with_good_end(replica: Replica) -> Replica:
+    """Note of a command that ended by itself and well that this was its fault."""
+    if replica.exit_code != 0 or replica.cause not in (None, Cause.EXIT):
+        return replica
+    return replace(replica, cause=Cause.EXIT, detail={**replica.detail, "ended_well": True})
 
 
 def workload_name(service: ServiceRecord) -> str:
@@ -154,7 +170,7 @@ class ServiceReconciler:
         troubled = exited or [r for r in seen.replicas if r.restarts and r.cause]
         if troubled:
             handle = self._world.handle(name, service.handle)
-            why = await self._world.explain(troubled[0], handle)
+            why = await self._world.explain(_with_good_end(troubled[0]), handle)
         changed = await self._world.write(
             lambda s: service_states.record_observation(
                 s, service, seen, why, is_routed=self._is_routed(service, seen)
