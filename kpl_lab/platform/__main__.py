@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import socket
 from collections.abc import Sequence
 
 import uvicorn
 
+from kpl_lab import log_lines
 from kpl_lab import settings as installation
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.engines.running.client import RunnerEngine
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--listen-fd", type=int, help="number of a listening socket")
     parser.add_argument("--replica", metavar="HOST:PORT", help="be a further one, at an address")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_lines.begin()
     settings = installation.load()
     if options.replica and not settings.database_url:
         parser.error("--replica needs a PostgreSQL in KPL_DATABASE_URL: SQLite is of one machine")

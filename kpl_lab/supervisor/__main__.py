@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from collections.abc import Sequence
 
+from kpl_lab import log_lines
 from kpl_lab import settings as installation
 from kpl_lab.engines.local import syscalls
 from kpl_lab.supervisor import frontdoor, launch, records
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--without", action="append", default=[], help="a process not to start")
     parser.add_argument("--attached", action="store_true", help="end the processes at SIGTERM")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_lines.begin()
     settings = installation.load()
     account = prepare(settings)
     if FRONTDOOR not in options.without:

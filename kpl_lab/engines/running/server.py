@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+from kpl_lab import log_lines
 from kpl_lab.engines.running.calls import CallTable
 from kpl_lab.engines.running.protocol import (
     MAX_LINE_BYTES,
@@ -173,6 +174,6 @@ async def _run(work: Coroutine[object, object, None]) -> None:
 
 def run_until_asked(work: Coroutine[object, object, None]) -> None:
     """Run a daemon until SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_lines.begin()
     os.umask(0o022)
     asyncio.run(_run(work))

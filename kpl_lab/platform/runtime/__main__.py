@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 
+from kpl_lab import log_lines
 from kpl_lab import settings as installation
 from kpl_lab.engines.registry import create_engine
 from kpl_lab.errors import KplError
@@ -55,7 +56,7 @@ async def _act(context: Context, lease: Lease, door: TraefikApi) -> None:
 
 def main() -> int:
     """Reconcile until told to stop, or until another controller does."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_lines.begin()
     try:
         asyncio.run(_run())
     except KplError as error:
