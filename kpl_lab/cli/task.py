@@ -52,6 +52,8 @@ def _progress_text(task: TaskView) -> str:
 
 
 def _outputs_text(task: TaskDetail) -> str:
+    if task.finished_at is not None and task.started_at is None:
+        return "none: it never ran"
     words = [
         f"{o.key} → {o.name}" + (f":{o.version}" if o.version else "")
         if o.name and (o.version or not o.message)

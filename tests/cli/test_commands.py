@@ -194,6 +194,14 @@ def test_submit_wait_prints_the_ended_task_and_tells_success_by_its_exit_code(
     assert ("give it more" in said.err) == (state != "succeeded")
 
 
+def test_a_task_that_never_ran_is_told_to_have_no_outputs(kpl_: Kpl, platform: Platform) -> None:
+    outputs = [{"key": "save", "kind": "model", "name": "best"}]
+    platform.add("tasks", "never", state="stopped", finished_at=NOW, outputs=outputs)
+    platform.add("tasks", "ran", state="failed", started_at=NOW, finished_at=NOW, outputs=outputs)
+    assert "OUTPUTS    none: it never ran" in kpl_("task", "show", "never").out.splitlines()
+    assert "OUTPUTS    save → best" in kpl_("task", "show", "ran").out.splitlines()
+
+
 def test_logs_are_printed_followed_and_given_as_json(kpl_: Kpl, platform: Platform) -> None:
     platform.add("tasks", "train", state="succeeded")
     platform.logs["tasks:1"] = ("line one\nline two\n", True)

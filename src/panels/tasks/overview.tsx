@@ -9,6 +9,7 @@ import { pluralKind } from '../../kinds';
 import { bytes, duration, exact, measured, memory } from '../../format';
 import { useRemote } from '../../hooks';
 import { said } from '../../said';
+import { isFinal } from '../../states';
 
 /**
  * What the task is, what went in and came out, and what happened.
@@ -77,7 +78,8 @@ function Results(props: {
  */
 function Ends(props: { task: TaskDetail }): JSX.Element {
   const { trans } = useKpl();
-  const { inputs, outputs, save_as } = props.task;
+  const { inputs, outputs } = props.task;
+  const nothing = Private.whyNoOutputs(props.task, trans);
   return (
     <div className="kpl-Ends">
       <section>
@@ -100,15 +102,9 @@ function Ends(props: { task: TaskDetail }): JSX.Element {
       </section>
       <section>
         <h2>{trans.__('Outputs')}</h2>
-        {outputs.length === 0 && (
-          <p className="kpl-quiet">
-            {save_as.length > 0
-              ? trans.__('Kept after a successful end.')
-              : trans.__('None so far.')}
-          </p>
-        )}
+        {nothing && <p className="kpl-quiet">{nothing}</p>}
         <ul>
-          {outputs.map(output => {
+          {(nothing ? [] : outputs).map(output => {
             const kind = output.resource ? pluralKind(output.resource) : null;
             return (
               <li key={output.key}>
@@ -143,6 +139,27 @@ function Ends(props: { task: TaskDetail }): JSX.Element {
  * A namespace for private helpers.
  */
 namespace Private {
+  /**
+   * Why there are no outputs to show; null where there are.
+   */
+  export function whyNoOutputs(
+    task: TaskDetail,
+    trans: ReturnType<typeof useKpl>['trans']
+  ): string | null {
+    if (isFinal(task.state) && !task.started_at) {
+      return trans.__('None: it never ran.');
+    }
+    if (task.outputs.length > 0) {
+      return null;
+    }
+    if (isFinal(task.state)) {
+      return trans.__('None.');
+    }
+    return task.save_as.length > 0
+      ? trans.__('Kept after a successful end.')
+      : trans.__('None so far.');
+  }
+
   export function facts(
     task: TaskDetail,
     trans: ReturnType<typeof useKpl>['trans']

@@ -4,6 +4,7 @@ import * as React from 'react';
 import type { TaskDetail } from '../../../api/types';
 import { Within, makeContext } from '../../../components/__tests__/context';
 import { ResourceDetail } from '../../../models/detail';
+import { TaskOverview } from '../overview';
 import { TaskPage } from '../page';
 
 const task = {
@@ -32,6 +33,32 @@ const task = {
   started_at: null,
   finished_at: null
 };
+
+const saved = { key: 'save', kind: 'model', message: null, bytes: null };
+
+it.each([
+  ['ended without a run', 'stopped', null, [saved], 'None: it never ran.'],
+  ['runs', 'running', '2026-11-21T10:00:01Z', [], 'None so far.'],
+  ['ran', 'failed', '2026-11-21T10:00:01Z', [], 'None.']
+])('of a task that %s says why it has no outputs', async (...facts) => {
+  const [, state, started_at, outputs, words] = facts;
+  const shown = {
+    ...task,
+    state,
+    started_at,
+    outputs,
+    save_as: [],
+    inputs: [{ key: 'data', kind: 'dataset', name: 'digits', version: 1 }]
+  } as unknown as TaskDetail;
+  const { context } = makeContext({});
+  render(
+    <Within context={context}>
+      <TaskOverview task={shown} revision={0} />
+    </Within>
+  );
+  expect(await screen.findByText(words)).toBeTruthy();
+  expect(screen.queryByText('save')).toBeNull();
+});
 
 it.each([
   ['is to run', 'preparing'],
