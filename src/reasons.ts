@@ -186,6 +186,7 @@ export function reasonWords(
       return trans.__('label out of range');
     case 'library_missing':
       return trans.__('library missing');
+    case 'gone':
     case 'lost':
       return trans.__('process vanished');
     case 'main_guard':

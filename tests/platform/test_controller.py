@@ -227,7 +227,8 @@ async def test_a_task_that_the_machine_lost_fails_and_says_so(site: Site) -> Non
     await site.engine.forget(f"task-{task['id']}-1")
     site.start()
     done = await alice.ended(task)
-    assert (done["state"], done["reason"]) == ("failed", "lost")
+    assert (done["state"], done["reason"]) == ("failed", "gone")
+    assert done["message"].startswith("Nothing of it was found any more where it ran")
     assert "machine was restarted" in done["message"]
 
 

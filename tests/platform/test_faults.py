@@ -112,8 +112,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], list[str]]] = [
         )
     ),
 ]
-# Tests of queue, pools and services show them.
-ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone", "service_ended"}
+# Tests of queue, pools, services and the controller show them.
+ELSEWHERE = {"never_fits", "pool_never_fits", "pool_gone", "service_ended", "gone"}
 
 
 def explained(sample: dict[str, Any], *, more: str = "") -> Explanation:

@@ -52,6 +52,14 @@ FAULTS: tuple[Fault, ...] = (
         usual_duration=AT_ONCE,
     ),
     Fault(
+        code="gone",
+        cause="Nothing of it was found any more where it ran: it was removed there, or the machine was "
+        "restarted.",
+        action="Start it again.",
+        who="platform",
+        usual_duration=AT_ONCE,
+    ),
+    Fault(
         code="unhealthy",
         causes=(Cause.SIGNAL,),
         needs="unhealthy_seconds",

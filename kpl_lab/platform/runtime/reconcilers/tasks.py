@@ -121,7 +121,8 @@ class TaskReconciler:
         tasks.move(store, task, "running", started_at=started_at, message=None)
 
     async def _lost(self, task: TaskRecord) -> None:
-        explanation = explain_fault(BY_CODE["lost"], {})
+        """End a task of which the engine knows nothing."""
+        explanation = explain_fault(BY_CODE["gone"], {})
         await self._world.write(lambda s: tasks.end(s, task, TaskState.FAILED, explanation))
 
     async def _start(self, task: TaskRecord) -> None:
