@@ -233,7 +233,7 @@ async def test_without_an_agent_it_is_copied_and_told(nodes: Nodes) -> None:
     bench = nodes.bench
     handle = await running(bench, server())
     nodes.kubectl("delete", "daemonset", "--all", "--wait")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await nodes.facts())["node_agents"]:  # noqa: ASYNC110 (it is asked for)
             await asyncio.sleep(0.2)
     found = await bench.engine.mount(handle, bench.folder("digits", FILES), "digits")
