@@ -12,6 +12,9 @@ are imported (:func:`without_the_hub`), stand-ins take the place of what only th
 gone from ``sys.modules`` afterwards: whoever imports SQLAlchemy in the server then gets SQLAlchemy.
 What was imported keeps the stand-ins, and each becomes the real module when it is used.
 
+JupyterLab looks up its own version while it is imported, in a way that has Yarn tell its settings, of
+which the version needs none: where there is Node, that takes longer than the import. Yarn is not asked then.
+
 ``python -m kpl_lab.jupyter`` is ``jupyterhub``; :func:`singleuser` is ``jupyterhub-singleuser``.
 """
 
@@ -34,6 +37,7 @@ _OF_BOTH: Unused = {"jsonschema": ("rfc3987_syntax", "isoduration")}
 _OF_A_SERVER: Unused = {"httpx": ("httpx._main",)}
 # What a notebook server uses of JupyterHub's, and what of the hub alone that imports.
 _USED = ("jupyterhub.log", "jupyterhub.services.auth")
+_LAB = "jupyterlab.labapp"
 _PAGES, _ERRORS = "jupyterhub.handlers.pages", "sqlalchemy.exc"
 _OF_THE_HUB = ("sqlalchemy", _ERRORS, "jupyterhub.orm", "jupyterhub.roles", _PAGES)
 
@@ -138,6 +142,21 @@ def import_for_singleuser() -> None:
     with without_the_hub(), contextlib.suppress(Exception):
         for name in _USED:
             importlib.import_module(name)
+    with contextlib.suppress(ImportError, AttributeError):
+        _leave_node_alone(importlib.import_module("jupyterlab.commands"))
+
+
+def _leave_node_alone(commands: Any) -> None:  # noqa: ANN401 - JupyterLab has no types
+    """Let JupyterLab's application be imported without Node; whatever else asks for Yarn's words gets them."""
+    ask = commands._yarn_config  # noqa: SLF001 - it has no other name
+
+    @functools.wraps(ask)
+    def yarn_config(logger: object) -> Any:  # noqa: ANN401 - as what it stands before
+        lab = sys.modules.get(_LAB)
+        is_being_imported = lab is not None and not hasattr(lab, "LabApp")
+        return {"yarn config": {}, "npm config": {}} if is_being_imported else ask(logger)
+
+    commands._yarn_config = yarn_config  # noqa: SLF001 - as above
 
 
 def hub() -> None:

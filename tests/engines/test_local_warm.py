@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import urllib.request
@@ -136,7 +137,11 @@ def keep_setting(address: str | None) -> None:
 def facts_of(pid: int) -> tuple[bytes, int, list[str]]:
     """Return the command line, the account and the open files of a process."""
     root = Path(f"/proc/{pid}")
-    opened = [str(path.readlink()) for path in (root / "fd").iterdir()]
+    opened = []
+    for path in (root / "fd").iterdir():
+        # It reads files all the time.
+        with contextlib.suppress(FileNotFoundError):
+            opened.append(str(path.readlink()))
     return (root / "cmdline").read_bytes(), root.stat().st_uid, opened
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -108,6 +109,22 @@ def test_a_server_that_listens_has_nothing_that_it_does_not_need_yet(tmp_path: P
     with running_hub() as hub:
         environment = hub.variables("http://127.0.0.1:0/user/alice/")
         assert says(LISTENS, HOME=str(tmp_path), **environment) == "True"
+
+
+def test_jupyterlab_is_imported_without_node_and_asks_it_when_it_builds(tmp_path: Path) -> None:
+    node, ran = tmp_path / "node", tmp_path / "ran"
+    node.write_text(f"#!/bin/sh\necho x >>{ran}\n")
+    node.chmod(0o755)
+    program = f"""
+from pathlib import Path
+import jupyterlab.labapp
+print(jupyterlab.labapp.app_version, Path({str(ran)!r}).exists())
+jupyterlab.commands.AppOptions().registry
+print(Path({str(ran)!r}).exists())
+"""
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    version, first, later = says(program, PATH=path).split()
+    assert (version, first, later) == (metadata.version("jupyterlab"), "False", "True")
 
 
 def test_what_answers_the_panels_is_there_when_it_is_asked_for(server: Server) -> None:
