@@ -10,6 +10,7 @@ from typing import Any
 from kpl_lab import scopes
 from kpl_lab.hub.history import history_of
 from kpl_lab.hub.names import ADMIN, API_ENTRY_POINT, ENTRY_POINT
+from kpl_lab.hub.proxy import FrontDoor
 from kpl_lab.hub.texts import template_vars
 from kpl_lab.settings import FRONTDOOR_API_USER, Secret, Settings
 
@@ -67,7 +68,7 @@ def _hub(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: ANN4
 def _front_door(c: Any, settings: Settings, *, supervised: bool) -> None:  # noqa: ANN401
     dynamic = settings.home.frontdoor / "dynamic"
     proxy = c.TraefikFileProviderProxy
-    c.JupyterHub.proxy_class = "traefik_file"
+    c.JupyterHub.proxy_class = FrontDoor
     proxy.should_start = not supervised
     proxy.traefik_api_url = f"http://127.0.0.1:{settings.ports.frontdoor_api}"
     proxy.traefik_api_username = FRONTDOOR_API_USER
