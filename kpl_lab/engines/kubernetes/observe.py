@@ -139,6 +139,8 @@ class _Look:
             return Seen(
                 state=ReplicaState.EXITED, is_final=True, cause=Cause.LOST, detail={"error": error}
             )
+        if "running" in state and "waiting" in self._agent_beside():
+            return self._waiting()
         if "running" in state or "terminated" in state:
             return self._running(state.get("running") or state["terminated"])
         return self._waiting()
@@ -153,10 +155,14 @@ class _Look:
 
         As a sidecar it is started again; beside the command it is not.
         """
-        is_beside = bool(_container(self._pod, "containerStatuses", AGENT_CONTAINER))
-        has_ended = "terminated" in (agent_of(self._pod).get("state") or {})
         is_ending = self._subject.is_stopped or self._pod["metadata"].get("deletionTimestamp")
-        return is_beside and has_ended and not is_ending
+        return "terminated" in self._agent_beside() and not is_ending
+
+    def _agent_beside(self) -> Mapping[str, Any]:
+        """Return the state of an agent that is no sidecar: the command may run while that cannot start."""
+        state: Mapping[str, Any] | None
+        state = _container(self._pod, "containerStatuses", AGENT_CONTAINER).get("state")
+        return state or {}
 
     def _measures(self) -> Json:
         peak, cpu = self._report.get("memory_peak_mb"), self._report.get("cpu_seconds")

@@ -173,6 +173,10 @@ STATES: dict[str, tuple[Json, Json | None, Subject, ReplicaState]] = {
         pod(running(), beside=ended(0)), {"phase": "ready"}, subject(Kind.SERVER, is_stopped=True),
         ReplicaState.READY,
     ),
+    "a server whose agent cannot start": (
+        pod(running(ready=True), beside={"state": {"waiting": {"reason": "ImagePullBackOff"}}}), None,
+        SERVER, ReplicaState.STARTING,
+    ),
     "a sidecar that is started again": (
         pod(running(), agent=ended(1)), {"phase": "ready"}, SERVER, ReplicaState.READY,
     ),
