@@ -81,7 +81,7 @@ class KplLabExtension(ExtensionApp):
     async def _load_soon(self) -> None:
         await asyncio.sleep(LOAD_AFTER_SECONDS)
         for name in PARTS:
-            with contextlib.suppress(ImportError):
+            with contextlib.suppress(Exception):  # loading tells of it
                 importlib.import_module(name)
             await asyncio.sleep(0)
         self.load()
@@ -98,12 +98,13 @@ class KplLabExtension(ExtensionApp):
     def _load(self, app: ServerApp) -> None:
         from kpl_lab.lab.panel import HANDLERS, Panel
 
-        self._panel = Panel(app, self._found, self.log)
-        app.web_app.settings.update(self._panel.settings())
+        panel = Panel(app, self._found, self.log)
+        app.web_app.settings.update(panel.settings())
         base = url_path_join(app.base_url, ROOT)
         handlers = [(url_path_join(base, at), kind, {"name": self.name}) for at, kind in HANDLERS]
         app.web_app.add_handlers(".*$", handlers)  # type: ignore[no-untyped-call] # Jupyter's
-        self._panel.start()
+        panel.start()
+        self._panel = panel
 
     def _watch_kernels(self) -> None:
         if self.serverapp is None:

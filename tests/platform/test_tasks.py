@@ -298,7 +298,7 @@ async def test_what_could_never_start_is_refused_with_numbers(site: Site) -> Non
     upload = await alice.code()
     answer = await alice.http.post("tasks", json={"upload": upload, "resources": {"gpu": 3}})
     assert (answer.status_code, answer.json()["code"]) == (429, "never_fits")
-    assert "3 GPUs; there are 2" in answer.text
+    assert "3 GPUs; this installation has 2" in answer.text
 
 
 async def test_the_workload_gets_the_contract_s_variables(site: Site) -> None:

@@ -57,7 +57,7 @@ async def test_a_task_that_can_never_fit_any_more_fails_and_holds_nobody_up(
     await alice.until(f"tasks/{small['id']}", "running")
     done = await alice.ended(large)
     assert (done["state"], done["reason"]) == ("failed", "never_fits")
-    assert "It asks for 2 GPUs, and the machine has only 1 GPUs in all" in done["message"]
+    assert "It asks for 2 GPUs, and the machine has only 1 GPU in all" in done["message"]
     assert "with less" in done["remedy"]["action"]
 
 

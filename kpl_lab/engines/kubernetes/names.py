@@ -32,6 +32,8 @@ REPLICA_VARIABLE = "KPL_REPLICA"
 
 COMMAND_CONTAINER = "main"
 AGENT_CONTAINER = "agent"
+# Set for an agent that starts and ends with its command.
+TOGETHER_VARIABLE = "KPL_TOGETHER"
 
 # A Job's pod ends in six characters, an Indexed Job's host name in its index, a Deployment's pod in
 # seventeen; a host name has at most 63.

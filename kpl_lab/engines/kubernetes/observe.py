@@ -130,17 +130,20 @@ class _Look:
         state = self._main.get("state") or {}
         if self._subject.kind is Kind.SERVICE:
             return self._service(state)
+        if state and "waiting" in self._agent_beside():
+            return self._waiting()
         if "terminated" in state and self._is_through():
             return self._ended(state["terminated"])
         if self._status.get("phase") == "Failed" or self._phase == Phase.FAILED:
             return self._never_ran()
-        if "running" in state and self._has_lost_its_agent():
-            error = "its agent in the pod has ended by itself"
+        if "running" in state and (doom := self._without_agent()) is not None:
             return Seen(
-                state=ReplicaState.EXITED, is_final=True, cause=Cause.LOST, detail={"error": error}
+                state=ReplicaState.EXITED,
+                is_final=True,
+                cause=doom.cause,
+                detail=doom.detail,
+                was_ready=self._subject.was_ready,
             )
-        if "running" in state and "waiting" in self._agent_beside():
-            return self._waiting()
         if "running" in state or "terminated" in state:
             return self._running(state.get("running") or state["terminated"])
         return self._waiting()
@@ -150,13 +153,22 @@ class _Look:
         is_over = self._status.get("phase") in _ENDED_PHASES or self._phase == Phase.SENT
         return is_over or self._subject.kind is Kind.SERVER
 
-    def _has_lost_its_agent(self) -> bool:
-        """Say whether the agent has ended before the command, and nobody asked for that.
+    def _without_agent(self) -> Doom | None:
+        """Return why a command that runs is given up: its agent has ended before it, and nobody asked for that.
 
-        As a sidecar it is started again; beside the command it is not.
+        As a sidecar it is started again; beside the command it was, and nothing is left that does.
         """
+        end = self._agent_beside().get("terminated")
         is_ending = self._subject.is_stopped or self._pod["metadata"].get("deletionTimestamp")
-        return "terminated" in self._agent_beside() and not is_ending
+        has_said_so = self._phase in (Phase.ENDED, Phase.SENT)
+        if end is None or is_ending or has_said_so or ending.over(self._pod) is not None:
+            return None
+        reason, message = str(end.get("reason") or ""), str(end.get("message") or "")
+        if reason in _NOT_BEGUN:
+            return Doom(Cause.START_FAILED, {"error": message or reason})
+        code = int(end.get("exitCode") or 0)
+        error = f"its agent in the pod has ended ({reason}, exit code {code})"
+        return Doom(Cause.LOST, {"error": error})
 
     def _agent_beside(self) -> Mapping[str, Any]:
         """Return the state of an agent that is no sidecar: the command may run while that cannot start."""

@@ -174,10 +174,10 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
                 return host, int(port)
             if status.state in ENDED:
                 raise await failure(self._platform, status)
-            if status.state == "running":
-                await asyncio.sleep(next(waits))  # its address is still to come
-            else:
+            if status.state == "starting":
                 await self._platform.until_running(server, next(waits))
+            else:  # it may wait for hours
+                await asyncio.sleep(next(waits))
             try:
                 status = await self._platform.server(server)
             except Unavailable:

@@ -92,7 +92,7 @@ class Run:
         return self.folder / path.removeprefix("/")
 
     async def _begin(self) -> None:
-        command = self.pod["spec"]["containers"][0]
+        command = self.pod["spec"]["containers"][-1]
         words = [*command["command"], *command.get("args", ())]
         self._process = await asyncio.create_subprocess_exec(
             *(expanded(word, {}) for word in words),

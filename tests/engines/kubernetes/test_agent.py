@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from kpl_lab.engines.kubernetes.agent.agent import Agent
 from kpl_lab.engines.kubernetes.agent.command import Command
 from kpl_lab.engines.kubernetes.agent.gateway import Gateway, Refused
 from kpl_lab.engines.kubernetes.gate import Gate
+from kpl_lab.engines.kubernetes.objects.containers import _AGAIN
 from tests.engines.kubernetes.test_gate import KEY, Host, config, fill, until
 
 HEAD = 77
@@ -63,7 +67,7 @@ async def box(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AsyncIterator[Box]:
     for module, name in (
-        (agents, "READY_FILE"), (agents, "_LAST_WORDS"), (filling, "INSIDE"), (filling, "INPUTS"),
+        (agents, "READY_FILE"), (agents, "BEGUN_FILE"), (agents, "_LAST_WORDS"), (filling, "INSIDE"), (filling, "INPUTS"),
         (filling, "OUTPUTS"), (filling, "WORK"),
     ):  # fmt: skip
         place = tmp_path / name.lower()
@@ -136,17 +140,66 @@ async def test_a_sidecar_stays_until_it_is_asked(box: Box) -> None:
     await ended(running)
 
 
-@pytest.mark.parametrize("is_together", [True, False])
-async def test_one_that_cannot_prepare_says_so_and_goes_when_asked(
-    box: Box, is_together: bool
-) -> None:
-    agent = box.agent(is_together=is_together, inputs=["none"])
+async def test_a_sidecar_that_cannot_prepare_says_so_and_goes_when_asked(box: Box) -> None:
+    agent = box.agent(is_together=False, inputs=["none"])
     running = asyncio.create_task(agent.run())
     await until(lambda: "failed" in box.said())
     assert box.host.reports[-1]["doom"]["cause"] == "start_failed"
     await stays(running)
     agent._end()
     await ended(running)
+
+
+async def test_what_a_command_finds_is_no_reason_to_end_it(
+    box: Box, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(agents, "fill", no_room)
+    box.begin()
+    running = asyncio.create_task(box.agent(is_together=True).run())
+    await until(lambda: "its home has no first files" in caplog.text)
+    await until(lambda: "running" in box.said())
+    await stays(running)
+    box.end()
+    await ended(running)
+    assert "failed" not in box.said()
+
+
+async def test_one_that_is_started_again_knows_that_its_command_ran(box: Box) -> None:
+    box.begin()
+    first = asyncio.create_task(box.agent(is_together=True).run())
+    await until(lambda: "running" in box.said())
+    first.cancel()
+    await asyncio.wait([first])
+    box.end()
+    await ended(asyncio.create_task(box.agent(is_together=True).run()))
+
+
+def again(*words: str) -> subprocess.Popen[bytes]:
+    """Run a program as the agent's container does."""
+    return subprocess.Popen([*_AGAIN, *words])
+
+
+def test_an_agent_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    program = f"echo x >>{runs}; [ $(wc -l <{runs}) = 3 ] || kill -KILL $$"
+    assert again("sh", "-c", program).wait(20) == 0
+    assert runs.read_text().count("x") == 3
+
+
+def test_an_agent_that_is_asked_to_end_is_waited_for_and_not_started_again(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    program = f"trap 'sleep 0.5; echo end >>{runs}; exit 3' TERM; echo begin >>{runs}; while :; do sleep 0.1; done"
+    running = again("sh", "-c", program)
+    deadline = time.monotonic() + 20
+    while not runs.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.terminate()
+    assert running.wait(20) == 3
+    assert runs.read_text().split() == ["begin", "end"]
 
 
 # A home
@@ -175,21 +228,23 @@ def visible(box: Box) -> list[str]:
     return sorted(path.name for path in box.home.iterdir() if path.name != ".kpl-begun")
 
 
-# What lies in a home, and whether it is a new one.
-HOMES: dict[str, tuple[list[str], bool]] = {
-    "empty": ([], True),
-    "the volume's own": (["lost+found", "datasets"], True),
-    "what a server writes as it starts": ([".local", ".jupyter"], True),
-    "in use": (["work.py", ".local"], False),
-    "emptied by its user": ([".kpl-begun", ".local"], False),
+# What lies in a home, for how many seconds, and whether it is a new one.
+HOMES: dict[str, tuple[list[str], float, bool]] = {
+    "empty": ([], 0, True),
+    "the volume's own": (["lost+found", "datasets"], 9000, True),
+    "what a server writes as it starts": ([".local", ".jupyter"], 5, True),
+    "in use": (["work.py", ".local"], 5, False),
+    "emptied by its user": ([".kpl-begun", ".local"], 5, False),
+    "emptied by its user, before there was a mark": ([".bash_history", ".local"], 9000, False),
 }
 
 
 @pytest.mark.parametrize("case", HOMES.values(), ids=HOMES.keys())
-def test_a_new_home_begins_with_files(box: Box, case: tuple[list[str], bool]) -> None:
-    names, is_new = case
+def test_a_new_home_begins_with_files(box: Box, case: tuple[list[str], float, bool]) -> None:
+    names, age, is_new = case
     for name in names:
         (box.home / name).mkdir()
+        os.utime(box.home / name, (time.time() - age,) * 2)
     shop = Shop()
     begin(box, shop)
     assert ("first.ipynb" in visible(box)) is is_new

@@ -146,22 +146,25 @@ def test_a_command_starts_when_its_agent_is_ready_or_where_nothing_is_prepared_w
 ) -> None:
     agent = agent_of(plan)
     assert agent["image"] == plan.shape.base_image
-    assert agent["command"][3:5] == ["--config", "/beside/config/agent.json"]
-    assert agent["command"][5:7] == ["--send-seconds", str(plan.shape.send_seconds)]
+    words = ["--config", "/beside/config/agent.json", "--send-seconds"]
+    assert agent["command"][-6:-4] == ["-m", "kpl_lab.engines.kubernetes.agent"]
+    assert agent["command"][-4:] == [*words, str(plan.shape.send_seconds)]
     if plan.starts_together:
-        assert [one["name"] for one in pod_of(plan)["containers"]] == ["main", "agent"]
-        assert agent["command"][7:] == ["--together"]
+        # In this order: the kubelet pulls the image of the first before it starts the second.
+        assert [one["name"] for one in pod_of(plan)["containers"]] == ["agent", "main"]
+        assert {"name": "KPL_TOGETHER", "value": "1"} in agent["env"]
         assert not {"restartPolicy", "startupProbe", "lifecycle"} & set(agent)
     else:
         assert [one["name"] for one in pod_of(plan)["initContainers"]] == ["agent"]
-        assert agent["command"][7:] == []
         assert agent["restartPolicy"] == "Always"
         probe = agent["startupProbe"]
         assert probe["exec"]["command"] == ["test", "-e", "/beside/ready"]
         assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
     assert agent["resources"]["limits"]["memory"] == "256Mi"
     assert agent["securityContext"]["readOnlyRootFilesystem"] is True
-    assert {"KPL_POD", "PYTHONDONTWRITEBYTECODE"} == {one["name"] for one in agent["env"]}
+    assert {"KPL_POD", "PYTHONDONTWRITEBYTECODE"} == {one["name"] for one in agent["env"]} - {
+        "KPL_TOGETHER"
+    }
 
 
 def test_what_somebody_waits_for_on_a_page_starts_with_its_agent() -> None:

@@ -125,6 +125,10 @@ ENDS: dict[str, tuple[Json, Json | None, Subject, Cause, int | None]] = {
         pod(running(), beside=ended(137, "OOMKilled")), {"phase": "ready"}, subject(Kind.SERVER),
         Cause.LOST, None,
     ),
+    "a server whose agent could not begin": (
+        pod(running(), beside=ended(128, "StartError", "no such file")), None, subject(Kind.SERVER),
+        Cause.START_FAILED, None,
+    ),
     "a service that gives up": (
         pod(ended(2) | {"restartCount": 6}), None, subject(Kind.SERVICE), Cause.EXIT, 2,
     ),
@@ -172,6 +176,17 @@ STATES: dict[str, tuple[Json, Json | None, Subject, ReplicaState]] = {
     "a server that was stopped, its agent has ended": (
         pod(running(), beside=ended(0)), {"phase": "ready"}, subject(Kind.SERVER, is_stopped=True),
         ReplicaState.READY,
+    ),
+    "a server whose agent has said that the command has ended": (
+        pod(running(), beside=ended(0)), {"phase": "sent"}, SERVER, ReplicaState.STARTING,
+    ),
+    "a server that is evicted, its agent first": (
+        pod(running(), beside=ended(137), **{**disrupted("EvictionByEvictionAPI"), "phase": "Running"}),
+        {"phase": "ready"}, SERVER, ReplicaState.READY,
+    ),
+    "a server that ended while its agent's image did not come": (
+        pod(ended(1), beside={"state": {"waiting": {"reason": "ImagePullBackOff"}}}), None, SERVER,
+        ReplicaState.STARTING,
     ),
     "a server whose agent cannot start": (
         pod(running(ready=True), beside={"state": {"waiting": {"reason": "ImagePullBackOff"}}}), None,

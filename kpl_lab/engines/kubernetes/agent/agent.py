@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict
@@ -33,10 +34,14 @@ from kpl_lab.trees import remove_tree
 log = logging.getLogger(__name__)
 
 READY_FILE = f"{BESIDE}/ready"
+# For an agent that is started again beside its command: it was seen to run.
+BEGUN_FILE = f"{BESIDE}/begun"
 _LAST_WORDS = Path("/dev/termination-log")
 _MEASURE_FIRST_SECONDS, _MEASURE_LAST_SECONDS = 1.0, 15.0
 _KILL_AGAIN_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
+# So long a command that is not there yet is looked for without a pause.
+_EARLY_SECONDS = 60.0
 _PHASE_OF = {
     ReplicaState.READY: Phase.READY,
     ReplicaState.UNHEALTHY: Phase.UNHEALTHY,
@@ -62,6 +67,8 @@ class Agent:
         self._send_seconds = send_seconds
         self._is_together = is_together
         self._is_asked = False
+        self._had_head = is_together and Path(BEGUN_FILE).exists()
+        self._since = time.monotonic()
         self._gateway = Gateway(config, os.environ[POD_VARIABLE])
         self._report = Report()
         self._link = Link(self._gateway, self._report.plain, self._obey)
@@ -97,12 +104,19 @@ class Agent:
     def _end(self) -> None:
         self._is_asked = True
         # One that is together with its command is asked at the same time as that.
-        if not self._is_together or self._report.phase is Phase.FAILED:
+        if not self._is_together:
             self._is_over.set()
         self._woken.set()
 
     async def _prepare(self) -> bool:
         """Fetch, open doors and let the command start; False when it cannot."""
+        if self._is_together:
+            # The command may need the doors at once, and does not wait for the rest.
+            await self._doors.open()
+            threading.Thread(target=self._fill_beside, daemon=True).start()
+            self._report.phase = Phase.PREPARED
+            self._link.tell()
+            return True
         try:
             if not await asyncio.to_thread(Path(READY_FILE).exists):
                 await asyncio.to_thread(fill, self._config, self._gateway)
@@ -115,13 +129,21 @@ class Agent:
             self._report.phase = Phase.FAILED
             self._link.tell()
             # The runner ends the pod when it hears of it; a new try would fail again.
-            if not self._is_asked:
-                await self._is_over.wait()
+            await self._is_over.wait()
             return False
         await asyncio.to_thread(Path(READY_FILE).touch)
         self._report.phase = Phase.PREPARED
         self._link.tell()
         return True
+
+    def _fill_beside(self) -> None:
+        """Make what the command may find; that it cannot is no reason to end it."""
+        try:
+            if not Path(READY_FILE).exists():
+                fill(self._config, self._gateway)
+                Path(READY_FILE).touch()
+        except (OSError, Refused) as error:
+            log.warning("its home has no first files: %s", error)
 
     async def _start_relay(self, target: Any) -> None:  # noqa: ANN401 (JSON)
         socket_path = Path(BESIDE, "platform.sock")
@@ -170,10 +192,11 @@ class Agent:
             if self._head is not None and self._report.phase is not Phase.ENDED:
                 self._report.phase = Phase.ENDED
                 self._link.tell()
-            if self._is_together and (self._head is not None or self._is_asked):
+            if self._is_together and (self._had_head or self._is_asked):
                 self._is_over.set()
             self._head = None
-            return _PAUSE_SECONDS if self._report.phase is Phase.ENDED else 0.05
+            is_late = time.monotonic() - self._since > _EARLY_SECONDS
+            return _PAUSE_SECONDS if is_late or self._report.phase is Phase.ENDED else 0.05
         if self._head is None or self._head.pid != head.pid:
             self._begin(head)
         self._check_limit(head)
@@ -183,7 +206,9 @@ class Agent:
         return self._pause(head)
 
     def _begin(self, head: Process) -> None:
-        self._head = head
+        self._head, self._had_head = head, True
+        if self._is_together:
+            Path(BEGUN_FILE).touch()
         # A stop that was asked for goes for whatever the container runs.
         if self._report.doom is not None and self._report.doom.cause is not Cause.STOPPED:
             self._report.doom, self._kill_at = None, None
@@ -315,11 +340,4 @@ def main(config: AgentConfig, send_seconds: float, *, is_together: bool = False)
     """Run until the pod ends."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     log.info("beside %s; %s", config.workload, asdict(config.timing))
-    try:
-        asyncio.run(Agent(config, send_seconds, is_together=is_together).run())
-    except Exception:
-        if not is_together:
-            raise  # the kubelet starts a sidecar again
-        log.exception("begins anew")
-        time.sleep(_PAUSE_SECONDS)
-        os.execv(sys.executable, [*sys.orig_argv])  # noqa: S606 (itself)
+    asyncio.run(Agent(config, send_seconds, is_together=is_together).run())

@@ -49,9 +49,16 @@ class Command:
 
     def __init__(self, proc: Path = _PROC) -> None:
         self._proc = proc
-        self._own = os.getpid()
+        self._own = self._first_of(os.getpid())
         own = self._group(self._own)
         self._own_group = None if own == self._group(1) else own
+
+    def _first_of(self, pid: int) -> int:
+        """Return the first process of the container that one is in: what starts the agent may be another."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            while (parent := _parse((self._proc / str(pid) / "stat").read_text()).parent) > 1:
+                pid = parent
+        return pid
 
     def look(self) -> list[Process]:
         """Return the processes of the command."""

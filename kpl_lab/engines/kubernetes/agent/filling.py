@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from kpl_lab.trees import remove_tree
 _NEW_HOME = ".kpl-new"
 # In a home that was filled: whoever has deleted all of it wants it empty.
 _BEGUN = ".kpl-begun"
+# So young is what a server has written that started a moment ago, also by another's clock.
+_YOUNG_SECONDS = 600.0
 
 
 def fill(config: AgentConfig, gateway: Gateway) -> None:
@@ -67,12 +70,14 @@ def _begin_home(config: AgentConfig, gateway: Gateway, home: Path) -> None:
 def _is_new(home: Path, mounts: str | None) -> bool:
     """Say whether a home holds nothing but what a volume or we have put there.
 
-    Hidden files do not count: the server may have started already, and write some.
+    Young hidden files do not count: the server may have started already, and write some.
     """
-    ours = {"lost+found"}
+    ours = {"lost+found", f".{_NEW_HOME}.part"}
     if mounts is not None:
         ours.add(Path(mounts).name)
-    names = {path.name for path in home.iterdir()}
-    return _BEGUN not in names and not any(
-        name not in ours and not name.startswith(".") for name in names
+    young = time.time() - _YOUNG_SECONDS
+    return not any(
+        path.name == _BEGUN or not path.name.startswith(".") or path.lstat().st_mtime < young
+        for path in home.iterdir()
+        if path.name not in ours
     )

@@ -17,6 +17,23 @@ AGENT_START_SECONDS = 3600
 # The kubelet looks once a second. An agent without inputs is ready long before: this hook, which the
 # kubelet waits for, makes its first look find it. One that takes longer is not held up.
 _WAIT = f"timeout 1 sh -c 'until test -e {READY_FILE}; do sleep 0.02; done' || true"
+# Beside a command that is never repeated the kubelet starts an agent once; this starts it again, also where
+# somebody ends all that is called python.
+_AGAIN = (
+    "/bin/sh",
+    "-c",
+    "trap 'asked=1; kill -TERM $agent' TERM\n"
+    "for try in 1 2 3 4 5 6 7 8 9 10; do\n"
+    '    "$@" & agent=$!\n'
+    "    wait $agent; code=$?\n"
+    '    while [ "$asked" ] && kill -0 $agent 2>/dev/null; do wait $agent; code=$?; done\n'
+    '    if [ "$asked" ] || [ $code = 0 ]; then break; fi\n'
+    "    sleep 1\n"
+    '    if [ "$asked" ]; then break; fi\n'
+    "done\n"
+    "exit $code",
+    "agent",
+)
 _CONFINED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -49,14 +66,13 @@ def agent_container(plan: Plan) -> Manifest:
     """Return the agent: a sidecar that starts before the command and ends after it, or one beside it."""
     seconds = str(plan.shape.send_seconds)
     arguments = ["--config", f"{CONFIG}/{CONFIG_FILE}", "--send-seconds", seconds]
-    if plan.starts_together:
-        arguments.append("--together")
+    words = ["python3", "-m", AGENT_MODULE, *arguments]
     return {
         "name": names.AGENT_CONTAINER,
         "image": plan.shape.base_image,
         "imagePullPolicy": plan.shape.pull_policy,
-        "command": ["python3", "-m", AGENT_MODULE, *arguments],
-        "env": agent_variables(),
+        "command": [*_AGAIN, *words] if plan.starts_together else words,
+        "env": agent_variables(is_together=plan.starts_together),
         "workingDir": "/",
         "volumeMounts": agent_mounts(plan),
         "resources": {

@@ -93,12 +93,19 @@ def secret_values(plan: Plan) -> dict[str, str]:
     return {one.key: one.value for one in _given(plan) if not one.is_shown}
 
 
-def agent_variables() -> list[Manifest]:
-    """Return the environment of the agent."""
-    return [
+def agent_variables(*, is_together: bool = False) -> list[Manifest]:
+    """Return the environment of the agent.
+
+    Parameters
+    ----------
+    is_together
+        It is no sidecar but starts and ends with the command; an older agent does not know of it, and serves.
+    """
+    found = [
         {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
         _from_pod(names.POD_VARIABLE, "metadata.name"),
     ]
+    return [*found, {"name": names.TOGETHER_VARIABLE, "value": "1"}] if is_together else found
 
 
 @dataclass(frozen=True)

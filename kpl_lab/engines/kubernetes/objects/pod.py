@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kpl_lab.engines.kubernetes.names import COMMAND_CONTAINER
 from kpl_lab.engines.kubernetes.objects.containers import agent_container, command_container
 from kpl_lab.engines.kubernetes.objects.meta import (
     Manifest,
@@ -19,6 +20,8 @@ from kpl_lab.engines.spec import Kind
 # Whoever empties nodes to save some leaves alone what cannot be started again elsewhere.
 # https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+# What kubectl takes where no container is named.
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 # What the agent takes to see that the command has ended, and to say why.
 _LAST_SECONDS = 10
 
@@ -34,6 +37,8 @@ def pod_template(plan: Plan) -> Manifest:
         annotations[SAFE_TO_EVICT] = "false"
     if takes_mounts(plan):
         annotations[TAKES_MOUNTS] = "true"
+    if plan.starts_together:
+        annotations[DEFAULT_CONTAINER] = COMMAND_CONTAINER
     if annotations:
         metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": _spec(plan)}
@@ -43,7 +48,7 @@ def _spec(plan: Plan) -> Manifest:
     is_service = plan.workload.kind is Kind.SERVICE
     command, agent = command_container(plan), agent_container(plan)
     containers = (
-        {"containers": [command, agent]}
+        {"containers": [agent, command]}
         if plan.starts_together
         else {"initContainers": [agent], "containers": [command]}
     )
