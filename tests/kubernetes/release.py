@@ -85,6 +85,7 @@ class Release:
                 # The same one each time: what signing in has left names it.
                 self.port, self.is_forwarded = free_port(), True
         if self.is_forwarded:
+            self.close_door()
             self.forwarding = subprocess.Popen(
                 ["kubectl", "-n", self.kubectl.namespace, "port-forward", f"service/{OBJECT}",
                  f"{self.port}:80"], stdout=subprocess.DEVNULL,
