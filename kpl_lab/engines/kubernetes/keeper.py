@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,9 @@ from kpl_lab.engines.kubernetes.pods import OBJECT_OF, Json
 from kpl_lab.errors import EngineError
 
 log = logging.getLogger(__name__)
+
+# So long an agent takes at most to come again where runner or gate were restarted.
+_RETURN_SECONDS = 8.0
 
 
 class Keeper:
@@ -133,6 +137,16 @@ class Keeper:
         if caller.workload in self._lives:
             self._lives[caller.workload].reported(caller.pod, report)
 
+    async def _line(self, name: str) -> Line | None:
+        """Return the connection to a workload's agent; one that has just lost it comes again."""
+        until = time.monotonic() + _RETURN_SECONDS
+        while (life := self._lives.get(name)) is not None:
+            line = life.line()
+            if line is not None or time.monotonic() > until:
+                return line
+            await asyncio.sleep(0.1)
+        return None
+
     async def ask(self, name: str, order: dict[str, Any], seconds: float) -> None:
         """Have the agent of a running workload do something, and wait until it has.
 
@@ -141,8 +155,7 @@ class Keeper:
         EngineError
             It does not run, does not answer, or could not.
         """
-        life = self._lives.get(name)
-        line = None if life is None else life.line()
+        line = await self._line(name)
         if line is None:
             raise EngineError(
                 f"The agent of {name} is not connected just now; try again in a moment.",
