@@ -176,6 +176,11 @@ def test_every_refusal_is_a_problem_document(
     assert_problem(alice.request(method, path), status, code)
 
 
+def test_a_refused_method_comes_with_those_that_are_taken(alice: Client) -> None:
+    refused = alice.request("PUT", "datasets/nobodys")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH")
+
+
 @pytest.mark.parametrize(
     "path", ["healthz", "version", "me", "datasets", "datasets/nobodys", "nothing/here", "uploads"]
 )

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from kpl_lab.errors import KplError
 from kpl_lab.platform.api.middleware import MEDIA_TYPE
@@ -53,7 +54,24 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Answer the framework's own refusals in our shape."""
     assert isinstance(error, HTTPException)  # noqa: S101
     code, message = _WORDS.get(error.status_code, ("http_error", str(error.detail)))
-    return problem(request, error.status_code, code, message)
+    answer = problem(request, error.status_code, code, message)
+    if error.status_code == 405:
+        answer.headers["Allow"] = ", ".join(methods(request))
+    return answer
+
+
+def methods(request: Request) -> list[str]:
+    """Return what this path takes; the framework tells of the first route at a path alone."""
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if _takes(request, "GET" if method == "HEAD" else method)
+    ]
+
+
+def _takes(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
