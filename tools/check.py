@@ -31,6 +31,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 APART = ("drills", "engines/test_docker_*", "engines/test_local_*", "engines/test_relay*", "examples",
          "hub", "images", "kubernetes", "originals", "supervisor", "ui", "walk")  # fmt: skip
 WORKERS = 2
+# What a run's length is made of is said at its end.
+_SLOWEST = ("--durations=30", "--durations-min=5.0")
 PACKAGES = ("kpl_lab", "kpl_helper", "kpl_dataset", "tests", "tools")
 
 
@@ -177,7 +179,7 @@ def _pytest(arguments: Sequence[str]) -> tuple[int, str]:
     scratch = tempfile.mkdtemp(prefix="kpl-test-")
     Path(scratch).chmod(0o711)  # the tests' workloads run under other accounts
     process = subprocess.Popen(
-        [str(BIN / "python"), "-m", "pytest", f"--basetemp={scratch}/t", *arguments],
+        [str(BIN / "python"), "-m", "pytest", f"--basetemp={scratch}/t", *_SLOWEST, *arguments],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.DEVNULL,
