@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -22,10 +25,7 @@ from kpl_lab import settings
 from kpl_lab.client import Client
 from kpl_lab.platform.storage.database import open_engine
 from kpl_lab.platform.storage.orm.work import TaskRow
-from kpl_lab.schemas.common import Resources
-from kpl_lab.schemas.servers import ServerCreate, ServerLaunch
 from kpl_lab.schemas.tasks import TaskCreate
-from kpl_lab.settings import Secret
 from tests.installation import Installation
 
 ALGORITHM = "code"
@@ -33,6 +33,8 @@ ALGORITHM = "code"
 NODES = 4
 _AT_ONCE = 8
 _ON_THE_WAY = 64
+# After which a notebook server tells the hub again that it is used.
+_ACTIVITY_SECONDS = 300
 
 
 class Cluster:
@@ -79,28 +81,28 @@ def cluster() -> Iterator[tuple[Cluster, Path]]:
 class Load:
     """What users have: servers that run, tasks of several pods that run, tasks that have ended.
 
-    Servers are asked for as the hub's spawner does it. Tasks that ended before are only what is left of
-    them: rows of the database, copied from one that did run.
+    Servers are started by the hub, each for a user of its own. Tasks that ended before are only what is left
+    of them: rows of the database, copied from one that did run.
     """
 
     def __init__(self, client: Client, found: Installation, there: Cluster) -> None:
         self._client, self._cluster = client, there
         self._pool = ThreadPoolExecutor(_AT_ONCE)
-        known = settings.load(found.environment)
-        token = known.home.read_secret(Secret.HUB_TO_PLATFORM)
-        self._internal = httpx.Client(
-            base_url=known.platform_url,
-            headers={"Authorization": f"token {token}"},
+        self._hub = httpx.Client(
+            base_url=f"{found.url}/hub/api",
+            headers={"Authorization": f"token {found.credentials['token']}"},
             timeout=120,
             trust_env=False,
         )
-        self._database = open_engine(known.database_url)
+        self._database = open_engine(settings.load(found.environment).database_url)
         self.servers = self.tasks = self.ended = 0
 
     def bring(self, servers: int, tasks: int, ended: int) -> None:
         """Let there be so many servers, tasks that run, and tasks that have ended."""
-        names = [f"user-{number}" for number in range(self.servers, servers)]
-        list(self._pool.map(self._start_server, names))
+        names = [_user(number) for number in range(self.servers, servers)]
+        if names:
+            self._hub.post("/users", json={"usernames": names}).raise_for_status()
+            list(self._pool.map(self._start_server, names))
         self.servers = servers
         if not self.ended:
             self.submit(1)
@@ -108,6 +110,26 @@ class Load:
         self.submit(tasks - self.tasks)
         self.settle()
         self._copy(max(0, ended - self.ended))
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let the servers tell the hub that they are used, as often as they do, meanwhile."""
+        over = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            telling = pool.submit(self._tell_of_use, over)
+            try:
+                yield
+            finally:
+                over.set()
+                telling.result()
+
+    def _tell_of_use(self, over: threading.Event) -> None:
+        for number in itertools.cycle(range(self.servers)):
+            if over.wait(_ACTIVITY_SECONDS / self.servers):
+                return
+            now = dt.datetime.now(dt.UTC).isoformat()
+            body = {"last_activity": now, "servers": {"": {"last_activity": now}}}
+            self._hub.post(f"/users/{_user(number)}/activity", json=body).raise_for_status()
 
     def churn(self, seconds: float, rate: float) -> None:
         """Let tasks come and go for so long, so many a second."""
@@ -178,12 +200,15 @@ class Load:
         self.ended += count
 
     def _start_server(self, name: str) -> None:
-        wanted = ServerCreate(user=name, image="base", resources=Resources(cpu=1, memory=2048))
-        launch = ServerLaunch(command=["jupyterhub-singleuser"], environment={})
-        made = self._internal.post("/internal/servers", json=wanted.model_dump(mode="json"))
-        made.raise_for_status()
-        path = f"/internal/servers/{made.json()['id']}/start"
-        self._internal.post(path, json=launch.model_dump(mode="json")).raise_for_status()
+        self._hub.post(f"/users/{name}/server").raise_for_status()
+        with self._hub.stream("GET", f"/users/{name}/server/progress") as answer:
+            for line in answer.iter_lines():
+                event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                if event.get("ready"):
+                    return
+                if event.get("failed"):
+                    raise RuntimeError(f"the server of {name} did not start: {event}")
+        raise RuntimeError(f"the hub stopped to tell how the server of {name} starts")
 
     def settle(self) -> None:
         """Wait until all is as it is to be, and the platform has noted it."""
@@ -195,3 +220,7 @@ class Load:
 
         until(is_settled, "the cluster to settle", seconds=900, pause=1.0)
         time.sleep(10)  # what is noted a moment later
+
+
+def _user(number: int) -> str:
+    return f"user-{number}"

@@ -1,7 +1,7 @@
 """A cluster without machines, for ``cluster_scale``: the double of an API server, and pods that are only told of.
 
-Jobs get pods as a cluster gives them; pods run at once, their agents connect to the gate and say so, and
-they go on until ``POST /end/<n>`` ends so many of the Jobs' ones; those of tasks with the variable ``BRIEF``
+Jobs get pods as a cluster gives them; pods run at once, their agents connect to the gate and say so, those of
+notebook servers answer each request with nothing, all at one address; and they go on until ``POST /end/<n>`` ends so many of the Jobs' ones; those of tasks with the variable ``BRIEF``
 end by themselves. ``GET /calls`` tells how often the API server was asked, by verb and kind; ``GET /state``
 how many objects there are, ``GET /gone`` how many Jobs were removed.
 """
@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import jupyterhub
 from aiohttp import web
 
 from kpl_lab.engines.kubernetes.agent.report import Phase, Report
@@ -27,8 +28,8 @@ from tests.doubles import kubernetes_play as play
 from tests.doubles.kubernetes import Server, api_server
 from tests.doubles.kubernetes_store import Json, Refusal, Store
 
-# All pods have it, and nobody is there (RFC 5737).
-ADDRESS = "192.0.2.20"
+# All pods have it; of the loopback, as the hub asks its servers whether they are there.
+ADDRESS = "127.0.0.20"
 NODES = 100
 # Variable of a task whose command ends by itself, a moment after it began.
 BRIEF = "BRIEF"
@@ -64,6 +65,8 @@ class Pod:
             play.end(store, self._pod)
             return
         config = self._config()
+        if not self.is_task:
+            await self._cluster.answer(config["port"])
         play.run(store, self._pod, ip=ADDRESS)
         server.logs.of(self.name, COMMAND_CONTAINER).write("it runs\n")
         self.runs = True
@@ -143,6 +146,7 @@ class Cluster:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.pods: dict[str, Pod] = {}
+        self._answering: dict[int, asyncio.Task[int]] = {}
         self._gone = 0
         for number in range(NODES):
             server.store.create(_node(number))
@@ -168,6 +172,14 @@ class Cluster:
                     _let_go(store, change.new)
             if changed is store.changed:
                 await changed.wait()
+
+    async def answer(self, port: int) -> None:
+        """Be all notebook servers that listen on a port."""
+        if port not in self._answering:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", _nothing)
+            self._answering[port] = asyncio.create_task(_listen(app, ADDRESS, port))
+        await self._answering[port]
 
     async def calls(self, _request: web.Request) -> web.Response:
         """Tell how often the API server was asked."""
@@ -213,10 +225,14 @@ def _node(number: int) -> Json:
     }
 
 
-async def _listen(app: web.Application) -> int:
+async def _nothing(_request: web.Request) -> web.Response:
+    return web.Response(headers={"X-JupyterHub-Version": jupyterhub.__version__})
+
+
+async def _listen(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> int:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, host, port).start()
     return int(runner.addresses[0][1])
 
 

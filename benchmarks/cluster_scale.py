@@ -136,8 +136,9 @@ def measured(share: float, load: Load, stage: Stage, client: Client) -> Measured
     tasks = round((PODS - USERS) / NODES * share)
     load.bring(round(USERS * share), tasks, round(ENDED * share))
     loaded = time.monotonic() - begun
-    idle = stage.use(lambda: time.sleep(SECONDS))
-    churn = stage.use(lambda: load.churn(SECONDS, CHURN_RATE))
+    with load.in_use():
+        idle = stage.use(lambda: time.sleep(SECONDS))
+        churn = stage.use(lambda: load.churn(SECONDS, CHURN_RATE))
     took = lists(client)
     passed = passing(PASSING[share], idle, load, stage) if share in PASSING else None
     found = Measured(share, idle, churn, took, passed)

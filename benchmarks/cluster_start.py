@@ -70,7 +70,7 @@ def kubespawner(program: Sequence[str]) -> Iterator[Hub]:
             yield hub
 
 
-def row(peer: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
+def row(peer: str, ours: Sequence[float], theirs: Sequence[float], goal: str = "") -> Row:
     """Return what the starts of two say."""
     return Row(
         "notebook server on Kubernetes, from the request to JupyterLab's page",
@@ -79,7 +79,7 @@ def row(peer: str, ours: Sequence[float], theirs: Sequence[float]) -> Row:
         value=median(ours),
         peer_value=median(theirs),
         lower_is_better=True,
-        goal="≥ 0.91x (≤ 1.1 of its time)",
+        goal=goal,
     )
 
 
@@ -99,7 +99,8 @@ def main() -> None:
     told = "; ".join(" / ".join(f"{one:.2f}" for one in each) for each in rounds)
     print(f"seconds to JupyterLab's page, ours / both KubeSpawners: {told}", file=sys.stderr)
     own, theirs, with_ours = zip(*rounds, strict=True)
-    emit(row("plain JupyterHub, KubeSpawner", own, theirs))
+    # The goal is against JupyterHub as it comes; the other row says what the engine adds.
+    emit(row("plain JupyterHub, KubeSpawner", own, theirs, goal="≥ 0.91x (≤ 1.1 of its time)"))
     emit(row("KubeSpawner with our image's program", own, with_ours))
 
 
