@@ -235,7 +235,8 @@ class KubernetesOptions(options.RunningOptions):
         "PIP_INDEX_URL. They stay in the image's history: no passwords.",
     ).tag(config=True)
     ca_bundle = Unicode(
-        "", help="File of certificates that builds trust instead of those of their base image."
+        "",
+        help="File of certificates that builds trust instead of those of their base image; empty: those.",
     ).tag(config=True)
 
     @property

@@ -11,6 +11,7 @@ from kpl_lab.cluster_settings import ClusterSettings
 from kpl_lab.engines.kubernetes.options import FILE_NAME, KubernetesOptions, load_options
 from kpl_lab.errors import Invalid
 from kpl_lab.settings import Home
+from tools import kubernetes_options
 
 
 def loaded(tmp_path: Path, text: str = "", **variables: str) -> KubernetesOptions:
@@ -61,3 +62,22 @@ def test_variables_are_handed_on_as_they_came() -> None:
 def test_volumes_that_cannot_be_are_named(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(Invalid, match=problem):
         loaded(tmp_path, f"c.KubernetesOptions.{text}\n")
+
+
+def test_the_page_of_options_is_as_they_are() -> None:
+    found = kubernetes_options.COMMITTED.read_text(encoding="utf-8")
+    assert found == kubernetes_options.text(), "run `python -m tools.kubernetes_options`"
+
+
+@pytest.mark.parametrize("name", KubernetesOptions.class_traits(config=True))
+def test_each_option_is_on_it_with_a_sentence(name: str) -> None:
+    (row,) = [
+        line
+        for line in kubernetes_options.text().splitlines()
+        if f"`{name}`" in line and (line.startswith(f"| `{name}` |") or "no effect" in line)
+    ]
+    if name not in kubernetes_options.WITHOUT_EFFECT:
+        _, _, kind, default, said, _, _ = row.split("|")
+        assert kind.strip()
+        assert said.strip().endswith((".", "…"))
+        assert default.strip() or "empty" in said.lower() or kind.startswith((" list", " mapping"))
