@@ -14,7 +14,7 @@ from kpl_lab.platform.storage.records.images import FILE, ImageRecord
 from kpl_lab.platform.storage.repositories.workspaces import DEFAULT_WORKSPACE
 from kpl_lab.platform.storage.store import Store
 from kpl_lab.schemas.images import PRESET_OWNER
-from kpl_lab.settings import own_image
+from kpl_lab.settings import Settings, own_image
 
 
 def path_of(context: Context) -> Path:
@@ -52,7 +52,7 @@ def take_up(store: Store, context: Context, catalog: Catalog) -> None:
     for position, entry in enumerate(catalog.entries):
         values = {
             **_columns(entry),
-            "reference": _place(context, entry),
+            "reference": place_of(context.settings, entry),
             "position": position,
         }
         _take_up_one(store, known.pop(entry.name, None), entry.name, values)
@@ -61,10 +61,10 @@ def take_up(store: Store, context: Context, catalog: Catalog) -> None:
         store.events.write(images.subject(gone), "deleted")
 
 
-def _place(context: Context, entry: CatalogEntry) -> str | None:
+def place_of(settings: Settings, entry: CatalogEntry) -> str | None:
     """Return what the engine knows an image by; the platform's own may have another name there."""
-    found = entry.place(context.settings.engine, __version__)
-    return context.settings.cluster.image or found if found == own_image(__version__) else found
+    found = entry.place(settings.engine, __version__)
+    return settings.cluster.image or found if found == own_image(__version__) else found
 
 
 def _take_up_one(
