@@ -13,12 +13,14 @@ from kpl_lab.engines.kubernetes.objects.quotas import kueue_queues, resource_quo
 from kpl_lab.engines.kubernetes.plan import Shape
 from kpl_lab.engines.kubernetes.pools import Pools
 from kpl_lab.engines.kubernetes.resources import capacity
+from kpl_lab.engines.spec import Kind, Limits
 from kpl_lab.errors import EngineError, Invalid, Unavailable
 from kpl_lab.formats.pools_yml import PoolsFile
 from tests.doubles.kubernetes import Server
 from tests.engines.kubernetes.clusters import cluster as cluster
 from tests.engines.kubernetes.clusters import naps as naps
 from tests.engines.kubernetes.clusters import server as server
+from tests.engines.kubernetes.plans import command_of, plan_of
 from tests.engines.kubernetes.standards import NEWEST
 
 POOLS = """
@@ -68,6 +70,29 @@ def test_what_a_pool_leaves_out_is_as_the_options_have_it(file: PoolsFile) -> No
     )
     assert found.node_selector == {"zone": "east", "gpu": "mi300"}
     assert list(found.tolerations) == [{"key": "team"}, {"key": "gpu", "value": "amd"}]
+
+
+@pytest.mark.parametrize("kind", [Kind.TASK, Kind.SERVICE, Kind.SERVER])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "nvidia.com/gpu",
+        "nvidia.com/gpu.shared",
+        "nvidia.com/mig-1g.10gb",
+        "amd.com/gpu",
+        "huawei.com/Ascend910",
+    ],
+)
+def test_what_a_pool_calls_a_gpu_is_what_its_pods_ask_for(
+    tmp_path: Path, kind: Kind, resource: str
+) -> None:
+    one = f"{{name: p, title: P, kubernetes: {{gpu_resource: {resource}}}}}"
+    (tmp_path / "pools.yml").write_text(f"version: 1\npools: [{one}]\n")
+    shape = Pools(PoolsFile(tmp_path), Shape(base_image="a", gpu_resource="x.y/z")).shape("p")
+    found = command_of(plan_of(kind, shape, limits=Limits(cpu=1, memory_mb=64, gpu=3)))["resources"]
+    for part in ("limits", "requests"):
+        assert set(found[part]) == {"cpu", "memory", resource}
+        assert found[part][resource] == "3"
 
 
 def test_a_pool_that_is_gone_is_named(file: PoolsFile) -> None:
