@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from kpl_lab.engines.kubernetes import names
@@ -13,19 +13,22 @@ from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.namespace import ensure_namespace
 from kpl_lab.engines.kubernetes.objects.routes import KIND_OF
 from kpl_lab.engines.kubernetes.options import KubernetesOptions, load_options
+from kpl_lab.engines.kubernetes.words import Refused
 from kpl_lab.errors import EngineError, KplError
 from kpl_lab.settings import Settings
 
 Say = Callable[[str], None]
+Right = tuple[str, str, str]
 T = TypeVar("T")
-# What the runner does: verb, kind, and the part of it.
+# What running needs: verb, kind, and the part of it. No more: tests compare it with what the runner asks
+# for. What is left is cleared away with other rights, LEAVING.
 _MADE = ("create", "patch", "delete")
 _RIGHTS = {
     ("Pod", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
     ("Pod", "log"): ("get",),
-    ("Job", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
-    ("Deployment", ""): ("get", "list", "watch", *_MADE, "deletecollection"),
-    ("Secret", ""): ("list", *_MADE, "deletecollection"),
+    ("Job", ""): ("get", "list", "watch", *_MADE),
+    ("Deployment", ""): ("get", "list", "watch", *_MADE),
+    ("Secret", ""): ("list", *_MADE),
     ("Service", ""): ("list", *_MADE),
     ("NetworkPolicy", ""): ("list", *_MADE),
     ("PersistentVolumeClaim", ""): ("create", "patch"),
@@ -53,6 +56,8 @@ LEAVING = (
     *(("deletecollection", kind, "") for kind in _CLEARED),
     *((verb, kind, "") for kind in _CLEARED_SINGLY for verb in ("list", "delete")),
 )
+# Besides, in the platform's own namespace: it ends first, or it would start some of them again.
+ENDING = (("get", "StatefulSet", ""), ("patch", "StatefulSet", ""))
 _GRACE_SECONDS = 1
 _END_SECONDS, _LOOK_SECONDS = 120, 0.5
 
@@ -74,16 +79,7 @@ def ensure_cluster(settings: Settings, say: Say) -> None:
             f"{cluster.namespace}; pods run {options.base_image} ({options.pull_policy})"
         )
         needed = (*NEEDED, *NEEDED_BY_ROUTES.get(options.routes, ()))
-        allowed = await asyncio.gather(*(cluster.can(*right) for right in needed))
-        missing = [right for right, may in zip(needed, allowed, strict=True) if not may]
-        if missing:
-            listed = ", ".join(_right(*one) for one in missing)
-            raise EngineError(
-                f"The account that we show to the cluster may not do what workloads need in the namespace "
-                f"{cluster.namespace}: {listed}. Ask an administrator of the cluster for these rights.",
-                code="cluster_forbidden",
-                detail={"missing": [list(one) for one in missing]},
-            )
+        await _require(cluster, needed, "what workloads need")
 
     _run(settings, work)
 
@@ -141,8 +137,29 @@ async def _ended(cluster: Cluster, name: str) -> None:
         ) from error
 
 
+async def _require(cluster: Cluster, rights: Sequence[Right], doing: str) -> None:
+    allowed = await asyncio.gather(*(cluster.can(*right) for right in rights))
+    missing = [right for right, may in zip(rights, allowed, strict=True) if not may]
+    if missing:
+        listed = ", ".join(_right(*one) for one in missing)
+        raise EngineError(
+            f"The account that we show to the cluster may not do {doing} in the namespace "
+            f"{cluster.namespace}: {listed}. Ask an administrator of the cluster for these rights.",
+            code="cluster_forbidden",
+            detail={"missing": [list(one) for one in missing]},
+        )
+
+
 async def _clear(cluster: Cluster, installation: str) -> None:
-    mine = names.selector(installation)
+    try:
+        await _remove(cluster, names.selector(installation))
+    except Refused:
+        # The first that was refused says nothing of those after it.
+        await _require(cluster, LEAVING, "what removing workloads needs")
+        raise
+
+
+async def _remove(cluster: Cluster, mine: str) -> None:
     for kind in _CLEARED:
         grace = _GRACE_SECONDS if kind == "Pod" else None
         await cluster.delete_all(kind, mine, grace_seconds=grace)

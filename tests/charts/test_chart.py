@@ -11,12 +11,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kpl_lab.engines.kubernetes.kinds import KINDS
 from kpl_lab.engines.kubernetes.options import load_options
 from kpl_lab.formats.pools_yml import PoolsFile
 from kpl_lab.settings import load
-from kpl_lab.supervisor.cluster import LEAVING, NEEDED, USEFUL
+from kpl_lab.supervisor.cluster import ENDING, LEAVING
 from tests.charts.conftest import Objects, Render
+from tests.engines.kubernetes.rights import named as names_of
+from tests.engines.kubernetes.rights import of_running
 from tests.engines.kubernetes.standards import NEWEST, repeated, unrestricted
 from tests.helm import CHART, helm
 from tools import helm_values
@@ -117,21 +118,20 @@ def rights(role: dict[str, Any]) -> set[tuple[str, str, str]]:
     }
 
 
-def right(verb: str, kind: str, part: str) -> tuple[str, str, str]:
-    found = KINDS[kind]
-    return verb, found.group, f"{found.plural}/{part}" if part else found.plural
+def test_the_roles_of_leaving_are_what_it_ends_and_clears_away(render: Render) -> None:
+    objects = render()
+    assert rights(named(objects, "Role", "lab-kpl-lab-leave")) == names_of(LEAVING)
+    own = named(objects, "Role", "lab-kpl-lab-leave-platform")
+    assert rights(own) == names_of(ENDING)
+    assert [rule["resourceNames"] for rule in own["rules"]] == [["lab-kpl-lab"]]
 
 
-def test_the_role_of_leaving_is_what_it_clears_away(render: Render) -> None:
-    given = rights(named(render(), "Role", "lab-kpl-lab-leave"))
-    assert given == {right(*one) for one in LEAVING}
-
-
-def test_the_role_is_what_the_runner_asks_for(render: Render) -> None:
+def test_the_role_is_what_running_needs(render: Render) -> None:
+    # That the runner asks for all of it and for no more: tests/engines/kubernetes/test_rights.py.
     objects = render()
     given = rights(named(objects, "Role", "lab-kpl-lab"))
     everywhere = rights(of_kind(objects, "ClusterRole")[0])
-    assert given | everywhere == {right(*one) for one in (*NEEDED, *USEFUL)}
+    assert given | everywhere == of_running()
     assert everywhere == {("list", "", "nodes")}
 
 

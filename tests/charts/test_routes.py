@@ -8,9 +8,9 @@ import pytest
 
 from kpl_lab.engines.kubernetes.options import KubernetesOptions, load_options
 from kpl_lab.settings import load
-from kpl_lab.supervisor.cluster import NEEDED, NEEDED_BY_ROUTES, USEFUL, USEFUL_BY_ROUTES
 from tests.charts.conftest import Objects, Render
-from tests.charts.test_chart import named, of_kind, right, rights
+from tests.charts.test_chart import named, of_kind, rights
+from tests.engines.kubernetes.rights import of_running
 from tests.helm import CHART, helm
 
 CALLERS = r"services.callers[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=edge"
@@ -79,9 +79,7 @@ def test_the_role_has_what_these_routes_need(render: Render, values: list[str]) 
     objects = render(*words(*values))
     given = rights(named(objects, "Role", "lab-kpl-lab"))
     everywhere = rights(of_kind(objects, "ClusterRole")[0])
-    useful = (*USEFUL, *USEFUL_BY_ROUTES.get(way, ()))
-    wanted = (*NEEDED, *NEEDED_BY_ROUTES[way], *useful)
-    assert given | everywhere == {right(*one) for one in wanted}
+    assert given | everywhere == of_running(way)
 
 
 @pytest.mark.parametrize(

@@ -17,26 +17,11 @@ from aiohttp import web
 
 from tests.doubles.kubernetes_faults import Cut, Faults
 from tests.doubles.kubernetes_logs import Logs
+from tests.doubles.kubernetes_paths import APPLY, PLURALS, Target, rights_of, target_of, verb_of
 from tests.doubles.kubernetes_selectors import by_fields, by_labels
 from tests.doubles.kubernetes_store import KINDS, Change, Json, Refusal, Store
 
 TOKEN = "token-of-the-double"
-_PLURALS = {(api, plural): kind for kind, (api, plural, _) in KINDS.items()}
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a path names."""
-
-    kind: str
-    namespace: str
-    name: str
-    part: str
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """As the store has it."""
-        return self.kind, self.namespace, self.name
 
 
 @dataclass
@@ -49,6 +34,8 @@ class Server:
         What is accepted in the header ``Authorization``.
     calls
         Verb and kind of each request that has come in.
+    used
+        The rights that these needed, as rules of RBAC name them: verb, group, resource.
     metrics
         What the metrics API says of pods; None: there is no such API.
     watch_seconds
@@ -66,6 +53,7 @@ class Server:
     logs: Logs = field(default_factory=Logs)
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
     calls: list[tuple[str, str]] = field(default_factory=list)
+    used: set[tuple[str, str, str]] = field(default_factory=set)
     metrics: list[Json] | None = None
     watch_seconds: float = 300.0
     unknown: set[str] = field(default_factory=set)
@@ -144,8 +132,10 @@ class Server:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         parts = request.path.strip("/").split("/")
-        target = _target(parts)
-        verb = _verb(request, target)
+        target = target_of(parts)
+        verb = verb_of(request, target)
+        rights = rights_of(request, verb, target, self.store.objects)
+        self.used |= rights
         if target is not None and target.kind in self.unknown:
             target = None
         kind = target.kind if target else parts[-1]
@@ -162,7 +152,8 @@ class Server:
         if target is None:
             return await self._other(request, parts)
         place = (target.namespace, target.name)
-        self.faults.check_allowed(verb, target.kind, place, target.part)
+        for right, _, _ in rights:
+            self.faults.check_allowed(right, target.kind, place, target.part)
         return await _VERBS[verb](self, request, target)
 
     async def _other(self, request: web.Request, parts: list[str]) -> web.Response:
@@ -170,7 +161,7 @@ class Server:
             return web.json_response({"major": "1", "minor": "36", "gitVersion": "v1.36.0"})
         if parts[0] == "apis" and len(parts) in (2, 3):
             asked = "/".join(parts[1:])
-            kinds = {kind for (api, _), kind in _PLURALS.items() if asked in (api, *api.split("/"))}
+            kinds = {kind for (api, _), kind in PLURALS.items() if asked in (api, *api.split("/"))}
             if kinds - self.unknown or asked in self.groups:
                 return web.json_response({"kind": "APIResourceList"})
         if parts[-1] == "selfsubjectaccessreviews":
@@ -181,6 +172,8 @@ class Server:
                 resource += f"/{right['subresource']}"
             allowed = (right["verb"], resource) not in self.faults.forbidden
             return web.json_response({**review, "status": {"allowed": allowed}}, status=201)
+        if parts[1] == "metrics.k8s.io":
+            self.used.add(("list", "metrics.k8s.io", "pods"))
         if parts[1] == "metrics.k8s.io" and self.metrics is not None:
             matches = by_labels(request.query.get("labelSelector", ""))
             items = [item for item in self.metrics if matches(item)]
@@ -225,7 +218,7 @@ class Server:
         return web.json_response(self.store.replace(obj, status=target.part == "status"))
 
     async def _patch(self, request: web.Request, target: Target) -> web.Response:
-        if request.content_type == "application/apply-patch+yaml":
+        if request.content_type == APPLY:
             if not request.query.get("fieldManager"):
                 raise Refusal(400, "BadRequest", "PatchOptions: fieldManager: Required value")
             return web.json_response(self.store.apply(await _body(request, target)))
@@ -307,34 +300,6 @@ async def api_server(**options: Any) -> AsyncIterator[Server]:
         yield server
     finally:
         await server.stop()
-
-
-def _target(parts: list[str]) -> Target | None:
-    if parts[0] == "api":
-        api, rest = parts[1], parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3:
-        api, rest = f"{parts[1]}/{parts[2]}", parts[3:]
-    else:
-        return None
-    namespace = ""
-    if len(rest) > 2 and rest[0] == "namespaces":
-        namespace, rest = rest[1], rest[2:]
-    kind = _PLURALS.get((api, rest[0]))
-    if kind is None:
-        return None
-    name, part = [*rest[1:], "", ""][:2]
-    return Target(kind, namespace, name, part)
-
-
-def _verb(request: web.Request, target: Target | None) -> str:
-    named = target is not None and bool(target.name)
-    if request.method == "GET":
-        if named or target is None:
-            return "get"
-        return "watch" if request.query.get("watch") in ("1", "true") else "list"
-    if request.method == "DELETE":
-        return "delete" if named else "deletecollection"
-    return {"POST": "create", "PUT": "update", "PATCH": "patch"}[request.method]
 
 
 def _wanted(query: Mapping[str, str]) -> Callable[[Json], bool]:

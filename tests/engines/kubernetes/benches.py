@@ -29,6 +29,7 @@ from tests.doubles import kubernetes_play as play
 from tests.doubles.kubernetes import TOKEN, Server
 from tests.doubles.kubernetes_store import Json
 from tests.engines.harness import Bench, task
+from tests.engines.kubernetes import rights
 
 NS = "kpl-lab"
 KINDS = ("Job", "Deployment", "Pod", "Secret", "Service")
@@ -82,6 +83,8 @@ class Doubled(Bench):
 
     server: Server = dataclasses.field(kw_only=True)
     settings: settings_module.Settings = dataclasses.field(kw_only=True)
+    # What the runner shows to the cluster: the kubeconfig.
+    token: str = TOKEN
     _runner: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -89,10 +92,8 @@ class Doubled(Bench):
         self._runner = asyncio.create_task(self._serve())
 
     async def _serve(self) -> None:
-        access = Access(host=self.server.url, authorization=f"Bearer {TOKEN}")
-
         async def source() -> Access:
-            return access
+            return Access(host=self.server.url, authorization=f"Bearer {self.token}")
 
         options = load_options(self.settings.home, self.settings.cluster)
         patience = Patience(first=0.01, longest=0.05, total=0.5)
@@ -211,7 +212,10 @@ async def doubled(
     make: type[Doubled] = Doubled,
     **options: object,
 ) -> AsyncIterator[Doubled]:
-    """Give a runner on a double whose controllers are played, where there are any."""
+    """Give a runner on a double whose controllers are played, where there are any.
+
+    It fails in the end where the runner has done what the platform's account may not.
+    """
     home = root / "kpl"
     home.mkdir()
     given = {"connect_host": "127.0.0.1", "reach": "pods", "restarts_max": 2, **options}
@@ -229,6 +233,9 @@ async def doubled(
             if has_controllers:
                 await stack.enter_async_context(play.playing(api.store))
             yield bench
+        has = rights.of_running(str(given.get("routes", "frontdoor")))
+        beyond = api.used - rights.AT_FIRST - has
+        assert not beyond, f"the platform's account may not {sorted(beyond)}"
     finally:
         if bench._runner is not None:
             await bench.crash()
