@@ -47,5 +47,5 @@ async def ensure_namespace(cluster: Cluster, standard: str = "restricted") -> No
         raise EngineError(
             f"The namespace {cluster.namespace} is being deleted; wait until it is gone, or set "
             "another one in KubernetesOptions.namespace.",
-            code="cluster_terminating",
+            code="namespace_terminating",
         )

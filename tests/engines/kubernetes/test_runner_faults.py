@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kpl_lab.engines.spec import Cause, Handle, Limits, ReplicaState
-from kpl_lab.errors import EngineError, KplError
+from kpl_lab.errors import EngineError, KplError, Unavailable
 from tests.doubles import kubernetes_play as play
 from tests.engines.harness import end_of, is_state, see, task
 from tests.engines.kubernetes.benches import NS, Doubled, doubled, service, until
@@ -78,6 +78,29 @@ async def test_a_server_that_is_away_is_said_and_what_ends_meanwhile_is_seen(
     assert (await end_of(bench.engine, "t")).exit_code == 6
     await bench.run(task("u", "work"))
     await bench.pod("u")
+
+
+async def test_a_login_that_has_expired_is_said_and_work_goes_on_once_it_is_renewed(
+    bench: Doubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpl_lab.engines.kubernetes.transport._LOGIN_SECONDS", 0.0)
+    await bench.run(task("t", "work"))
+    pod = await bench.running("t")
+    await see(bench.engine, "t", is_state(ReplicaState.RUNNING))
+    bench.server.tokens = {"a-newer-one"}
+    for _ in range(2):
+        # Not a refusal: what is to start waits with these words (tests/platform/test_away.py).
+        with pytest.raises(Unavailable, match="has expired or was withdrawn: renew the") as found:
+            await bench.run(task("u", "work"))
+        assert found.value.code == "cluster_unauthenticated"
+    assert bench.pods("u") == []
+    bench.server.faults.cut_after |= {"Pod": 0, "Job": 0}
+    bench.ends(pod, 6)
+    await asyncio.sleep(0.2)  # what follows the cluster is refused, too
+    bench.token = "a-newer-one"
+    await bench.run(task("u", "work"))
+    bench.ends(await bench.running("u"), 7)
+    assert [(await end_of(bench.engine, one)).exit_code for one in "tu"] == [6, 7]
 
 
 async def test_a_delete_that_met_an_absent_server_is_repeated(bench: Doubled) -> None:
