@@ -281,6 +281,7 @@ export function reasonWords(
     case 'node_full':
     case 'node_refused':
       return trans.__('refused by its node');
+    case 'agent_ended':
     case 'cluster_ended':
       return trans.__('ended by the cluster');
     case 'volume_missing':

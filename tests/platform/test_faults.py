@@ -70,6 +70,7 @@ TOLD: list[tuple[str, str, dict[str, Any], list[str]]] = [
     ("node_full", "node_full", {"node": "n1", "resource": "cpu"}, ["n1", "no cpu left"]),
     ("node_refused", "node_refused", {"node": "n1", "said": "no device"}, ["n1", "no device"]),
     ("deadline", "deadline", {}, ["more time"]),
+    ("agent_ended", "agent_ended", {"error": "OOMKilled, exit code 137"}, ["OOMKilled", "again"]),
     ("pod_failed", "cluster_ended", {"error": "The cluster says no"}, ["says no"]),
     ("registry_certificate", "node_certificate", {"answer": "x509: unknown"}, ["x509: unknown"]),
     ("image_signature", "image_signature", {"image": "a:1"}, ["a:1"]),

@@ -98,7 +98,7 @@ class Calls(WorkloadCalls[Entry]):
         )
         self._nodes = Nodes(self._ledger, self.pods, planner.installation, settings.home.storage)
         self._live_mounts = LiveMounts(
-            self._keeper, self._nodes, has_node_agents=planner.options.has_node_agents
+            self._keeper.orders, self._nodes, has_node_agents=planner.options.has_node_agents
         )
         self.behind = Behind(
             self._ledger, planner, self._builder, self._keeper, self._reach, self._nodes

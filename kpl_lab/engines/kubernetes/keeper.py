@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-import time
 from functools import partial
 from typing import Any
 
@@ -15,13 +13,10 @@ from kpl_lab.engines.kubernetes.heard import report_of
 from kpl_lab.engines.kubernetes.ledger import Entry, Ledger
 from kpl_lab.engines.kubernetes.life import Life, Tools
 from kpl_lab.engines.kubernetes.objects.parts import workload_of
+from kpl_lab.engines.kubernetes.orders import Orders
 from kpl_lab.engines.kubernetes.pods import OBJECT_OF, Json
-from kpl_lab.errors import EngineError
 
 log = logging.getLogger(__name__)
-
-# So long an agent takes at most to come again where runner or gate were restarted.
-_RETURN_SECONDS = 8.0
 
 
 class Keeper:
@@ -34,8 +29,7 @@ class Keeper:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._names: dict[str, str] = {}  # by the label that objects have
         self._links: dict[Caller, Line] = {}
-        self._orders = itertools.count(1)
-        self._answers: dict[str, asyncio.Future[str]] = {}
+        self.orders = Orders(self._agent, lambda name: name not in self._lives)
 
     def adopt(self) -> None:
         """Go on with all that the folders and the cluster know; once the cluster was listed."""
@@ -121,6 +115,10 @@ class Keeper:
         """Return the connection to an agent; None while it has none."""
         return self._links.get(caller)
 
+    def _agent(self, name: str) -> Line | None:
+        life = self._lives.get(name)
+        return None if life is None else life.line()
+
     def unlinked(self, caller: Caller, line: Line) -> None:
         """Let it go."""
         if self._links.get(caller) is line:
@@ -130,49 +128,6 @@ class Keeper:
 
     def reported(self, caller: Caller, report: dict[str, Any]) -> None:
         """Take what an agent says."""
-        for number, error in report_of(report)["done"].items():
-            waiting = self._answers.get(str(number))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(str(error))
+        self.orders.answered(caller.workload, report_of(report)["done"])
         if caller.workload in self._lives:
             self._lives[caller.workload].reported(caller.pod, report)
-
-    async def _line(self, name: str) -> Line | None:
-        """Return the connection to a workload's agent; one that has just lost it comes again."""
-        until = time.monotonic() + _RETURN_SECONDS
-        while (life := self._lives.get(name)) is not None:
-            line = life.line()
-            if line is not None or time.monotonic() > until:
-                return line
-            await asyncio.sleep(0.1)
-        return None
-
-    async def ask(self, name: str, order: dict[str, Any], seconds: float) -> None:
-        """Have the agent of a running workload do something, and wait until it has.
-
-        Raises
-        ------
-        EngineError
-            It does not run, does not answer, or could not.
-        """
-        line = await self._line(name)
-        if line is None:
-            raise EngineError(
-                f"The agent of {name} is not connected just now; try again in a moment.",
-                code="agent_away",
-            )
-        number = str(next(self._orders))
-        waiting = self._answers[number] = asyncio.get_running_loop().create_future()
-        try:
-            line.order({**order, "id": number})
-            async with asyncio.timeout(seconds):
-                error = await waiting
-        except TimeoutError as late:
-            raise EngineError(
-                f"The agent of {name} has not answered within {seconds:g} s; try again.",
-                code="agent_away",
-            ) from late
-        finally:
-            del self._answers[number]
-        if error:
-            raise EngineError(f"That could not be done in the pod: {error}", code="agent_failed")

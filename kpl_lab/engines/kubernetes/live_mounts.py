@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kpl_lab.engines.kubernetes.keeper import Keeper
 from kpl_lab.engines.kubernetes.ledger import Entry
 from kpl_lab.engines.kubernetes.nodes import Nodes
+from kpl_lab.engines.kubernetes.orders import Orders
 from kpl_lab.errors import EngineError
 
 _COPY_SECONDS = 3600.0
@@ -21,8 +21,8 @@ class LiveMounts:
         Whether they are to be there: without, nothing is said of them.
     """
 
-    def __init__(self, keeper: Keeper, nodes: Nodes, *, has_node_agents: bool) -> None:
-        self._keeper, self._nodes = keeper, nodes
+    def __init__(self, orders: Orders, nodes: Nodes, *, has_node_agents: bool) -> None:
+        self._orders, self._nodes = orders, nodes
         self._has_node_agents = has_node_agents
 
     async def mount(self, entry: Entry, name: str, folder: Path) -> str:
@@ -42,7 +42,7 @@ class LiveMounts:
                 return "The node agent shows it: a node keeps one copy for all servers."
             if entry.is_deleting:
                 raise EngineError(f"{entry.name} is being deleted.", code="deleting")
-        await self._keeper.ask(entry.name, {"do": "mount", "name": name}, _COPY_SECONDS)
+        await self._orders.give(entry, {"do": "mount", "name": name}, _COPY_SECONDS)
         entry.copied.add(name)
         entry.save()
         return f"It was copied into the server: {why.rstrip('.')}." if why else ""
@@ -60,7 +60,7 @@ class LiveMounts:
         elif name in entry.mounted:
             status = entry.statuses.get(0)
             if status is not None and not status.is_final:
-                await self._keeper.ask(entry.name, {"do": "unmount", "name": name}, _COPY_SECONDS)
+                await self._orders.give(entry, {"do": "unmount", "name": name}, _COPY_SECONDS)
         entry.mounted.pop(name, None)
         entry.copied.discard(name)
         entry.save()

@@ -130,11 +130,12 @@ class _Look:
         state = self._main.get("state") or {}
         if self._subject.kind is Kind.SERVICE:
             return self._service(state)
-        if state and "waiting" in self._agent_beside():
+        has_failed = self._status.get("phase") == "Failed" or self._phase == Phase.FAILED
+        if state and "waiting" in self._agent_beside() and not has_failed:
             return self._waiting()
         if "terminated" in state and self._is_through():
             return self._ended(state["terminated"])
-        if self._status.get("phase") == "Failed" or self._phase == Phase.FAILED:
+        if has_failed:
             return self._never_ran()
         if "running" in state and (doom := self._without_agent()) is not None:
             return Seen(
@@ -167,8 +168,7 @@ class _Look:
         if reason in _NOT_BEGUN:
             return Doom(Cause.START_FAILED, {"error": message or reason})
         code = int(end.get("exitCode") or 0)
-        error = f"its agent in the pod has ended ({reason}, exit code {code})"
-        return Doom(Cause.LOST, {"error": error})
+        return Doom(Cause.LOST, {"code": "agent_ended", "error": f"{reason}, exit code {code}"})
 
     def _agent_beside(self) -> Mapping[str, Any]:
         """Return the state of an agent that is no sidecar: the command may run while that cannot start."""

@@ -189,6 +189,24 @@ def test_an_agent_is_started_again_until_it_ends_well(tmp_path: Path) -> None:
     assert runs.read_text().count("x") == 3
 
 
+@pytest.mark.parametrize(("seconds", "runs"), [(5, 10), (60, 15)])
+def test_only_an_agent_that_ends_soon_each_time_is_given_up(
+    seconds: int, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ran = tmp_path / "clock", tmp_path / "runs"
+    played = {"sleep": "exit 0", "date": f"echo $(( $(wc -l <{clock}) * {seconds} ))"}
+    for name, body in played.items():
+        place = tmp_path / "bin" / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"#!/bin/sh\n{body}\n")
+        place.chmod(0o755)
+    clock.touch()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    program = f"echo x >>{ran}; echo tick >>{clock}; [ $(wc -l <{ran}) = 15 ] || exit 7"
+    assert again("sh", "-c", program).wait(20) == (7 if runs < 15 else 0)
+    assert ran.read_text().count("x") == runs
+
+
 def test_an_agent_that_is_asked_to_end_is_waited_for_and_not_started_again(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     program = f"trap 'sleep 0.5; echo end >>{runs}; exit 3' TERM; echo begin >>{runs}; while :; do sleep 0.1; done"
@@ -250,6 +268,51 @@ def test_a_new_home_begins_with_files(box: Box, case: tuple[list[str], float, bo
     assert ("first.ipynb" in visible(box)) is is_new
     begin(box, shop)
     assert shop.fetched == int(is_new)
+
+
+def test_folders_of_both_are_one(box: Box) -> None:
+    class Deep(Shop):
+        def fetch(self, args: dict[str, str], target: Path) -> None:
+            super().fetch(args, target)
+            fill(target, {".config/editor": b"of the store", ".config/deep/x": b"1"})
+
+    fill(box.home, {".config/editor": b"of the server"})
+    begin(box, Deep())
+    assert (box.home / ".config/editor").read_bytes() == b"of the server"
+    assert (box.home / ".config/deep/x").read_bytes() == b"1"
+    assert not (box.home / ".kpl-new").exists()
+
+
+def test_a_file_that_goes_while_a_home_is_looked_at_is_not_in_the_way(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (box.home / ".going").touch()
+    looked = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        if path.name == ".going":
+            path.unlink(missing_ok=True)
+        return looked(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    begin(box, Shop())
+    assert visible(box) == [".bashrc", "first.ipynb"]
+
+
+def test_a_home_is_filled_as_soon_as_there_is_room(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def filled(*_: object) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(agents, "fill", filled)
+    monkeypatch.setattr(agents, "_FILL_SECONDS", 0.01)
+    box.agent(is_together=True)._fill_beside()
+    assert (len(tries), Path(agents.READY_FILE).exists()) == (3, True)
 
 
 def test_what_the_server_has_written_meanwhile_stays(box: Box) -> None:

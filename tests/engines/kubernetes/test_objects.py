@@ -152,6 +152,7 @@ def test_a_command_starts_when_its_agent_is_ready_or_where_nothing_is_prepared_w
     if plan.starts_together:
         # In this order: the kubelet pulls the image of the first before it starts the second.
         assert [one["name"] for one in pod_of(plan)["containers"]] == ["agent", "main"]
+        assert agent["command"][:2] == ["/bin/sh", "-c"], "a shell starts it again"
         assert {"name": "KPL_TOGETHER", "value": "1"} in agent["env"]
         assert not {"restartPolicy", "startupProbe", "lifecycle"} & set(agent)
     else:

@@ -125,6 +125,10 @@ ENDS: dict[str, tuple[Json, Json | None, Subject, Cause, int | None]] = {
         pod(running(), beside=ended(137, "OOMKilled")), {"phase": "ready"}, subject(Kind.SERVER),
         Cause.LOST, None,
     ),
+    "a server whose node went before its agent came": (
+        pod(running(), phase="Failed", beside={"state": {"waiting": {}}}), None, subject(Kind.SERVER),
+        Cause.START_FAILED, None,
+    ),
     "a server whose agent could not begin": (
         pod(running(), beside=ended(128, "StartError", "no such file")), None, subject(Kind.SERVER),
         Cause.START_FAILED, None,

@@ -11,7 +11,6 @@ from kpl_lab.engines.kubernetes import names, waiting
 from kpl_lab.engines.kubernetes.agent.report import Phase
 from kpl_lab.engines.running.service_watch import Doom
 from kpl_lab.engines.spec import Cause, Observation, ReplicaState
-from kpl_lab.errors import EngineError
 from tests.doubles import kubernetes_play as play
 from tests.doubles.kubernetes_store import Json
 from tests.engines.harness import end_of, is_state, see
@@ -232,15 +231,6 @@ async def test_a_check_that_fails_before_the_first_answer_is_not_told(bench: Dou
     play.run(bench.server.store, pod, ready=False)
     found = await see(bench.engine, "s", lambda one: one.replicas[0].started_at is not None)
     assert found.replicas[0].detail == {}
-
-
-async def test_a_mount_without_an_agent_is_refused_in_words(bench: Doubled) -> None:
-    handle = await bench.run(server("lab"))
-    await bench.running("lab")
-    folder = bench.folder("data", {"a": "1"})
-    with pytest.raises(EngineError, match="not connected") as found:
-        await bench.engine.mount(handle, folder, "data")
-    assert found.value.code == "agent_away"
 
 
 async def test_a_server_whose_node_is_lost_is_lost(bench: Doubled) -> None:

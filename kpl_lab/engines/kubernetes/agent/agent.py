@@ -12,8 +12,10 @@ import socket
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from kpl_lab.engines.kubernetes.wire import BEAT_SECONDS
 from kpl_lab.engines.running.listening import Listening
 from kpl_lab.engines.running.service_watch import Doom, ServiceWatch
 from kpl_lab.engines.spec import Cause, ReplicaState
+from kpl_lab.retry import backoff
 from kpl_lab.trees import remove_tree
 
 log = logging.getLogger(__name__)
@@ -40,6 +43,8 @@ _LAST_WORDS = Path("/dev/termination-log")
 _MEASURE_FIRST_SECONDS, _MEASURE_LAST_SECONDS = 1.0, 15.0
 _KILL_AGAIN_SECONDS = 5.0
 _PAUSE_SECONDS = 0.5
+# What hinders the filling of a home may pass.
+_FILL_SECONDS, _FILL_TRIES = 1.0, 8
 # So long a command that is not there yet is looked for without a pause.
 _EARLY_SECONDS = 60.0
 _PHASE_OF = {
@@ -84,6 +89,7 @@ class Agent:
         self._woken = asyncio.Event()
         self._is_over = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
+        self._mounting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._relay: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
@@ -138,12 +144,19 @@ class Agent:
 
     def _fill_beside(self) -> None:
         """Make what the command may find; that it cannot is no reason to end it."""
-        try:
-            if not Path(READY_FILE).exists():
-                fill(self._config, self._gateway)
-                Path(READY_FILE).touch()
-        except (OSError, Refused) as error:
-            log.warning("its home has no first files: %s", error)
+        for wait in islice(backoff(_FILL_SECONDS), _FILL_TRIES):
+            try:
+                if not Path(READY_FILE).exists():
+                    fill(self._config, self._gateway)
+                    Path(READY_FILE).touch()
+            except OSError as error:
+                log.warning("its home has no first files yet: %s", error)
+                time.sleep(wait)
+            except Refused as error:
+                log.warning("its home has no first files: %s", error)
+                return
+            else:
+                return
 
     async def _start_relay(self, target: Any) -> None:  # noqa: ANN401 (JSON)
         socket_path = Path(BESIDE, "platform.sock")
@@ -208,7 +221,9 @@ class Agent:
     def _begin(self, head: Process) -> None:
         self._head, self._had_head = head, True
         if self._is_together:
-            Path(BEGUN_FILE).touch()
+            # A full disk is no reason to end the server.
+            with contextlib.suppress(OSError):
+                Path(BEGUN_FILE).touch()
         # A stop that was asked for goes for whatever the container runs.
         if self._report.doom is not None and self._report.doom.cause is not Cause.STOPPED:
             self._report.doom, self._kill_at = None, None
@@ -299,18 +314,24 @@ class Agent:
 
     async def _mount(self, order: dict[str, Any]) -> None:
         """Bring a folder of the store to where a server sees it, or take it away."""
-        name, error = str(order["name"]), ""
+        number, name = str(order["id"]), str(order["name"])
+        async with self._mounting[name]:
+            # It is told again where the connection was lost meanwhile.
+            if number not in self._report.done:
+                self._report.answer(number, await self._mounted(order["do"], name))
+        self._link.tell()
+
+    async def _mounted(self, what: str, name: str) -> str:
         target = Path(self._config.mounts or BESIDE, name)
         try:
-            if order["do"] == "mount":
+            if what == "mount":
                 args = {"what": "mount", "key": name}
                 await asyncio.to_thread(self._gateway.fetch, args, target)
             else:
                 await asyncio.to_thread(remove_tree, target)
         except (OSError, Refused) as failure:
-            error = str(failure)
-        self._report.done[str(order["id"])] = error
-        self._link.tell()
+            return str(failure)
+        return ""
 
     async def _finish(self) -> None:
         """Deliver what the relay has, and send the outputs."""

@@ -60,11 +60,18 @@ def _begin_home(config: AgentConfig, gateway: Gateway, home: Path) -> None:
             return
         gateway.fetch({"what": "skeleton"}, fresh)
     (home / _BEGUN).touch()
-    for path in fresh.iterdir():
-        # What the server has made meanwhile stays.
-        if not os.path.lexists(home / path.name):
-            path.rename(home / path.name)
+    _move_missing(fresh, home)
     remove_tree(fresh)
+
+
+def _move_missing(source: Path, target: Path) -> None:
+    """Move what is not there; what the server has made meanwhile stays."""
+    for path in source.iterdir():
+        there = target / path.name
+        if not os.path.lexists(there):
+            path.rename(there)
+        elif not (path.is_symlink() or there.is_symlink()) and path.is_dir() and there.is_dir():
+            _move_missing(path, there)
 
 
 def _is_new(home: Path, mounts: str | None) -> bool:
@@ -77,7 +84,14 @@ def _is_new(home: Path, mounts: str | None) -> bool:
         ours.add(Path(mounts).name)
     young = time.time() - _YOUNG_SECONDS
     return not any(
-        path.name == _BEGUN or not path.name.startswith(".") or path.lstat().st_mtime < young
+        path.name == _BEGUN or not path.name.startswith(".") or _is_older(path, young)
         for path in home.iterdir()
         if path.name not in ours
     )
+
+
+def _is_older(path: Path, moment: float) -> bool:
+    try:
+        return path.lstat().st_mtime < moment
+    except FileNotFoundError:  # the server has removed it meanwhile
+        return False

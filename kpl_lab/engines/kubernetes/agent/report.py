@@ -12,6 +12,8 @@ from kpl_lab.engines.spec import Cause
 
 # Of a container's termination message 4096 bytes are kept.
 _MOST_DETAIL = 1500
+# Answers are told again and again: only those that somebody may still wait for.
+_MOST_DONE = 20
 
 
 class Phase(StrEnum):
@@ -61,6 +63,12 @@ class Report:
         self.memory_mb, self.processes = use.memory_mb, use.processes
         self.memory_peak_mb = max(self.memory_peak_mb, use.memory_mb)
         self.cpu_seconds = max(self.cpu_seconds, use.cpu_seconds)
+
+    def answer(self, number: str, error: str) -> None:
+        """Note what became of an order."""
+        self.done[number] = error
+        while len(self.done) > _MOST_DONE:
+            del self.done[next(iter(self.done))]
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

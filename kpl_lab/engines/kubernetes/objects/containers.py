@@ -18,16 +18,19 @@ AGENT_START_SECONDS = 3600
 # kubelet waits for, makes its first look find it. One that takes longer is not held up.
 _WAIT = f"timeout 1 sh -c 'until test -e {READY_FILE}; do sleep 0.02; done' || true"
 # Beside a command that is never repeated the kubelet starts an agent once; this starts it again, also where
-# somebody ends all that is called python.
+# somebody ends all that is called python; not for ever where it ends soon each time.
 _AGAIN = (
     "/bin/sh",
     "-c",
     "trap 'asked=1; kill -TERM $agent' TERM\n"
-    "for try in 1 2 3 4 5 6 7 8 9 10; do\n"
-    '    "$@" & agent=$!\n'
+    "runs=0\n"
+    "while [ $runs -lt 10 ]; do\n"
+    '    begun=$(date +%s); "$@" & agent=$!\n'
     "    wait $agent; code=$?\n"
     '    while [ "$asked" ] && kill -0 $agent 2>/dev/null; do wait $agent; code=$?; done\n'
     '    if [ "$asked" ] || [ $code = 0 ]; then break; fi\n'
+    "    if [ $(($(date +%s) - begun)) -ge 60 ]; then runs=0; fi\n"
+    "    runs=$((runs + 1))\n"
     "    sleep 1\n"
     '    if [ "$asked" ]; then break; fi\n'
     "done\n"

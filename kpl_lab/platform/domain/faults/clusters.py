@@ -99,6 +99,16 @@ _ENDED: tuple[Fault, ...] = (
         action="Let it do less work, or ask an administrator of the cluster for more time.",
     ),
     Fault(
+        code="agent_ended",
+        codes=("agent_ended",),
+        needs="error",
+        who="platform",
+        cause="What connects it with the platform has ended in its pod ({error}), and without that it "
+        "cannot be used.",
+        action="Start it again; if it happens again, ask an administrator of the cluster.",
+        usual_duration=AT_ONCE,
+    ),
+    Fault(
         code="cluster_ended",
         codes=("pod_failed",),
         causes=(Cause.LOST,),
