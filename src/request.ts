@@ -155,13 +155,16 @@ export async function request(
     init.body = JSON.stringify(json);
     init.headers = { ...rest.headers, 'Content-Type': 'application/json' };
   }
-  const response = await Private.send(
-    () =>
-      ServerConnection.makeRequest(
-        address(settings, path, query),
-        init,
-        settings
-      ),
+  const once = (): Promise<Response> =>
+    ServerConnection.makeRequest(
+      address(settings, path, query),
+      init,
+      settings
+    );
+  // What has no body is as patient as all of JupyterLab.
+  const isPlain = ['GET', 'HEAD'].includes(init.method ?? 'GET');
+  const response = await Private.told(
+    isPlain ? once : () => untilRouted(once),
     options.signal
   );
   const isOurs =
@@ -194,12 +197,12 @@ namespace Private {
   /**
    * Send a request; what keeps it from being answered is told as ours.
    */
-  export async function send(
+  export async function told(
     once: () => Promise<Response>,
     signal?: AbortSignal
   ): Promise<Response> {
     try {
-      return await untilRouted(once);
+      return await once();
     } catch (error) {
       if (signal?.aborted) {
         throw error;

@@ -52,7 +52,9 @@ def _progress_text(task: TaskView) -> str:
 
 
 def _outputs_text(task: TaskDetail) -> str:
-    if task.finished_at is not None and task.started_at is None:
+    # The start of one that did well may have been seen by nobody.
+    has_run = task.started_at is not None or task.state == "succeeded"
+    if task.finished_at is not None and not has_run:
         return "none: it never ran"
     words = [
         f"{o.key} → {o.name}" + (f":{o.version}" if o.version else "")

@@ -153,6 +153,18 @@ describe('a front door that has just been restarted', () => {
     expect(sent).toEqual(['a picture', 'a picture', 'a picture']);
   });
 
+  it('is asked once without a body: all of JupyterLab is patient there', async () => {
+    let asked = 0;
+    const settings = settingsAnswering(() => {
+      asked++;
+      return bare();
+    });
+    await expect(
+      request(settings, 'local/services/1/call', { isForeign: true })
+    ).rejects.toMatchObject({ code: 'no_route' });
+    expect(asked).toBe(1);
+  });
+
   it('is not taken for a service that does not find something', async () => {
     let asked = 0;
     const settings = settingsAnswering(() => {
@@ -163,6 +175,7 @@ describe('a front door that has just been restarted', () => {
       });
     });
     const answer = await request(settings, 'local/services/1/call', {
+      method: 'POST',
       isForeign: true
     });
     expect([answer.status, asked]).toEqual([404, 1]);
@@ -171,7 +184,10 @@ describe('a front door that has just been restarted', () => {
   it('is not asked without end', async () => {
     const settings = settingsAnswering(bare);
     await expect(
-      request(settings, 'local/services/1/call', { isForeign: true })
+      request(settings, 'local/services/1/call', {
+        method: 'POST',
+        isForeign: true
+      })
     ).rejects.toMatchObject({ code: 'no_route', isPassing: true });
   });
 });

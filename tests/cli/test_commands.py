@@ -199,7 +199,9 @@ def test_a_task_that_never_ran_is_told_to_have_no_outputs(kpl_: Kpl, platform: P
     platform.add("tasks", "never", state="stopped", finished_at=NOW, outputs=outputs)
     platform.add("tasks", "ran", state="failed", started_at=NOW, finished_at=NOW, outputs=outputs)
     assert "OUTPUTS    none: it never ran" in kpl_("task", "show", "never").out.splitlines()
-    assert "OUTPUTS    save → best" in kpl_("task", "show", "ran").out.splitlines()
+    platform.add("tasks", "unseen", state="succeeded", finished_at=NOW, outputs=outputs)
+    for name in ("ran", "unseen"):
+        assert "OUTPUTS    save → best" in kpl_("task", "show", name).out.splitlines()
 
 
 def test_logs_are_printed_followed_and_given_as_json(kpl_: Kpl, platform: Platform) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from kpl_lab.hub import platform_client
 from kpl_lab.hub.platform_client import PlatformClient
+from kpl_lab.hub.spawners import platform as module
 from kpl_lab.hub.spawners.platform import PlatformSpawner
+from kpl_lab.schemas.servers import ServerStatus
 
 URL, TOKEN = "http://platform", "t"
 
@@ -115,3 +117,14 @@ async def test_whoever_waits_for_a_start_is_not_held_up_longer_than_wanted(
     platform.is_away = True
     async with asyncio.timeout(2.0):
         await client.until_running(1, 0.3)
+
+
+async def test_a_start_that_waits_for_hours_is_asked_for_rarely(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SOON_SECONDS", 0.0)
+    platform.states = {1: "starting"}
+    following = asyncio.create_task(spawner(1)._follow(1, ServerStatus(id=1, state="starting")))
+    await asyncio.sleep(3 * module.PATIENT_SECONDS / 2)
+    assert platform.asked == {"/internal/servers/1": 1}
+    following.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from kpl_lab.schemas.images import ImageView
 from kpl_lab.schemas.servers import ServerCreate, ServerLaunch, ServerStatus
 
 ENDED = ("stopped", "failed")
+# A start that takes longer waits for something, and is looked at more rarely.
+SOON_SECONDS, PATIENT_SECONDS = 60.0, 2.0
 # Users are numbers without an entry in /etc/passwd: bash knows no name for its prompt.
 PROMPT_COMMAND = r"PS1=${PS1//\\u/${USER:-$JUPYTERHUB_USER}}"
 
@@ -167,6 +170,7 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
 
     async def _follow(self, server: int, status: ServerStatus) -> tuple[str, int]:
         waits = backoff(0.03, max_seconds=self.look_seconds)
+        begun = time.monotonic()
         while True:
             self._steps.tell_status(status)
             if status.state == "running" and status.address:
@@ -174,15 +178,16 @@ class PlatformSpawner(Spawner):  # type: ignore[misc]  # JupyterHub has no types
                 return host, int(port)
             if status.state in ENDED:
                 raise await failure(self._platform, status)
-            if status.state == "starting":
+            is_soon = time.monotonic() - begun < SOON_SECONDS
+            if status.state == "starting" and is_soon:
                 await self._platform.until_running(server, next(waits))
-            else:  # it may wait for hours
-                await asyncio.sleep(next(waits))
+            else:  # it may wait for hours, also for a node of its cluster
+                await asyncio.sleep(next(waits) if is_soon else PATIENT_SECONDS)
             try:
                 status = await self._platform.server(server)
             except Unavailable:
                 # It is restarted and knows the server still; the start goes on meanwhile.
-                continue
+                await asyncio.sleep(next(waits))
 
     def _environment(self, server: int, resources: Resources) -> dict[str, str]:
         env: dict[str, str] = {key: str(value) for key, value in self.get_env().items() if value}

@@ -179,6 +179,7 @@ def require_for_notebooks(image: ImageRecord, resources: Resources) -> None:
     wanted = resources.model_dump()
     for key, unit in (("cpu", "CPU"), ("memory", "MiB"), ("gpu", "GPU"), ("shm", "MiB")):
         if key in limits and wanted[key] > limits[key]:
+            unit = "GPUs" if key == "gpu" and limits[key] != 1 else unit
             raise Invalid(
                 f"The image {image.name!r} may be given at most {limits[key]:g} {unit} "
                 f"({key}), not {wanted[key]:g}.",

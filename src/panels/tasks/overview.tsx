@@ -146,7 +146,9 @@ namespace Private {
     task: TaskDetail,
     trans: ReturnType<typeof useKpl>['trans']
   ): string | null {
-    if (isFinal(task.state) && !task.started_at) {
+    // The start of one that did well may have been seen by nobody.
+    const hasRun = task.started_at || task.state === 'succeeded';
+    if (isFinal(task.state) && !hasRun) {
       return trans.__('None: it never ran.');
     }
     if (task.outputs.length > 0) {

@@ -38,6 +38,7 @@ const saved = { key: 'save', kind: 'model', message: null, bytes: null };
 
 it.each([
   ['ended without a run', 'stopped', null, [saved], 'None: it never ran.'],
+  ['began unseen and did well', 'succeeded', null, [], 'None.'],
   ['runs', 'running', '2026-11-21T10:00:01Z', [], 'None so far.'],
   ['ran', 'failed', '2026-11-21T10:00:01Z', [], 'None.']
 ])('of a task that %s says why it has no outputs', async (...facts) => {
