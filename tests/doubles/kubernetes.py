@@ -246,14 +246,15 @@ class Server:
         await response.prepare(request)
         seconds = min(float(request.query.get("timeoutSeconds") or 300), self.watch_seconds)
         self.watching += 1
+        at = _At(int(request.query.get("resourceVersion") or self.store.version))
         try:
             async with asyncio.timeout(seconds):
-                await self._send_changes(request, target, response)
+                await self._send_changes(request, target, response, at)
         except TimeoutError:
             if "true" in request.query.get("allowWatchBookmarks", "") and not (
                 self.faults.silent_end or target.kind in self.faults.deaf
             ):
-                await _send(response, "BOOKMARK", self._bookmark(target.kind))
+                await _send(response, "BOOKMARK", _bookmark(target.kind, at))
         except Refusal as refusal:
             await _send(response, "ERROR", refusal.status)
         finally:
@@ -261,19 +262,18 @@ class Server:
         return response
 
     async def _send_changes(
-        self, request: web.Request, target: Target, response: web.StreamResponse
+        self, request: web.Request, target: Target, response: web.StreamResponse, at: _At
     ) -> None:
-        version = int(request.query.get("resourceVersion") or self.store.version)
         wanted = _wanted(request.query)
-        self.store.check_kept(version)
+        self.store.check_kept(at.version)
         left = self.faults.cut_after.pop(target.kind, None)
         bookmarks = self._bookmarks
         while True:
             changed = self.store.changed
-            for change in [] if target.kind in self.faults.deaf else self.store.since(version):
-                version = change.version
+            for change in [] if target.kind in self.faults.deaf else self.store.since(at.version):
+                at.version = change.version
                 event = _event(change, target, wanted)
-                if event is None:
+                if event is None or (event[0] == "DELETED" and change.key[2] in self.faults.untold):
                     continue
                 if left == 0:
                     raise Cut
@@ -281,14 +281,10 @@ class Server:
                 await _send(response, *event)
             if bookmarks != self._bookmarks and target.kind not in self.faults.deaf:
                 bookmarks = self._bookmarks
-                await _send(response, "BOOKMARK", self._bookmark(target.kind))
+                await _send(response, "BOOKMARK", _bookmark(target.kind, at))
             if left == 0:
                 raise Cut
             await changed.wait()
-
-    def _bookmark(self, kind: str) -> Json:
-        metadata = {"resourceVersion": str(self.store.version), "creationTimestamp": None}
-        return {"kind": kind, "apiVersion": KINDS[kind][0], "metadata": metadata}
 
 
 @contextlib.asynccontextmanager
@@ -337,6 +333,18 @@ def _event(
         version = {"resourceVersion": str(change.version)}
         return "DELETED", {**change.old, "metadata": {**change.old["metadata"], **version}}
     return None
+
+
+@dataclass
+class _At:
+    """Up to where a watch has told all; not further, when it ends in between, is its last bookmark."""
+
+    version: int
+
+
+def _bookmark(kind: str, at: _At) -> Json:
+    metadata = {"resourceVersion": str(at.version), "creationTimestamp": None}
+    return {"kind": kind, "apiVersion": KINDS[kind][0], "metadata": metadata}
 
 
 async def _send(response: web.StreamResponse, type_: str, obj: Json) -> None:

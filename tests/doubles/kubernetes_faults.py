@@ -64,6 +64,8 @@ class Faults:
         Kind, and after how many events its next watch breaks.
     deaf
         Kinds whose watches bring nothing, not even bookmarks, while they stay open.
+    untold
+        Names of objects of whose end no watch says a word.
     silent_end
         Whether watches end without a last bookmark.
     ready
@@ -75,6 +77,7 @@ class Faults:
     denied: dict[str, str] = field(default_factory=dict)
     cut_after: dict[str, int] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
+    untold: set[str] = field(default_factory=set)
     silent_end: bool = False
     ready: bool = True
     held: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)

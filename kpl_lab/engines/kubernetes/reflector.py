@@ -62,6 +62,9 @@ class Pace:
     empty
         So many watches in a row that bring nothing at all, not even a bookmark, and everything is listed
         again: the server may be behind us (restored from a backup), or deaf.
+    resync
+        So old a list may be when a watch ends, and everything is listed again: what a watch has left out
+        without a word is found then. Watches end at different times, and so these lists come at such.
     """
 
     first: float = 0.5
@@ -70,6 +73,7 @@ class Pace:
     silence: float = 150.0
     shortest: float = 1.0
     empty: int = 3
+    resync: float = 600.0
 
 
 def bare(obj: Json) -> Json:
@@ -139,10 +143,6 @@ class Reflector:
         """Return how many objects of a kind there are."""
         return len(self._streams[kind].known)
 
-    async def resync(self) -> None:
-        """List everything again, and return when all differences have been told."""
-        await asyncio.gather(*(stream.resync() for stream in self._streams.values()))
-
     def listed(self) -> None:
         """Note that a kind was listed; for the streams."""
         if all(stream.listed for stream in self._streams.values()):
@@ -192,8 +192,7 @@ class _Stream:
         self._version = ""
         # Versions of what is gone, so that a late event does not bring it back.
         self._gone: OrderedDict[str, str] = OrderedDict()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._timer: asyncio.Timeout | None = None
+        self._listed_at = 0.0
         self._empty = 0
 
     async def run(self) -> None:
@@ -218,22 +217,16 @@ class _Stream:
             else:
                 await self._reading.timing.sleep(next(waits))
 
-    async def resync(self) -> None:
-        """List again, and return when it is done."""
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
-        if self._timer is not None:
-            self._timer.reschedule(asyncio.get_running_loop().time())
-        await done
-
     def _waits(self) -> Iterator[float]:
         return backoff(self._pace.first, max_seconds=self._pace.longest)
 
     async def _round(self) -> bool:
         """List where needed, then watch until that ends; say whether it went well."""
-        if not self._version or self._waiting or self._empty >= self._pace.empty:
-            await self._list()
         clock = self._reading.timing.clock
+        is_old = clock.monotonic() - self._listed_at >= self._pace.resync
+        if not self._version or is_old or self._empty >= self._pace.empty:
+            await self._list()
+            self._listed_at = clock.monotonic()
         started, at = clock.monotonic(), self._version
         await self._watch()
         # One that broke does not count: a server that was away need not be listed.
@@ -243,7 +236,6 @@ class _Stream:
     # --- lists
 
     async def _list(self) -> None:
-        waiting = list(self._waiting)
         seen: set[str] = set()
         version = ""
         async with aclosing(self._reading.source.pages(self.kind, self._reading.selector)) as pages:
@@ -260,10 +252,6 @@ class _Stream:
         self._well()
         self.listed = True
         self._owner.listed()
-        for done in waiting:
-            self._waiting.remove(done)
-            if not done.done():
-                done.set_result(None)
 
     # --- watches
 
@@ -276,17 +264,15 @@ class _Stream:
             timeout_seconds=seconds + random.randrange(seconds + 1),  # noqa: S311 (spreads load)
         )
         async with aclosing(events):
-            while not self._waiting:
+            while True:
                 try:
-                    async with asyncio.timeout(self._pace.silence) as self._timer:
+                    async with asyncio.timeout(self._pace.silence):
                         event = await anext(events)
                 except StopAsyncIteration:
                     return
                 except TimeoutError:
                     log.info("the watch of %s is renewed", self.kind)
                     return
-                finally:
-                    self._timer = None
                 self._event(event)
 
     def _event(self, event: Json) -> None:

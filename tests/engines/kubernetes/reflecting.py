@@ -49,7 +49,12 @@ class Seen:
 
 @asynccontextmanager
 async def running(
-    source: Any, seen: Seen, nap: Nap, *kinds: str, **pace: Any
+    source: Any,
+    seen: Seen,
+    nap: Nap,
+    *kinds: str,
+    clock: ManualClock | None = None,
+    **pace: Any,
 ) -> AsyncIterator[Reflector]:
     """Run a reflector, synced, for the time of a block."""
     reflector = Reflector(
@@ -58,7 +63,9 @@ async def running(
         SELECTOR,
         seen.change,
         on_trouble=seen.trouble,
-        timing=Timing(pace=Pace(**{"shortest": 0.0, **pace}), clock=ManualClock(), sleep=nap),
+        timing=Timing(
+            pace=Pace(**{"shortest": 0.0, **pace}), clock=clock or ManualClock(), sleep=nap
+        ),
     )
     task = asyncio.ensure_future(reflector.run())
     try:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from kpl_lab.clock import ManualClock
 from kpl_lab.engines.kubernetes.access import Access
 from kpl_lab.engines.kubernetes.cluster import Cluster
 from kpl_lab.engines.kubernetes.reflector import Pace, Reflector, Timing, bare
@@ -282,14 +283,31 @@ async def test_one_kind_that_is_forbidden_does_not_hold_up_the_others(
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_listing_again_finds_what_was_missed(
+async def test_an_end_that_no_watch_told_of_is_found_when_everything_is_listed_again(
     server: Server, cluster: Cluster, seen: Seen, nap: Nap
 ) -> None:
-    server.faults.deaf.add("Pod")
-    async with running(cluster, seen, nap) as reflector:
-        server.store.create(obj("a"))
-        await asyncio.wait_for(reflector.resync(), 5)
-        assert same(reflector, server)
+    clock = ManualClock()
+    server.watch_seconds = 0.02
+    server.faults.untold.add("a")
+    for name in "ab":
+        server.store.create(obj(name))
+
+    async def some_watches() -> None:
+        wanted = server.count("watch") + 4
+        await until(lambda: server.count("watch") >= wanted)
+
+    async with running(cluster, seen, nap, clock=clock) as reflector:
+        server.store.remove("Pod", NS, "a")
+        server.store.create(obj("c"))
+        clock.advance(Pace().resync - 1)
+        await some_watches()
+        assert {one["metadata"]["name"] for one in reflector.objects("Pod")} == {"a", "b", "c"}
+        clock.advance(1)
+        await until(lambda: same(reflector, server))
+        # What is as it was is not told again.
+        assert seen.names() == ["a", "b", "c", "-a"]
+        await some_watches()
+        assert server.count("list") == 2
 
 
 # --- everything at once ---------------------------------------------------------------------------
