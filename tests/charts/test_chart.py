@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -18,7 +17,7 @@ from kpl_lab.supervisor.cluster import ENDING, LEAVING
 from tests.charts.conftest import Objects, Render
 from tests.engines.kubernetes.rights import named as names_of
 from tests.engines.kubernetes.rights import of_running
-from tests.engines.kubernetes.standards import NEWEST, repeated, unrestricted
+from tests.engines.kubernetes.standards import CRDS, check_schema, repeated, unrestricted
 from tests.helm import CHART, helm
 from tools import helm_values
 
@@ -34,8 +33,6 @@ VALUES = {
     "all options": ["-f", str(ALL)],
     "all options, all made": ["-f", str(ALL), *MADE],
 }
-# Of other projects: the schemas of Kubernetes do not have it.
-FOREIGN = {"HTTPRoute", "ServiceMonitor"}
 
 
 @pytest.fixture(params=VALUES.values(), ids=list(VALUES))
@@ -81,9 +78,13 @@ def test_helm_finds_nothing_wrong(words: list[str]) -> None:
 def test_every_object_is_one_that_the_api_knows(objects: Objects) -> None:
     assert len(objects) > 5
     for one in objects:
-        if one["kind"] not in FOREIGN:
-            kubernetes_validate.validate(one, NEWEST, strict=True)
+        check_schema(one)
         assert list(repeated(one)) == []
+
+
+def test_objects_of_other_projects_are_among_those_that_are_checked(render: Render) -> None:
+    kinds = {one["kind"] for one in render("-f", str(ALL))}
+    assert {path.stem for path in CRDS.glob("*.json")} <= kinds
 
 
 def test_no_two_objects_are_the_same(objects: Objects) -> None:

@@ -6,8 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate
 
 from kpl_lab.engines.kubernetes.objects import Manifest
@@ -15,10 +18,26 @@ from kpl_lab.engines.kubernetes.objects import Manifest
 # What the chart promises, and what there is.
 OLDEST = "1.29"
 NEWEST = ".".join(kubernetes_validate.latest_version().split(".")[:2])
+# Of other projects' kinds (``tools/crd_schemas.py``).
+CRDS = Path(__file__).parents[2] / "data" / "crds"
 ALLOWED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
     "projected", "secret",
 }  # fmt: skip
+
+
+def check_schema(obj: Manifest, version: str = NEWEST) -> None:
+    """Fail where an API server would not take an object as it is, or would leave a field of it out."""
+    if (CRDS / f"{obj['kind']}.json").exists():
+        _foreign(str(obj["kind"])).validate(obj)
+    else:
+        assert kubernetes_validate.validate(obj, version, strict=True) == version
+
+
+@cache
+def _foreign(kind: str) -> jsonschema.Draft202012Validator:
+    found = json.loads((CRDS / f"{kind}.json").read_text())
+    return jsonschema.Draft202012Validator(found["schema"])
 
 
 def unrestricted(pod: Manifest) -> list[str]:
