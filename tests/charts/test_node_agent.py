@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kpl_lab.engines.kubernetes.node.__main__ import NODE_VARIABLE
+from kpl_lab.engines.kubernetes.node.marks import ROUND, Marks
 from kpl_lab.engines.kubernetes.options import load_options
 from kpl_lab.settings import load
 from tests.charts.conftest import Objects, Render
@@ -48,8 +53,35 @@ def test_their_pods_break_the_restricted_standard_only_where_they_must(render: R
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert {"requests", "limits"} <= set(container["resources"])
     propagated = {one["name"]: one.get("mountPropagation") for one in container["volumeMounts"]}
-    assert propagated == {"pods": "Bidirectional", "cache": None, "token": None}
+    assert propagated == {"pods": "Bidirectional", "cache": None, "token": None, "marks": None}
     assert {one["name"] for one in container["env"]} == {NODE_VARIABLE, "KPL_POD"}
+
+
+def test_the_kubelet_sees_what_an_agent_says_of_itself(render: Render, tmp_path: Path) -> None:
+    (container,) = daemon_set(render(*ON))["spec"]["template"]["spec"]["containers"]
+    (folder,) = [one.partition("=")[2] for one in container["args"] if one.startswith("--marks=")]
+    assert folder in {one["mountPath"] for one in container["volumeMounts"]}
+
+    def seen() -> tuple[bool, bool, bool]:
+        words = [
+            container[f"{kind}Probe"]["exec"]["command"]
+            for kind in ("startup", "liveness", "readiness")
+        ]
+        here = [[word.replace(folder, str(tmp_path)) for word in one] for one in words]
+        started, alive, ready = (subprocess.run(one, check=False).returncode == 0 for one in here)
+        return started, alive, ready
+
+    marks = Marks(tmp_path)
+    assert seen() == (False, False, False)
+    marks.set(is_linked=False)
+    assert seen() == (True, True, False)
+    marks.set(is_linked=True)
+    assert seen() == (True, True, True)
+    then = time.time() - 180
+    os.utime(tmp_path / ROUND, (then, then))
+    assert seen() == (False, False, True)  # it hangs
+    Marks(tmp_path)  # and is started again
+    assert seen() == (False, False, False)
 
 
 def test_they_have_a_namespace_and_an_account_of_their_own_without_a_right(render: Render) -> None:

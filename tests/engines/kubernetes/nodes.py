@@ -72,6 +72,11 @@ class Node:
         """Where versions lie."""
         return self.root / "cache"
 
+    @property
+    def marks(self) -> Path:
+        """Where the kubelet looks whether the agent goes on."""
+        return self.root / "marks"
+
     def volume(self, uid: str = UID) -> Path:
         """Return the volume of the live mounts of a pod."""
         return self.pods / uid / "volumes/kubernetes.io~empty-dir/datasets"
@@ -112,6 +117,7 @@ class Node:
         ]
         words += ["--gate", f"127.0.0.1:{gate}", "--token-file", str(self.root / "token")]
         words += ["--pods", str(self.pods), "--cache", str(self.cache)]
+        words += ["--marks", str(self.marks)]
         environment = {
             **os.environ,
             "KPL_NODE": "node-1",
@@ -131,7 +137,7 @@ class Node:
 def made(root: Path) -> Iterator[Node]:
     """Give a node; nothing of it stays mounted."""
     node = Node(root.resolve() / "a node ü")
-    for folder in (node.pods, node.cache):
+    for folder in (node.pods, node.cache, node.marks):
         folder.mkdir(parents=True)
     mounts.make_root(node.pods)
     try:

@@ -17,6 +17,7 @@ import pytest
 from kpl_lab.engines.kubernetes.agent.gateway import Gateway, Refused
 from kpl_lab.engines.kubernetes.gate import token_of
 from kpl_lab.engines.kubernetes.node.config import NodeConfig
+from kpl_lab.engines.kubernetes.node.marks import LINKED, ROUND
 from tests.engines.kubernetes.node_runner import KEY, Runner, done, opened, started, until
 from tests.engines.kubernetes.nodes import (
     NAME,
@@ -86,6 +87,27 @@ async def test_a_version_is_fetched_once_and_shown_in_each_pod(node: Node, runne
     runner.order({})
     await until(lambda: node.points() == [])
     assert (node.cache / VERSION / "data/empty").exists()
+
+
+@needs_mounts
+async def test_marks_say_that_an_agent_goes_on_and_that_the_gate_knows_it(
+    node: Node, runner: Runner
+) -> None:
+    (node.marks / ROUND).touch()
+    (node.marks / LINKED).touch()
+    (runner.store / "token").write_text("another")
+    node.start(runner.port)
+    # What a former agent has left goes; this one is let in nowhere yet.
+    await until(lambda: "the gate:" in node.log() and (node.marks / ROUND).exists())
+    assert not (node.marks / LINKED).exists()
+    (runner.store / "token").write_text(TOKEN)
+    await until((node.marks / LINKED).exists)
+    before = (node.marks / ROUND).stat().st_mtime_ns
+    await until(lambda: (node.marks / ROUND).stat().st_mtime_ns > before)
+    await runner.close()
+    await until(lambda: not (node.marks / LINKED).exists())
+    before = (node.marks / ROUND).stat().st_mtime_ns
+    await until(lambda: (node.marks / ROUND).stat().st_mtime_ns > before)
 
 
 @needs_mounts
@@ -278,7 +300,7 @@ class TestTokens:
         file.write_text(TOKEN)
         config = NodeConfig(
             node="node-1", gate=("127.0.0.1", runner.port), token_file=file,
-            pods=tmp_path, cache=tmp_path, cache_bytes=1,
+            pods=tmp_path, cache=tmp_path, cache_bytes=1, marks=tmp_path,
         )  # fmt: skip
         for token in (TOKEN, "another"):
             (runner.store / "token").write_text(token)

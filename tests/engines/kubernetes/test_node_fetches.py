@@ -116,7 +116,7 @@ async def test_an_agent_waits_while_the_gate_looks_how_much_there_is(
     runner.version(VERSION, {"a": b"1"})
     config = NodeConfig(
         node="node-1", gate=("127.0.0.1", runner.port), token_file=runner.store / "token",
-        pods=tmp_path, cache=tmp_path, cache_bytes=1,
+        pods=tmp_path, cache=tmp_path, cache_bytes=1, marks=tmp_path,
     )  # fmt: skip
     said = []
 

@@ -35,7 +35,7 @@ class Node:
         port = int((bench.folder_of_runner / "gate.port").read_text())
         config = NodeConfig(
             node=name, gate=("127.0.0.1", port), token_file=folder / "token",
-            pods=folder, cache=folder, cache_bytes=1,
+            pods=folder, cache=folder, cache_bytes=1, marks=folder,
         )  # fmt: skip
         self.gateway = Gateway(config, "agent-x")
         self.orders: list[dict[str, Any]] = []

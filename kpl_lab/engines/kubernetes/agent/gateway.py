@@ -270,6 +270,11 @@ class Link:
         self._told: dict[str, Any] | None = None
         self._was_told = asyncio.Event()
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the gate has taken the caller, and the connection stands."""
+        return self._told is not None
+
     def tell(self) -> None:
         """Report soon."""
         self._changed.set()

@@ -16,7 +16,7 @@ NODE_VARIABLE = "KPL_NODE"
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--gate", required=True)
-    for name in ("--token-file", "--pods", "--cache"):
+    for name in ("--token-file", "--pods", "--cache", "--marks"):
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--cache-mb", type=int, required=True)
     return parser.parse_args()
@@ -33,6 +33,7 @@ if __name__ == "__main__":
             pods=given.pods,
             cache=given.cache,
             cache_bytes=given.cache_mb * 1024**2,
+            marks=given.marks,
         ),
         os.environ[POD_VARIABLE],
     )

@@ -14,6 +14,7 @@ from typing import Any
 from kpl_lab.engines.kubernetes.agent.gateway import AGAIN, Gateway, Link, Refused
 from kpl_lab.engines.kubernetes.node.cache import Cache, Progress, Withdrawn
 from kpl_lab.engines.kubernetes.node.config import NodeConfig
+from kpl_lab.engines.kubernetes.node.marks import Marks
 from kpl_lab.engines.kubernetes.node.mounts import CannotMount, Mounts, Shown
 from kpl_lab.engines.kubernetes.node.report import NodeReport, Showing, State
 from kpl_lab.errors import EngineError
@@ -50,6 +51,7 @@ class NodeAgent:
     """
 
     def __init__(self, config: NodeConfig, pod: str) -> None:
+        self._marks = Marks(config.marks)
         self._gateway = Gateway(config, pod)
         self._cache = Cache(config.cache, config.cache_bytes)
         self._cache.open()
@@ -75,6 +77,7 @@ class NodeAgent:
             while not self._is_over:
                 self._woken.clear()
                 await self._look()
+                self._marks.set(is_linked=self._link.is_up)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_FETCHING_PAUSE if self._fetches else _PAUSE):
                         await self._woken.wait()

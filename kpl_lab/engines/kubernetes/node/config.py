@@ -24,6 +24,8 @@ class NodeConfig:
         The kubelet's folder of pods.
     cache, cache_bytes
         Where versions lie, and how much they may be.
+    marks
+        Where the kubelet looks whether it goes on.
     """
 
     node: str
@@ -32,6 +34,7 @@ class NodeConfig:
     pods: Path
     cache: Path
     cache_bytes: int
+    marks: Path
 
     @property
     def token(self) -> str:
