@@ -14,7 +14,7 @@ const SERVICE = {
   created_at: '2026-01-01T00:00:00Z',
   url: '/svc/default/digits/',
   access: 'private',
-  replicas: 2,
+  replicas: 3,
   ready: 1,
   resources: { cpu: 1, memory: 512, gpu: 0, shm: 64 },
   instances: [
@@ -25,6 +25,14 @@ const SERVICE = {
       restarts: 3,
       started_at: null,
       message: 'It ended with exit code 1.'
+    },
+    {
+      index: 2,
+      state: 'starting',
+      restarts: 0,
+      started_at: null,
+      message:
+        'The registry has no image registry.example/a:1; check its name and tag.'
     }
   ],
   interface: [],
@@ -77,6 +85,15 @@ describe('the page of a service', () => {
       '',
       '3',
       'It ended with exit code 1.'
+    ]);
+  });
+
+  it('says of a replica that waits what the cluster says', () => {
+    const row = within(screen.getByRole('table')).getAllByRole('row')[3];
+    const cells = within(row).getAllByRole('cell');
+    expect([cells[1].textContent, cells[4].textContent]).toEqual([
+      'starting',
+      'The registry has no image registry.example/a:1; check its name and tag.'
     ]);
   });
 });
