@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import logging
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from kpl_lab.clock import SYSTEM_CLOCK, ManualClock
@@ -237,6 +239,10 @@ class Terminal:
         os.write(self.master, f"{line}\n".encode())
 
     def close(self) -> None:
+        # A test run that ignores SIGHUP hands that down to what the shell has started.
+        for one in psutil.Process(self.shell.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
         self.shell.kill()
         self.shell.wait()
         os.close(self.master)
