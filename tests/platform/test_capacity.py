@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kpl_lab.engines.fake import FakeEngine, Script, Stage
-from kpl_lab.engines.spec import Handle, Workload
+from kpl_lab.engines.spec import Capacity, Handle, Workload
 from kpl_lab.errors import EngineError
 from tests.platform.running import WAITS, Site, User, until
 
@@ -91,6 +91,17 @@ async def test_a_service_that_fails_as_it_is_scaled_up_ends_and_holds_nothing(si
         return await gpus_in_use(alice) == 0
 
     await until(are_free)
+
+
+async def test_what_asks_for_no_gpu_does_not_wait_for_those_that_went_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = site.user()
+    await service_of(alice, resources={"gpu": 2})
+    smaller = Capacity(cpu=8.0, memory_mb=16384, gpu=1)
+    monkeypatch.setattr(site.engine, "_capacity", smaller)
+    done = await alice.ended(await alice.submit(resources={"gpu": 0}))
+    assert done["state"] == "succeeded"
 
 
 def without_room(monkeypatch: pytest.MonkeyPatch, times: int, total: int = 2) -> list[str]:

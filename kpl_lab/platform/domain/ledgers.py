@@ -52,7 +52,8 @@ class Amounts:
     def lacks(self, wanted: Amounts) -> list[str]:
         """Return the kinds of which ``wanted`` needs more than this."""
         tolerance = 1e-6  # sums of fractions of cores
-        return [k for k in KINDS if getattr(wanted, k) > getattr(self, k) + tolerance]
+        # Below nothing is what has become smaller than its promises: who wants none lacks none.
+        return [k for k in KINDS if getattr(wanted, k) > max(getattr(self, k), 0.0) + tolerance]
 
 
 ENDLESS = Amounts(math.inf, math.inf, math.inf)
