@@ -57,8 +57,8 @@ async def test_an_unforeseen_failure_is_an_answer_and_stands_in_the_log(
 ) -> None:
     calls = []
 
-    def fail() -> None:
-        calls.append(1)
+    def fail(gpus: int) -> None:
+        calls.append(gpus)
         raise RecursionError("maximum recursion depth exceeded")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):

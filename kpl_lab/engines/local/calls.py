@@ -113,7 +113,7 @@ class Calls(WorkloadCalls[Entry]):
                 self._give_pass(entry, index, self._planner.check_source(Path(one.source)))
             status = entry.statuses.get(index)
             if entry.may_return(index):
-                gpus = self._keeper.gpus_of(entry)
+                gpus = self._keeper.gpus_of(entry, index)
                 restarts = 0 if status is None else status.restarts
                 self._keeper.start(entry, index, gpus=gpus, restarts=restarts)
         for index in list(entry.statuses):
@@ -181,7 +181,8 @@ class Calls(WorkloadCalls[Entry]):
         )
 
     async def _capacity(self) -> Json:
-        return encode(await asyncio.to_thread(machine.capacity))
+        found = await asyncio.to_thread(machine.capacity, self._planner.machine.gpu_count)
+        return encode(found)
 
     async def _facts(self) -> Message:
         """Return what limits and views rest on here; ``kpl-lab doctor`` tells it."""

@@ -166,16 +166,24 @@ class Keeper:
         template = self._template if is_watched or self._confined is None else self._confined
         return template.start(folder)
 
-    def gpus_of(self, entry: Entry) -> list[int]:
-        """Return indices of free GPUs for one more replica."""
-        count = entry.workload.limits.gpu
-        return self._planner.pick_gpus(count, self._gpus_in_use()) if count else []
+    def gpus_of(self, entry: Entry, index: int) -> list[int]:
+        """Return indices of GPUs that no other replica has.
 
-    def _gpus_in_use(self) -> set[int]:
+        Raises
+        ------
+        EngineError
+            There are not as many as it is to have.
+        """
+        count = entry.workload.limits.gpu
+        return self._planner.pick_gpus(count, self._gpus_beside(entry.name, index)) if count else []
+
+    def _gpus_beside(self, name: str, of: int) -> set[int]:
         found: set[int] = set()
         for entry in self._ledger.entries.values():
             for index, status in entry.statuses.items():
-                if entry.workload.limits.gpu and not status.is_final:
+                # One that comes back after a sudden end is not final, and takes its own again.
+                is_it = (entry.name, index) == (name, of)
+                if entry.workload.limits.gpu and not status.is_final and not is_it:
                     found.update(Plan.read(entry.place(index).root).ceilings.gpus)
         return found
 
@@ -291,7 +299,7 @@ class Keeper:
             log.warning("the supervisor of %s/%s is gone", entry.name, index)
             await asyncio.to_thread(self._clean, entry, index, signal.SIGTERM)
             if entry.workload.kind is Kind.SERVICE and entry.wants(index):
-                gpus = self.gpus_of(entry)
+                gpus = self.gpus_of(entry, index)
                 self.start(entry, index, gpus=gpus, restarts=status.restarts + 1)
                 return
             self._write_end(entry, index, status)

@@ -77,6 +77,8 @@ def environment_of(plan: Plan, place: Place, values: Mapping[str, str]) -> dict[
         "LOGNAME": plan.user,
         "LANG": found.get("LANG", "C.UTF-8"),
         "PYTHONUNBUFFERED": "1",
+        # As nvidia-smi counts them, which says how many there are and what is used of each.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(str(gpu) for gpu in plan.ceilings.gpus),
     }
     if not plan.is_namespaced:

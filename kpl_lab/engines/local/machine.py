@@ -50,12 +50,18 @@ def _cpu_quota() -> float | None:
     return None if quota == "max" else int(quota) / int(period)
 
 
-def capacity() -> Capacity:
-    """Return cores, MiB and GPUs in all."""
+def capacity(gpus: int) -> Capacity:
+    """Return cores, MiB and GPUs in all.
+
+    Parameters
+    ----------
+    gpus
+        How many are handed out; counted anew, one slip of ``nvidia-smi`` would end what waits.
+    """
     cores = float(len(os.sched_getaffinity(0)))
     quota = _cpu_quota()
     return Capacity(
         cpu=cores if quota is None else min(cores, quota),
         memory_mb=total_memory_mb(),
-        gpu=count_gpus(),
+        gpu=gpus,
     )
