@@ -2,6 +2,7 @@
 
 ``kubectl``     the cluster of ``KUBECONFIG``, in a namespace that goes with the session
 ``bench``       a runner of an installation of its own
+``terminal``    a user of the ``installation`` of a module
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.installation import Installation
 from tests.kubernetes.harness import Kubectl, KubernetesBench, kubernetes_bench, why_not
+from tests.walk.conftest import Terminal
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,9 @@ async def bench(kubectl: Kubectl, tmp_path: Path) -> AsyncIterator[KubernetesBen
     """Give a runner."""
     async with kubernetes_bench(tmp_path, kubectl) as found:
         yield found
+
+
+@pytest.fixture
+def terminal(installation: Installation, tmp_path: Path) -> Terminal:
+    """Give a user's prompt."""
+    return Terminal(installation, tmp_path)

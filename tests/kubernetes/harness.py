@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ from tests.places import passable
 
 # The platform's own image on the cluster's nodes: what agents and the tests' commands run in.
 IMAGE = os.environ.get("KPL_IMAGE", "")
+PULL_POLICY = os.environ.get("KPL_IMAGE_PULL_POLICY") or "IfNotPresent"
 # Where built images go, what builds them, and which registries are asked over plain HTTP.
 REGISTRY = os.environ.get("KPL_REGISTRY", "")
 BUILDER_IMAGE = os.environ.get("KPL_BUILDER_IMAGE", "")
 BASE = f"{REGISTRY}/base:bookworm" if REGISTRY else IMAGE
 INSECURE = os.environ.get("KPL_INSECURE_REGISTRIES", "").split()
+# What an installation has in a cluster beside homes, and what leads calls to it past the front door.
+KINDS = "pods,jobs,deployments,services,secrets,networkpolicies"
+ROUTES = ("ingresses.networking.k8s.io", "httproutes.gateway.networking.k8s.io")
 OPTIONS: dict[str, object] = {
     "builder_image": BUILDER_IMAGE,
     "insecure_registries": INSECURE,
@@ -73,6 +78,21 @@ class Kubectl:
         """Return objects."""
         found = json.loads(self("get", kind, "-o", "json", "-l", selector))
         return list(found["items"])
+
+    def left(self, installation: str) -> str:
+        """Return the names of what an installation has in the namespace, but homes and routes."""
+        return self("get", KINDS, "-l", names.selector(installation), "-o", "name")
+
+    def routes(self, installation: str) -> str:
+        """Return the names of what leads past the front door to an installation."""
+        known = [kind for kind in ROUTES if kind in _kinds()]
+        return self("get", ",".join(known), "-l", names.selector(installation), "-o", "name")
+
+
+@cache
+def _kinds() -> frozenset[str]:
+    """Return what kinds of objects the cluster has."""
+    return frozenset(Kubectl("default")("api-resources", "-o", "name", check=False).split())
 
 
 @dataclass
@@ -139,10 +159,8 @@ class KubernetesBench(RunnerBench):
         for name in [path.name for path in folder.iterdir()]:
             await self.engine.delete(Handle(engine="kubernetes", name=name))
         assert list(folder.iterdir()) == []
-        mine = names.selector(self.settings.instance)
-        await until(
-            lambda: not self.kubectl("get", "pods,jobs,deployments,services,secrets", "-l", mine, "-o", "name")
-        )  # fmt: skip
+        mine = self.settings.instance
+        await until(lambda: not self.kubectl.left(mine) and not self.kubectl.routes(mine))
         assert self.process is not None
         self.process.terminate()
         assert self.process.wait(timeout=20) == 0

@@ -1,6 +1,7 @@
 """The chart, installed on the cluster of ``KUBECONFIG`` for tests, and taken away again.
 
-``KPL_PLATFORM_IMAGE``  the image of the platform on the nodes; else ``KPL_IMAGE``
+``KPL_PLATFORM_IMAGE``  the image of the platform on the nodes; else ``platform`` beside ``KPL_IMAGE``, else that
+                        itself where it has the platform
 ``KPL_HOST_PATH``       a folder of the node, owned by the account 1000, for what the platform knows; else that is
                         a claim of the default storage class
 ``KPL_REGISTRY``, ``KPL_BUILDER_IMAGE``, ``KPL_INSECURE_REGISTRIES``: as for ``make up``; with them images are built
@@ -25,9 +26,21 @@ import pytest
 from kpl_lab.engines.kubernetes import names
 from tests.helm import CHART, NoHelm, binary, helm
 from tests.installation import Installation, free_port, wait_for
-from tests.kubernetes.harness import BUILDER_IMAGE, INSECURE, REGISTRY, Kubectl
+from tests.kubernetes.harness import (
+    BUILDER_IMAGE,
+    IMAGE,
+    INSECURE,
+    KINDS,
+    PULL_POLICY,
+    REGISTRY,
+    Kubectl,
+)
+from tests.kubernetes.harness import why_not as why_no_cluster
+from tests.kubernetes.probes import image_lack, parts, sibling
 
-IMAGE = os.environ.get("KPL_PLATFORM_IMAGE") or os.environ.get("KPL_IMAGE", "")
+PLATFORM_IMAGE = os.environ.get("KPL_PLATFORM_IMAGE", "")
+# What the platform has and the base has not.
+_PLATFORM = ("python3", "-c", "import fastapi, uvicorn, jupyterhub_traefik_proxy")
 HOST_PATH = os.environ.get("KPL_HOST_PATH", "")
 RELEASE, OBJECT = "lab", "lab-kpl-lab"
 LABELS = "app.kubernetes.io/component=platform"
@@ -39,6 +52,8 @@ class Release:
 
     kubectl: Kubectl
     home: Path
+    image: str
+    more: tuple[str, ...] = ()
     is_minimal: bool = False
     forwarding: subprocess.Popen[bytes] | None = None
     port: int = 0
@@ -46,11 +61,11 @@ class Release:
 
     @property
     def values(self) -> list[str]:
-        """The minimal profile, with the tests' image."""
-        repository, _, tag = IMAGE.rpartition(":")
+        """The minimal profile, with the tests' image and what was given at its start."""
+        repository, tag = parts(self.image)
         changes = {
             "image.repository": repository,
-            "image.pullPolicy": os.environ.get("KPL_IMAGE_PULL_POLICY") or "Never",
+            "image.pullPolicy": PULL_POLICY,
             "service.nodePort": "null",
         }
         if self.is_minimal:
@@ -64,7 +79,8 @@ class Release:
                 "workloads.homeMb": "64",
             }
         return ["-f", str(CHART / "values-minimal.yaml"), "--set-string", f"image.tag={tag}",
-                *(word for name, value in changes.items() for word in ("--set", f"{name}={value}"))]  # fmt: skip
+                *(word for name, value in changes.items() for word in ("--set", f"{name}={value}")),
+                *self.more]  # fmt: skip
 
     def helm(self, *words: str) -> str:
         """Run helm in the namespace, and wait for what it starts."""
@@ -110,8 +126,7 @@ class Release:
 
     def workloads(self) -> str:
         """Return everything in the namespace that was started for users, but homes."""
-        kinds = "pods,jobs,deployments,services,secrets"
-        return self.kubectl("get", kinds, "-l", names.INSTALLATION, "-o", "name")
+        return self.kubectl("get", KINDS, "-l", names.INSTALLATION, "-o", "name")
 
     @property
     def password(self) -> str:
@@ -129,6 +144,24 @@ def why_not(kubectl: Kubectl) -> str:
     if not HOST_PATH and "is-default-class" not in kubectl("get", "storageclass", "-o", "yaml"):
         return "the cluster has no default storage class, and KPL_HOST_PATH names no folder"
     return ""
+
+
+def platform_image() -> str:
+    """Return the image of the platform, in which a pod has found it; leave tests out where there is none."""
+    if PLATFORM_IMAGE:
+        why = image_lack(PLATFORM_IMAGE, *_PLATFORM)
+        assert not why, f"KPL_PLATFORM_IMAGE, {PLATFORM_IMAGE}, does not run the platform: {why}"
+        return PLATFORM_IMAGE
+    lacks = {}
+    for image in filter(None, (sibling("platform"), IMAGE)):
+        if not (why := image_lack(image, *_PLATFORM)):
+            return image
+        lacks[image] = why
+    said = "; ".join(f"{image}: {why}" for image, why in lacks.items())
+    pytest.skip(
+        'no image of the platform was found on the cluster (`make images IMAGES="base platform"`, bring it to the '
+        f"nodes beside KPL_IMAGE, or name it by KPL_PLATFORM_IMAGE): {said}"
+    )
 
 
 @contextlib.contextmanager
@@ -149,21 +182,22 @@ def installed(
     before
         Is called in the namespace before anything is installed.
     """
-    if not os.environ.get("KUBECONFIG") or not IMAGE:
-        pytest.skip("KUBECONFIG names no cluster, or KPL_PLATFORM_IMAGE no image on its nodes")
+    if reason := why_no_cluster():
+        pytest.skip(reason)
     kubectl = Kubectl(f"kpl-chart-{secrets.token_hex(3)}")
     if reason := why_not(kubectl):
         pytest.skip(reason)
+    image = platform_image()
     kubectl("create", "namespace", kubectl.namespace)
     label = f"pod-security.kubernetes.io/enforce={standard}"
     kubectl("label", "namespace", kubectl.namespace, label)
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kpl-chart-")))
-        found = Release(kubectl, home, is_minimal)
+        found = Release(kubectl, home, image, more, is_minimal)
         stack.callback(forget, kubectl)
         before(kubectl)
         stack.callback(found.close_door)
-        found.helm("install", RELEASE, str(CHART), *found.values, *more)
+        found.helm("install", RELEASE, str(CHART), *found.values)
         yield found
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -15,7 +14,16 @@ from tests import postgresql
 from tests.helm import CHART
 from tests.installation import Installation, free_port, wait_for
 from tests.kubernetes.harness import Kubectl, this_machine, why_not
-from tests.kubernetes.release import OBJECT, RELEASE, Release, installed, signed_in
+from tests.kubernetes.probes import claim_lack, claim_of
+from tests.kubernetes.release import (
+    HOST_PATH,
+    OBJECT,
+    RELEASE,
+    Release,
+    installed,
+    platform_image,
+    signed_in,
+)
 from tests.places import passable
 from tests.walk.conftest import Terminal
 
@@ -27,21 +35,43 @@ VALUES = {
     "metrics.enabled": "true",
 }
 WORDS = [word for name, value in VALUES.items() for word in ("--set", f"{name}={value}")]
+SHARED = "shared"
 API_PODS = "app.kubernetes.io/component=api"
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """The chart, on a PostgreSQL of this machine."""
+def volume() -> tuple[list[str], Callable[[Kubectl], object]]:
+    """Words for a volume that all pods mount, and what makes it where the chart does not.
+
+    Classes on a node's own disk refuse one for several nodes; the pods of one node share any.
+    """
     if reason := why_not():
         pytest.skip(reason)
+    if HOST_PATH or not (refused := claim_lack("ReadWriteMany", platform_image())):
+        return [], lambda _: None
+    if len(json.loads(Kubectl("default")("get", "nodes", "-o", "json"))["items"]) > 1:
+        pytest.skip(f"the default storage class gives pods of several nodes no volume: {refused}")
+    claim = json.dumps(claim_of(SHARED, "ReadWriteOnce", "1Gi"))
+    return ["--set", f"volume.existingClaim={SHARED}"], lambda kubectl: kubectl(
+        "create", "-f", "-", stdin=claim
+    )
+
+
+@pytest.fixture(scope="module")
+def release(
+    tmp_path_factory: pytest.TempPathFactory,
+    volume: tuple[list[str], Callable[[Kubectl], object]],
+) -> Iterator[Release]:
+    """The chart, on a PostgreSQL of this machine."""
+    words, make_volume = volume
     folder = passable(tmp_path_factory.mktemp("pg"))
     with postgresql.server(folder, listen=this_machine(Kubectl("default"))) as url:
 
-        def make_secret(kubectl: Kubectl) -> None:
+        def prepare(kubectl: Kubectl) -> None:
             kubectl("create", "secret", "generic", "postgres", f"--from-literal=url={url}")
+            make_volume(kubectl)
 
-        with installed(*WORDS, before=make_secret) as found:
+        with installed(*WORDS, *words, before=prepare) as found:
             yield found
 
 
@@ -49,11 +79,6 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 def installation(release: Release) -> Installation:
     """The release, as its administrator sees it after signing in."""
     return signed_in(release)
-
-
-@pytest.fixture
-def terminal(installation: Installation, tmp_path: Path) -> Terminal:
-    return Terminal(installation, tmp_path)
 
 
 @contextlib.contextmanager
@@ -126,7 +151,7 @@ def test_a_job_upgrades_the_database_before_anything_new_starts(
     terminal: Terminal, release: Release
 ) -> None:
     release.close_door()
-    more = [*WORDS, "--set", "podAnnotations.rolled=yes"]
+    more = ("--set", "podAnnotations.rolled=yes")
     release.helm("upgrade", RELEASE, str(CHART), *release.values, *more)
     assert migrated(release) == 2
     after = Terminal(release.open_door(), terminal.folder)
