@@ -1,6 +1,6 @@
 """The chart on a real cluster: installed in one command, used, upgraded under a running task, uninstalled.
 
-The main job on it is walked by ``tests/walk``; what it needs of the environment, ``release`` says.
+``test_main_job`` walks the main job on it; what it needs of the environment, ``release`` says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from kpl_lab.engines.kubernetes import names
@@ -57,11 +56,6 @@ def installation(release: Release) -> Installation:
     return signed_in(release)
 
 
-@pytest.fixture
-def terminal(installation: Installation, tmp_path: Path) -> Terminal:
-    return Terminal(installation, tmp_path)
-
-
 def test_a_dataset_is_the_input_of_a_task(terminal: Terminal) -> None:
     files = {f"{name}/{i}.txt": f"{name} {i}" for name in ("cats", "dogs") for i in range(3)}
     terminal.done("dataset", "create", "pets", "--from", terminal.write("pets", files))
@@ -78,13 +72,7 @@ def test_a_notebook_server_starts_and_sees_a_dataset(terminal: Terminal) -> None
     server = terminal.done("server", "start", "--image", "base", "--memory", "512", seconds=300)
     assert server["state"] == "running"
     assert terminal.done("dataset", "mount", "pets")["state"] == "mounted"
-    found = terminal.installation.credentials
-    answer = httpx.get(
-        f"{terminal.installation.url}/user/admin/api/contents/datasets/pets",
-        headers={"Authorization": f"token {found['token']}"}, timeout=30, trust_env=False,
-    )  # fmt: skip
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["content"]
+    assert terminal.in_server("datasets/pets")
     assert terminal.done("server", "stop")["state"] == "stopped"
 
 

@@ -16,8 +16,7 @@ import websocket
 from tests.docker_installation import docker_installation
 from tests.engines.docker_harness import TestDaemon
 from tests.installation import Installation, running_installation
-from tests.kubernetes.harness import BUILDER_IMAGE, REGISTRY, why_not
-from tests.kubernetes.release import builds, installed, signed_in
+from tests.kubernetes.harness import why_not
 from tests.kubernetes_installation import kubernetes_installation
 from tests.said import Said
 
@@ -59,6 +58,16 @@ class Terminal:
         assert "Traceback" not in said.err, said.err
         assert said.err.startswith(("kpl: ", "Usage: ")), said.err
         return said.err
+
+    def in_server(self, folder: str) -> set[str]:
+        """Return what JupyterLab lists in a folder of the running server's home."""
+        known = self.installation.credentials
+        answer = httpx.get(
+            f"{self.installation.url}/user/{known['username']}/api/contents/{folder}",
+            headers={"Authorization": f"token {known['token']}"}, timeout=30, trust_env=False,
+        )  # fmt: skip
+        assert answer.status_code == 200, answer.text
+        return {one["name"] for one in answer.json()["content"]}
 
     def write(self, name: str, files: Mapping[str, str | bytes]) -> Path:
         """Make a folder."""
@@ -149,14 +158,6 @@ def on_kubernetes() -> Iterator[Installation]:
         pytest.skip(reason)
     with kubernetes_installation("kpl-kube-") as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def on_chart() -> Iterator[Installation]:
-    """The chart, installed on that cluster; nothing of it runs here."""
-    more = builds() if REGISTRY and BUILDER_IMAGE else []
-    with installed(*more, standard="baseline" if more else "restricted") as found:
-        yield signed_in(found)
 
 
 @pytest.fixture

@@ -76,64 +76,69 @@ class Callers:
             return Counter(client.get(self.url).text for _ in range(count))
 
 
-@pytest.fixture
-def callers(terminal: Terminal) -> Iterator[Callers]:
-    """A service that is called all the time."""
-    code = terminal.code("tone", PROGRAM, function="deploy", memory=128)
-    words = ("--code", code, "--access", "public", "--env", "TONE=first")
-    made = terminal.done("service", "deploy", "tone", *words, seconds=300)
-    try:
-        with Callers(made["url"]) as found:
-            yield found
-    finally:
-        terminal.done("service", "delete", "tone", "--yes")
+class Revisions:
+    """Calls divided by weight, and what a candidate does to them: the same on every engine, and on the chart."""
+
+    @pytest.fixture
+    def callers(self, terminal: Terminal) -> Iterator[Callers]:
+        """A service that is called all the time."""
+        code = terminal.code("tone", PROGRAM, function="deploy", memory=128)
+        words = ("--code", code, "--access", "public", "--env", "TONE=first")
+        made = terminal.done("service", "deploy", "tone", *words, seconds=300)
+        try:
+            with Callers(made["url"]) as found:
+                yield found
+        finally:
+            terminal.done("service", "delete", "tone", "--yes")
+
+    def test_calls_are_shared_and_revisions_change_places_without_an_outage(
+        self, terminal: Terminal, callers: Callers
+    ) -> None:
+        made = terminal.done("service", "update", "tone", "--env", "TONE=second", seconds=300)
+        assert [(r["role"], r["state"]) for r in made["revisions"]] == [
+            ("current", "running"),
+            ("candidate", "running"),
+        ]
+        assert set(callers.counted(20)) == {"first"}
+
+        terminal.done("service", "traffic", "tone", 25)
+        wait_for(lambda: "second" in callers.counted(10), "a call of the candidate")
+        shares = callers.counted(200)
+        assert shares.total() == 200
+        assert 35 <= shares["second"] <= 65, shares
+
+        terminal.done("service", "promote", "tone")
+        wait_for(lambda: set(callers.counted(20)) == {"second"}, "the candidate's calls alone")
+
+        def has_ended() -> bool:
+            found = terminal.done("service", "show", "tone")["revisions"]
+            return [(r["number"], r["state"]) for r in found] == [(2, "running"), (1, "stopped")]
+
+        wait_for(has_ended, "the end of the former revision")
+        back = terminal.done("service", "rollback", "tone", seconds=300)
+        assert back["revisions"][0]["number"] == 1
+        wait_for(lambda: set(callers.counted(20)) == {"first"}, "the former revision's calls alone")
+        assert callers.answered > 200
+        assert callers.failed == []
+
+    def test_a_candidate_that_does_not_start_takes_no_call(
+        self, terminal: Terminal, callers: Callers
+    ) -> None:
+        words = ("--env", "TONE=broken", "--weight", 50, "--no-wait")
+        terminal.done("service", "update", "tone", *words)
+
+        def candidate() -> Any:
+            found = terminal.done("service", "show", "tone")["revisions"]
+            return next((one for one in found if one["role"] == "candidate"), None)
+
+        # It is started again and again before it is given up.
+        wait_for(lambda: any(one["restarts"] for one in candidate()["instances"]), "its end", 240)
+        assert candidate()["ready"] == 0
+        assert set(callers.counted(50)) == {"first"}
+        terminal.done("service", "drop", "tone")
+        assert candidate() is None
+        assert callers.failed == []
 
 
-def test_calls_are_shared_and_revisions_change_places_without_an_outage(
-    terminal: Terminal, callers: Callers
-) -> None:
-    made = terminal.done("service", "update", "tone", "--env", "TONE=second", seconds=300)
-    assert [(r["role"], r["state"]) for r in made["revisions"]] == [
-        ("current", "running"),
-        ("candidate", "running"),
-    ]
-    assert set(callers.counted(20)) == {"first"}
-
-    terminal.done("service", "traffic", "tone", 25)
-    wait_for(lambda: "second" in callers.counted(10), "a call of the candidate")
-    shares = callers.counted(200)
-    assert shares.total() == 200
-    assert 35 <= shares["second"] <= 65, shares
-
-    terminal.done("service", "promote", "tone")
-    wait_for(lambda: set(callers.counted(20)) == {"second"}, "the candidate's calls alone")
-
-    def has_ended() -> bool:
-        found = terminal.done("service", "show", "tone")["revisions"]
-        return [(r["number"], r["state"]) for r in found] == [(2, "running"), (1, "stopped")]
-
-    wait_for(has_ended, "the end of the former revision")
-    back = terminal.done("service", "rollback", "tone", seconds=300)
-    assert back["revisions"][0]["number"] == 1
-    wait_for(lambda: set(callers.counted(20)) == {"first"}, "the former revision's calls alone")
-    assert callers.answered > 200
-    assert callers.failed == []
-
-
-def test_a_candidate_that_does_not_start_takes_no_call(
-    terminal: Terminal, callers: Callers
-) -> None:
-    words = ("--env", "TONE=broken", "--weight", 50, "--no-wait")
-    terminal.done("service", "update", "tone", *words)
-
-    def candidate() -> Any:
-        found = terminal.done("service", "show", "tone")["revisions"]
-        return next((one for one in found if one["role"] == "candidate"), None)
-
-    # It is started again and again before it is given up.
-    wait_for(lambda: any(one["restarts"] for one in candidate()["instances"]), "its end", 240)
-    assert candidate()["ready"] == 0
-    assert set(callers.counted(50)) == {"first"}
-    terminal.done("service", "drop", "tone")
-    assert candidate() is None
-    assert callers.failed == []
+class TestRevisions(Revisions):
+    """On each engine."""
