@@ -1,6 +1,6 @@
 """Datasets in running servers by the agents of nodes, on a real cluster that allows privileged pods.
 
-``KPL_KUBELET_PATH``  the kubelets' folder on nodes, where it is not ``/var/lib/kubelet``
+``KPL_KUBELET_PATH``  the kubelets' folder on nodes, where it is not found out
 """
 
 from __future__ import annotations
@@ -22,10 +22,17 @@ from kpl_lab.engines.kubernetes.engine import KubernetesEngine
 from kpl_lab.engines.spec import Handle, Kind, ReplicaState, Workload
 from tests.engines.harness import is_state, limits, see, start, until
 from tests.helm import CHART, NoHelm, binary, helm
-from tests.kubernetes.harness import IMAGE, Kubectl, KubernetesBench, kubernetes_bench
+from tests.kubernetes.harness import (
+    IMAGE,
+    PULL_POLICY,
+    Kubectl,
+    KubernetesBench,
+    kubernetes_bench,
+)
+from tests.kubernetes.probes import kubelet_folder
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
-KUBELET = os.environ.get("KPL_KUBELET_PATH", "/var/lib/kubelet")
+KUBELET = os.environ.get("KPL_KUBELET_PATH", "")
 HOME = "/home/alice/datasets"
 FILES = {"labels.txt": "seven\n", "pictures/ü 7.txt": "a picture"}
 
@@ -56,7 +63,7 @@ class Nodes:
         while not (await self.facts())["node_agents"]:
             if time.monotonic() > deadline:
                 if why := self._refusal():
-                    pytest.skip(f"the cluster runs no privileged pods: {why}")
+                    pytest.skip(f"the cluster runs no agents of nodes: {why}")
                 pytest.fail(self.kubectl("get", "pods", "-o", "yaml") + self.log())
             await asyncio.sleep(0.2)
 
@@ -74,25 +81,28 @@ class Nodes:
             raise
 
     def _rendered(self, gate: str) -> str:
-        repository, _, tag = IMAGE.rpartition(":")
         values = {
             "enabled": "true", "namespace": self.kubectl.namespace, "createNamespace": "false",
-            "existingSecret": "token", "gate": gate, "kubeletPath": KUBELET,
+            "existingSecret": "token", "gate": gate, "kubeletPath": KUBELET or kubelet_folder(IMAGE),
             "cachePath": f"/tmp/{self.kubectl.namespace}", "cacheMb": "64",
         }  # fmt: skip
         sets = [word for name, value in values.items() for word in ("--set", f"nodeAgent.{name}={value}")]  # fmt: skip
-        sets += ["--set-string", f"workloads.image={repository}:{tag}"]
-        sets += ["--set", f"workloads.pullPolicy={os.environ.get('KPL_IMAGE_PULL_POLICY') or 'Never'}"]  # fmt: skip
+        sets += ["--set-string", f"workloads.image={IMAGE}"]
+        sets += ["--set", f"workloads.pullPolicy={PULL_POLICY}"]
         only = ("--show-only", "templates/nodeagent.yaml")
         return helm("template", "lab", str(CHART), *only, *sets).stdout
 
     def _refusal(self) -> str:
-        """Return why no pod of theirs runs; empty where that is not the cluster's word."""
+        """Return why no pod of theirs runs; empty where that is not the cluster's word.
+
+        It is where pods may not be privileged, and where nobody said where kubelets have their folder.
+        """
         said = [
             one["message"] for one in self.kubectl.objects("events") if one["type"] == "Warning"
         ]
-        said = [text for text in said if "rivileged" in text or "not permitted" in text]
-        return said[-1] if said else ""
+        known = ["rivileged", "not permitted", *([] if KUBELET else ["hostPath type check failed"])]
+        said = [text for text in said if any(word in text for word in known)]
+        return f"{said[-1]} (KPL_KUBELET_PATH is {KUBELET or 'not set'})" if said else ""
 
     def pods(self) -> list[dict[str, Any]]:
         """Return their pods."""
