@@ -7,8 +7,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from kpl_lab.engines.kubernetes import names
-from tests.installation import Installation, running_installation
+from tests.installation import Installation, running_installation, wait_for
 from tests.kubernetes.harness import Kubectl
 
 
@@ -28,7 +27,15 @@ def kubernetes_installation(
     ) as found:
         yield found
         instance = json.loads((found.home / "settings.json").read_text())["instance"]
-    kinds = "pods,jobs,deployments,services,secrets"
-    left = kubectl("get", kinds, "-l", names.selector(instance), "-o", "name")
-    kubectl("delete", "namespace", namespace, "--wait=false", check=False)
-    assert left == ""
+    try:
+        assert kubectl.left(instance) == ""
+        # They go with their Deployments by the cluster's own hand, a moment later.
+        wait_for(lambda: not kubectl.routes(instance), "the end of the services' routes", 30)
+    finally:
+        kubectl("delete", "namespace", namespace, "--wait=false", check=False)
+
+
+def kubectl_of(installation: Installation) -> Kubectl:
+    """Return the cluster, asked in the namespace of such an installation."""
+    text = (installation.home / "kubernetes_engine.py").read_text()
+    return Kubectl(text.split("'")[1])

@@ -31,7 +31,7 @@ from kpl_lab.platform.runtime.frontdoor import ANSWER_WITH
 from tests.engines.harness import behaving, is_state, see, start
 from tests.installation import Installation, wait_for
 from tests.kubernetes.harness import Kubectl, kubernetes_bench, why_not
-from tests.kubernetes_installation import kubernetes_installation
+from tests.kubernetes_installation import kubectl_of, kubernetes_installation
 from tests.walk.conftest import Terminal
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -171,11 +171,6 @@ def change_access(installation: Installation, access: str) -> None:
         headers={"Authorization": f"token {known['token']}"},
         trust_env=False,
     ).raise_for_status()
-
-
-def kubectl_of(installation: Installation) -> Kubectl:
-    text = (installation.home / "kubernetes_engine.py").read_text()
-    return Kubectl(text.split("'")[1])
 
 
 def check_like_the_front_door(way: Way, front: Way) -> None:
