@@ -9,6 +9,11 @@ const NO_ROUTES = '404 page not found\n';
 const PATIENCE = 2000;
 
 /**
+ * For how long one is awaited that is not there at all, because it is being started again.
+ */
+const ABSENCE = 4000;
+
+/**
  * Send a request, and again while it meets a front door without routes: then nobody has seen it.
  *
  * @returns The answer; the front door's own when it has none for too long.
@@ -22,13 +27,35 @@ export async function untilRouted(
     if (Date.now() + wait > deadline || !(await hasNoRoutes(response))) {
       return response;
     }
-    await new Promise(resolve => window.setTimeout(resolve, wait));
+    await pause(wait);
   }
 }
 
 /**
+ * Send a request, and again where nobody took it: for what may be done twice.
+ */
+async function untilThere(once: () => Promise<Response>): Promise<Response> {
+  const deadline = Date.now() + ABSENCE;
+  for (let wait = 100; ; wait *= 2) {
+    try {
+      return await once();
+    } catch (error) {
+      // So browsers say that nobody answered; who wants no answer any more says it otherwise.
+      if (!(error instanceof TypeError) || Date.now() + wait > deadline) {
+        throw error;
+      }
+    }
+    await pause(wait);
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise(resolve => window.setTimeout(resolve, milliseconds));
+}
+
+/**
  * Make JupyterLab's own requests as patient as ours: it would take the answer of a front door that
- * begins for the loss of a folder or a kernel.
+ * begins for the loss of a folder or a kernel, and its absence for the end of the server.
  *
  * What has a body is sent once: keeping it for a second time would hold an upload in memory.
  */
@@ -39,7 +66,9 @@ export function patient(fetch: typeof window.fetch): typeof window.fetch {
       (input.method === 'GET' || input.method === 'HEAD');
     // Called without an object, as browsers want it.
     return isPlain
-      ? untilRouted(() => fetch.call(null, input.clone(), init))
+      ? untilRouted(() =>
+          untilThere(() => fetch.call(null, input.clone(), init))
+        )
       : fetch.call(null, input, init);
   };
 }

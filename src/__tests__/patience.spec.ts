@@ -38,6 +38,36 @@ describe('patient', () => {
     expect(await answer.text()).toBe('404 page not found\n');
   });
 
+  it('waits for a front door that is not there', async () => {
+    let asked = 0;
+    const answer = await patient(async () => {
+      asked++;
+      if (asked < 4) {
+        throw new TypeError('Failed to fetch');
+      }
+      return new Response('"here"');
+    })(new Request(URL));
+    expect(await answer.text()).toBe('"here"');
+    expect(asked).toBe(4);
+  });
+
+  it('does not wait for ever', async () => {
+    const asking = patient(async () => {
+      throw new TypeError('Failed to fetch');
+    })(new Request(URL));
+    await expect(asking).rejects.toThrow('Failed to fetch');
+  });
+
+  it('does not repeat what may have been done', async () => {
+    let asked = 0;
+    const asking = patient(async () => {
+      asked++;
+      throw new TypeError('Failed to fetch');
+    })(new Request(URL, { method: 'POST', body: 'start' }));
+    await expect(asking).rejects.toThrow('Failed to fetch');
+    expect(asked).toBe(1);
+  });
+
   it('takes the word of a server that does not find something', async () => {
     let asked = 0;
     const fetch = patient(async () => {
