@@ -25,13 +25,15 @@ async def telling(path: Path) -> AsyncIterator[None]:
     fresh.unlink(missing_ok=True)
     address = SocketPath.of(fresh)
     try:
-        server = await asyncio.start_unix_server(_tell, address.address)
-        fresh.chmod(0o600)
-        # Renamed into place: the one of a process that was killed is replaced, never missed.
-        fresh.replace(path)
+        # It listens only where it is closed again, whenever this process is cancelled.
+        server = await asyncio.start_unix_server(_tell, address.address, start_serving=False)
     finally:
         address.close()
     async with server:
+        fresh.chmod(0o600)
+        await server.start_serving()
+        # Renamed into place: the one of a process that was killed is replaced, never missed.
+        fresh.replace(path)
         yield
 
 
