@@ -311,6 +311,7 @@ class LocalBench(RunnerBench):
         if self.process is None or self.process.poll() is not None:
             self.launch()
         folder = self.home / "local" / "workloads"
+        await until(folder.is_dir)  # a runner that nobody has asked yet may only begin
         for name in [path.name for path in folder.iterdir()]:
             await self.engine.delete(Handle(engine="local", name=name))
         assert list(folder.iterdir()) == []
