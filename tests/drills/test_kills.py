@@ -65,7 +65,9 @@ def kill_all(lab: Lab, parts: list[str]) -> dict[str, tuple[float, float]]:
 def bad_calls(caller: Caller, killed: dict[str, tuple[float, float]]) -> tuple[list[Any], float]:
     """Return the calls that failed while the front door was there, and for how long it was not."""
     down, back = killed["frontdoor"]
-    answered = [c.ended for c in caller.calls if c.began > down and not c.problem]
+    # It is noted before the kill, so that calls may be answered between the two.
+    gone = min((c.began for c in caller.failed if c.ended >= down), default=down)
+    answered = [c.ended for c in caller.calls if c.began > gone and not c.problem]
     first = min(answered, default=back)
     others = [c for c in caller.failed if not (c.ended >= down and c.began <= first)]
     return others, first - down

@@ -144,7 +144,8 @@ def test_a_server_starts_in_words_and_answers(hub: Hub) -> None:
     assert hub.start(memory=1024).status_code in (201, 202)
     events = hub.progress()
     assert events[-1].get("ready"), events
-    assert "Starting JupyterLab" in [event.get("message") for event in events]
+    # A server that is ready before anybody follows its start has only that to tell.
+    assert len(events) == 1 or "Starting JupyterLab" in [event.get("message") for event in events]
     assert hub.client.get("/user/admin/api/status").status_code == 200
 
 
