@@ -52,8 +52,8 @@ export default defineConfig([
       '@typescript-eslint/no-floating-promises': 'error',
       // Options and private helpers live in namespaces, as in JupyterLab itself.
       '@typescript-eslint/no-namespace': 'off',
-      // What activation itself needs: the client, command registrations and their icons. Requests are loaded
-      // with the client, whoever else imports them, and what the API's functions add to them is little.
+      // What activation itself needs: the client, command registrations and their icons. The API's functions,
+      // and the requests that they load, are little beside that.
       'jupyter/prefer-lazy-imports': [
         'error',
         {
